@@ -1,0 +1,1 @@
+"""The domain: frozen data and plain functions."""

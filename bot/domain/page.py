@@ -1,0 +1,49 @@
+"""A page: somebody or something says that an LLM application is not well."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+PageKind = Literal["triggered", "acknowledged", "unacknowledged", "escalated", "reassigned", "reopened", "resolved",
+                   "priority", "note", "responder", "status_update", "ping", "other"]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One accepted delivery about an incident, in our words. All text is untrusted."""
+
+    event_id: str
+    """The sender's signed id: one id, one transition."""
+    kind: PageKind
+    occurred_at: datetime
+    received_at: datetime
+    source: str
+    """``pagerduty``, ``demo`` or ``api``."""
+    incident_ref: str
+    """The sender's incident id."""
+    incident_key: str = ""
+    """The sender's own deduplication key."""
+    number: int | None = None
+    title: str = ""
+    body: str = ""
+    """Details, links and custom fields as text lines, bounded."""
+    link: str = ""
+    service_ref: str = ""
+    service_name: str = ""
+    urgency: str = ""
+    priority: str = ""
+    status: str = ""
+    people: tuple[str, ...] = ()
+    """Names of those it is assigned to."""
+    agent: str = ""
+    merged_into: str = ""
+    stale: bool = False
+    """First seen more than 72 h after it occurred: shown to a human, not investigated."""
+
+    @property
+    def signature(self) -> str:
+        """What stays the same when the same failure pages again: the title without its numbers and ids."""
+        words = re.sub(r"\b[0-9a-f]{8,}\b|\d+(\.\d+)?%?", "#", self.title.lower())
+        return hashlib.sha256(" ".join(words.split()).encode()).hexdigest()[:16]

@@ -1,0 +1,74 @@
+"""All that is known of one incident, in one value: what cards, answers, exports and the API are made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain.incident import Incident
+from bot.domain.proposal import Effect, Proposal
+from bot.domain.timeline import Entry
+from config.catalogue import Service, Team
+from diagnostics.model import Change, Diagnosis, Finding
+from knowledge.model import Retrieval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vote:
+    """A counted vote."""
+
+    principal: str
+    name: str
+    decision: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposalView:
+    """A proposal with its votes and effects."""
+
+    proposal: Proposal
+    votes: tuple[Vote, ...] = ()
+    apply: Effect | None = None
+    revert: Effect | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageRef:
+    """A message in chat."""
+
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncidentView:
+    """An incident with everything around it."""
+
+    incident: Incident
+    service: Service | None
+    team: Team | None
+    retrieval: Retrieval | None = None
+    running: tuple[str, ...] = ()
+    """Names of probes that have started and not ended."""
+    findings: tuple[Finding, ...] = ()
+    diagnosis: Diagnosis | None = None
+    proposals: tuple[ProposalView, ...] = ()
+    """Oldest first."""
+    changes: tuple[Change, ...] = ()
+    timeline: tuple[Entry, ...] = ()
+    frozen: str = ""
+    """Why all execution is stopped for this service; empty when it is not."""
+    message: MessageRef | None = None
+    """The card, when it has been posted."""
+    suppressed: int = 0
+    """Further proposals that were not shown, to keep approvals few."""
+
+    @property
+    def open_proposal(self) -> ProposalView | None:
+        """The newest proposal that can still be voted on or is being executed."""
+        live = {"open", "approved", "executing"}
+        return next((p for p in reversed(self.proposals) if p.proposal.state.value in live), None)
+
+    def entries(self, *kinds: str) -> Sequence[Entry]:
+        """Timeline entries of these kinds, oldest first."""
+        return [entry for entry in self.timeline if entry.fact.kind in kinds]

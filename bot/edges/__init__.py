@@ -1,0 +1,1 @@
+"""The edges: everything that talks to the outside, one vendor a file."""

@@ -1,0 +1,1 @@
+"""The investigation as a graph: retrieve, probe, diagnose, propose."""

@@ -1,0 +1,1 @@
+"""Runbooks: what people wrote down, parsed and checked; and the typed actions they may name."""
