@@ -1,15 +1,19 @@
 """The ports: what the flow needs from the outside, by role. Each has a real edge and an offline one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
-from bot.domain.proposal import Principal, Proposal, VoteResult
-from bot.domain.timeline import Entry
+from bot.domain.proposal import Effect, Plan, Principal, Proposal, VoteResult
+from bot.domain.timeline import Entry, Fact
 from bot.domain.view import IncidentView, MessageRef
+from config.catalogue import Risk, Service
+from diagnostics.model import Baselines, Change, Changes, Diagnosis, Finding
+from knowledge.model import Retrieval
+from runbooks.model import ActionSpec, Approval, Draft, EffectResult, VerifyStep
 
 
 class RetryLater(Exception):
@@ -181,7 +185,242 @@ class Exporter(Protocol):
         ...
 
 
-__all__ = [
-    "Chat", "Desk", "Exporter", "Inbox", "Jobs", "Page", "Pager", "People", "Received", "Records", "RetryLater",
-    "StorageDown", "Told", "Undeliverable", "VoteContext",
-]  # fmt: skip
+# --- What the flow needs of storage: each method is one transaction, timeline rows included ------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """A delivery understood: what it says and where it belongs. Exactly one of the three is set."""
+
+    received: Received
+    page: Page | None = None
+    change: Change | None = None
+    quarantine: str = ""
+    service: str = ""
+    team: str = ""
+    channel: str = ""
+
+
+class Intake(Protocol):
+    """Deliveries that wait to be understood."""
+
+    async def pending(self, limit: int = 200) -> Sequence[Received]:
+        """Oldest first."""
+        ...
+
+
+class Casebook(Protocol):
+    """Incidents: pages join them, investigations write into them, people move them on."""
+
+    async def settle(self, batch: Sequence[Placed], now: datetime) -> None:
+        """Join or open incidents for a batch, mark its deliveries done. Again after a crash: no change."""
+        ...
+
+    async def incident(self, incident_id: str) -> Incident | None: ...
+
+    async def pages(self, incident_id: str) -> Sequence[Page]:
+        """Oldest first."""
+        ...
+
+    async def record(self, incident_id: str, facts: Sequence[Fact], now: datetime, *, card: bool = True) -> None: ...
+
+    async def running(self, incident_id: str, probes: Sequence[str], now: datetime) -> None:
+        """These probes run now."""
+        ...
+
+    async def retrieved(self, incident_id: str, retrieval: Retrieval, fact: Fact, now: datetime) -> None: ...
+
+    async def found(self, incident_id: str, number: int, call: str, finding_: Finding, now: datetime) -> None:
+        """Keep a finding; the same ``call`` of the same investigation is kept once."""
+        ...
+
+    async def findings(self, incident_id: str, number: int | None = None) -> Mapping[str, Finding]:
+        """By call for one investigation; by id for all."""
+        ...
+
+    async def diagnosed(self, incident_id: str, diagnosis: Diagnosis, fact: Fact, now: datetime) -> None: ...
+
+    async def diagnosis(self, incident_id: str) -> Diagnosis | None: ...
+
+    async def investigated(self, incident_id: str, number: int, facts: Sequence[Fact], note: str,
+                           now: datetime) -> None:  # fmt: skip
+        """Investigation ``number`` has ended; ``note`` goes to the pager."""
+        ...
+
+    async def ask(self, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",
+                  attempt: bool = False) -> int:  # fmt: skip
+        """Ask for another investigation; returns its number."""
+        ...
+
+    async def hints(self, incident_id: str) -> Sequence[str]: ...
+
+    async def wanted(self) -> Sequence[tuple[str, int]]:
+        """Incidents whose newest investigation has not ended, with its number."""
+        ...
+
+    async def to_close(self) -> Sequence[str]:
+        """Resolved incidents that have no postmortem yet."""
+        ...
+
+    async def move(self, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *, pager: str = "",
+                   by: str = "") -> bool:  # fmt: skip
+        """Move on to a later status, and tell the pager; False if it is already there or beyond."""
+        ...
+
+    async def escalate(self, incident_id: str, fact: Fact, by: str, now: datetime) -> None:
+        """Record that a person escalated, and tell the pager."""
+        ...
+
+    async def say(self, incident_id: str, key: str, text: str, now: datetime) -> None:
+        """Say something in the card's thread, once for each ``key``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The answer to the question whether an effect may be performed now, by this caller, this once."""
+
+    state: Literal["claimed", "interrupted", "ended", "held", "refused"]
+    """``interrupted``: a predecessor claimed it and vanished. ``ended``: it has a result. ``held``: not now."""
+    why: str = ""
+    effect: Effect | None = None
+    approved_by: tuple[str, ...] = ()
+    approved_at: datetime | None = None
+
+
+class Gate(Protocol):
+    """Proposals, votes and effects: moved only by compare-and-set."""
+
+    async def propose(self, new: Proposal, step: str, service: str, now: datetime) -> bool:
+        """Put a plan to the vote; the incident's open one is superseded. False if this id is already there."""
+        ...
+
+    async def proposal(self, proposal_id: str) -> Proposal | None: ...
+
+    async def steps_tried(self, incident_id: str) -> Sequence[tuple[str, str]]: ...
+
+    async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
+                   allowed: tuple[bool, str], context: VoteContext, now: datetime, reason: str = "") -> VoteResult:  # fmt: skip
+        ...
+
+    async def withdraw(self, proposal_id: str, who: Principal, now: datetime) -> bool: ...
+
+    async def revoke(self, proposal_id: str, why: str, now: datetime) -> bool:
+        """An approval that no longer holds at the moment of execution."""
+        ...
+
+    async def voters(self, proposal_id: str) -> Sequence[Principal]:
+        """Those whose approval counted."""
+        ...
+
+    async def claim(self, proposal_id: str, kind: Literal["apply", "revert"], now: datetime) -> Claim: ...
+
+    async def finish(self, effect_id: str, result: EffectResult, now: datetime) -> None: ...
+
+    async def effect(self, effect_id: str) -> Effect | None: ...
+
+    async def checked(self, effect_id: str, next_at: datetime | None, verdict: str, facts: Sequence[Fact],
+                      lease_until: datetime | None, now: datetime) -> bool:  # fmt: skip
+        """Record one verification; a verdict ends them."""
+        ...
+
+    async def manual_done(self, proposal_id: str, who: Principal, now: datetime) -> bool: ...
+
+    async def expire(self, now: datetime) -> Sequence[tuple[str, str]]: ...
+
+    async def pending(self, now: datetime) -> Mapping[str, Sequence[str]]:
+        """Ids by job that rows imply: ``mitigate``, ``verify``, ``lease``, ``revert``."""
+        ...
+
+    async def lease_over(self, effect_id: str, fact: Fact, now: datetime) -> bool: ...
+
+    async def freeze(self, service: str, on: bool, reason: str, who: Principal, now: datetime) -> None: ...
+
+    async def frozen(self, service: str) -> str:
+        """Why execution is stopped for the service; empty if it is not."""
+        ...
+
+
+class History(Protocol):
+    """Baselines and changes."""
+
+    async def frozen(self, service: str, before: datetime) -> tuple[Baselines, Changes]:
+        """As they were: nothing measured after ``before`` is called normal."""
+        ...
+
+
+# --- What the flow needs of the investigation and of the targets ----------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """An action step of a runbook, resolved for a service: what may be proposed."""
+
+    key: str
+    """``runbook#anchor`` and number: tried once for each incident."""
+    reference: str
+    runbook: str
+    revision: str
+    action: str
+    params: Mapping[str, Any]
+    title: str
+    verify: VerifyStep | None
+    lease_s: int | None
+    min_risk: Risk | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A step drafted against its target, or why it cannot be proposed."""
+
+    step: Step
+    spec: ActionSpec | None = None
+    draft: Draft | None = None
+    refusal: str = ""
+
+
+class Planner(Protocol):
+    """Drafts steps. Reads targets, changes nothing."""
+
+    async def plan(self, step: Step, service: Service) -> Planned: ...
+
+
+class Executor(Protocol):
+    """The only place with the means to change a target. Imports no LLM client."""
+
+    async def apply(self, plan: Plan, service: Service, approval: Approval) -> EffectResult: ...
+
+    async def revert(self, plan: Plan, service: Service, approval: Approval) -> EffectResult: ...
+
+    async def settle(
+        self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"]
+    ) -> EffectResult:
+        """After a crash between claim and result: read the target, and for a converging action finish the work."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Investigated:
+    """What an investigation ends with."""
+
+    diagnosis: Diagnosis
+    steps: tuple[Step, ...]
+    """What could be tried, best first, not yet drafted."""
+    summary: str
+    """For the pager's note: plain text with references."""
+
+
+class Triage(Protocol):
+    """Investigates: loops over retrieval, probes and diagnosis until sure. Resumes after a crash where it was."""
+
+    async def investigate(self, incident: Incident, number: int) -> Investigated: ...
+
+
+class Verifier(Protocol):
+    """Reads the deciding probes again."""
+
+    async def read(self, incident: Incident, probes: Sequence[str], round_: int) -> Sequence[Finding]: ...
+
+
+Understand = Callable[[Received], "Placed"]
+"""Turns a delivery into what it says; never raises."""

@@ -247,7 +247,9 @@ def _duplicates(catalogue: Catalogue) -> list[str]:
         for pagerduty_id in service.pagerduty_services:
             other = claimed.setdefault(pagerduty_id, service.name)
             if other != service.name:
-                problems.append(f"services: PagerDuty service {pagerduty_id} is claimed by {other!r} and {service.name!r}")
+                problems.append(
+                    f"services: PagerDuty service {pagerduty_id} is claimed by {other!r} and {service.name!r}"
+                )
     return problems
 
 

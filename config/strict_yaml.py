@@ -60,7 +60,8 @@ def _bounded(text: str, first_line: int, max_depth: int) -> None:
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            where = (event.start_mark.line + first_line, event.start_mark.column + 1)
+            mark = event.start_mark
+            where = (mark.line + first_line, mark.column + 1) if mark else (first_line, 1)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise YamlError("anchors and aliases are not allowed; write the value out", *where)
             if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):

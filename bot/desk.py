@@ -1,0 +1,148 @@
+"""What people can do, whatever surface they do it from: the same rules for Slack, console, CLI and API."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from bot.domain.incident import Status
+from bot.domain.proposal import Principal, ProposalState, VoteResult
+from bot.domain.timeline import Fact, Provenance
+from bot.flow import Flow, Parts
+from bot.ports import Step, Told, VoteContext
+from runbooks.model import VerifyStep
+
+_MOVES: dict[str, tuple[Status, str, str]] = {
+    "acknowledge": (Status.ACKNOWLEDGED, "incident_acknowledged", "acknowledged"),
+    "resolve": (Status.RESOLVED, "incident_resolved", "resolved"),
+}
+
+
+class FlowDesk:
+    """See :class:`bot.ports.Desk`."""
+
+    def __init__(self, flow: Flow, parts: Parts) -> None:
+        self._flow = flow
+        self._ = parts
+
+    async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
+                   context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
+        return await self._flow.decide(proposal_id, plan_hash, decision, who, context, reason)
+
+    async def edit(self, proposal_id: str, params: Mapping[str, str], who: Principal) -> Told:
+        old = await self._.gate.proposal(proposal_id)
+        if old is None or old.state is not ProposalState.OPEN:
+            return Told(ok=False, text="That proposal is not open any more; look at the card for the current one.")
+        incident = await self._.casebook.incident(old.plan.incident_id)
+        service = self._.catalogue.service(incident.service) if incident else None
+        if incident is None or service is None:
+            return Told(ok=False, text="The incident's service is no longer in the catalogue.")
+        unknown = set(params) - set(old.plan.params)
+        if unknown:
+            known = ", ".join(sorted(old.plan.params))
+            return Told(ok=False, text=f"There is no parameter {', '.join(sorted(unknown))}; this action has {known}.")
+        plan = old.plan
+        verify = VerifyStep(probe=plan.verify_probe, outcome=plan.verify_outcome, within_s=plan.verify_within_s)
+        step = Step(
+            key=f"{plan.runbook}/edited:{_digest(params)}", reference=plan.runbook,
+            runbook=plan.runbook.split("#", maxsplit=1)[0], revision=plan.runbook_revision, action=plan.action,
+            params={**plan.params, **params}, title=f"{old.rationale} edited by {who.name}", verify=verify,
+            lease_s=plan.lease_s, min_risk=plan.risk,
+        )  # fmt: skip
+        planned = await self._.planner.plan(step, service)
+        if planned.refusal:
+            return Told(ok=False, text=f"Not proposed: {planned.refusal}. The old proposal stands.")
+        new = await self._flow.propose_step(incident, incident.investigations, planned, who.id, tag=_digest(params))
+        return Told(ok=True, text=f"Proposed as {new} with your parameters; it needs approval as shown on the card.")
+
+    async def another(self, proposal_id: str, who: Principal) -> Told:
+        old = await self._.gate.proposal(proposal_id)
+        if old is None or not await self._.gate.withdraw(proposal_id, who, self._.clock.now()):
+            return Told(ok=False, text="That proposal is not open any more; look at the card for the current one.")
+        why = f"{who.name} asked for another option than {old.plan.action}"
+        return await self._again(old.plan.incident_id, why, who, "")
+
+    async def done(self, proposal_id: str, who: Principal) -> Told:
+        proposal = await self._.gate.proposal(proposal_id)
+        if proposal is None:
+            return Told(ok=False, text=f"There is no proposal {proposal_id}.")
+        allowed, why = await self._.people.may_approve(who, proposal.plan.approver_team)
+        if not allowed:
+            return Told(ok=False, text=f"You cannot report this as done: {why}")
+        if not await self._.gate.manual_done(proposal_id, who, self._.clock.now()):
+            return Told(ok=False, text="That step is not waiting for a person; look at the card.")
+        return Told(ok=True, text=f"Recorded. {proposal.plan.verify_probe} is being read again to verify it.")
+
+    async def command(self, incident_id: str, command: Literal["acknowledge", "escalate", "resolve", "close"],
+                      who: Principal) -> Told:  # fmt: skip
+        incident = await self._.casebook.incident(incident_id)
+        if incident is None:
+            return Told(ok=False, text=f"There is no incident {incident_id}; `/oncall list` shows those that are open.")
+        now = self._.clock.now()
+        if command == "close":
+            if incident.status is not Status.RESOLVED:
+                return Told(ok=False, text=f"{incident_id} is {incident.status.value}; resolve it first.")
+            await self._flow.close(incident_id)
+            return Told(ok=True, text=f"{incident_id} is closed and its postmortem written.")
+        if command == "escalate":
+            if not incident.active:
+                return Told(ok=False, text=f"{incident_id} is {incident.status.value}; there is nothing to escalate.")
+            fact = _human("incident_escalated", who, {"by": who.name})
+            await self._.casebook.escalate(incident_id, fact, who.name, now)
+            where = "the pager" if incident.pager_ref else "the timeline only: this incident has no pager"
+            return Told(ok=True, text=f"Escalated {incident_id} in {where}.")
+        status, kind, pager = _MOVES[command]
+        fact = _human(kind, who, {"by": who.name})
+        if not await self._.casebook.move(incident_id, status, [fact], now, pager=pager, by=who.name):
+            return Told(ok=False, text=f"{incident_id} already is {incident.status.value}.")
+        return Told(ok=True, text=f"{incident_id} is {status.value}.")
+
+    async def hint(self, incident_id: str, text: str, who: Principal) -> Told:
+        return await self._again(incident_id, "a person gave a hint", who, text)
+
+    async def freeze(self, service: str, on: bool, reason: str, who: Principal) -> Told:
+        if service != "*" and self._.catalogue.service(service) is None:
+            names = ", ".join(s.name for s in self._.catalogue.services)
+            return Told(ok=False, text=f"There is no service {service}; use * for everything, or one of {names}.")
+        if not await self._may_freeze(service, who):
+            return Told(ok=False, text="Only an approver of the service's team may freeze or unfreeze it.")
+        await self._.gate.freeze(service, on, reason or "no reason given", who, self._.clock.now())
+        what = "everything" if service == "*" else service
+        return Told(ok=True, text=f"Execution is {'frozen' if on else 'allowed again'} for {what}.")
+
+    async def note(self, incident_id: str, kind: Literal["note_added", "person_did", "question_asked"], text: str,
+                   who: Principal) -> Told:  # fmt: skip
+        if await self._.casebook.incident(incident_id) is None:
+            return Told(ok=False, text=f"There is no incident {incident_id}.")
+        fact = _human(kind, who, {"text": text[:3000], "by": who.name})
+        await self._.casebook.record(incident_id, [fact], self._.clock.now(), card=kind != "question_asked")
+        return Told(ok=True, text="On the timeline.")
+
+    async def _again(self, incident_id: str, why: str, who: Principal, hint: str) -> Told:
+        incident = await self._.casebook.incident(incident_id)
+        if incident is None or not incident.active:
+            return Told(ok=False, text=f"{incident_id} is not open; there is nothing to investigate.")
+        kind = "hint_given" if hint else "investigation_started"
+        facts = [_human(kind, who, {"text": hint, "by": who.name, "why": why})]
+        number = await self._.casebook.ask(incident_id, facts, self._.clock.now(), hint=hint)
+        arguments = {"incident": incident_id, "number": str(number)}
+        await self._.jobs.submit("investigate", f"investigate:{incident_id}:{number}", incident_id, arguments)
+        return Told(ok=True, text="Looking again; the card shows what comes of it.")
+
+    async def _may_freeze(self, service: str, who: Principal) -> bool:
+        """An approver of the service's team; of any team for everything; and the person at the machine itself."""
+        if who.id.startswith("local:"):
+            return True
+        one = self._.catalogue.service(service)
+        teams = [one.team] if one else [team.name for team in self._.catalogue.teams]
+        for team in teams:
+            if (await self._.people.may_approve(who, team))[0]:
+                return True
+        return False
+
+
+def _human(kind: str, who: Principal, data: Mapping[str, object]) -> Fact:
+    return Fact(kind=kind, provenance=Provenance.HUMAN, actor=who.id, data=data)
+
+
+def _digest(params: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(params.items())).encode()).hexdigest()[:8]

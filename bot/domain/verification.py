@@ -1,0 +1,68 @@
+"""Did it help? The same probes before and after, and one of three answers. Pure rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.domain.proposal import Plan
+from diagnostics.model import Diagnosis, Finding, ProbeSpec, Tier, Verdict
+
+Answer = Literal["better", "worse", "pending"]
+GUARD = "user_signal"
+"""What users feel is always read again, whatever the runbook verifies with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """The answer and the sentence that carries it, with the evidence ids before and after."""
+
+    answer: Answer
+    reason: str
+    evidence: tuple[str, ...]
+
+
+def deciding_probes(plan: Plan, diagnosis: Diagnosis | None, specs: Mapping[str, ProbeSpec]) -> tuple[str, ...]:
+    """The probe that the plan names, what users feel, and the strongest arguments for the cause that cost little."""
+    wanted = [plan.verify_probe, GUARD]
+    if diagnosis is not None and diagnosis.conclusion == "cause":
+        wanted += [argument.probe for argument in diagnosis.leader.arguments if argument.bits > 0][:3]
+    cheap = [name for name in wanted if name == plan.verify_probe or specs[name].tier <= Tier.CANARY]
+    return tuple(dict.fromkeys(name for name in cheap if name in specs))
+
+
+def judge(plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding]) -> Judgement:
+    """Better: the named probe shows the wanted outcome and nothing that was well has become ill. Worse: something well
+    has become ill, or the named probe's number got clearly worse. Otherwise it is too early to tell."""
+    named = after.get(plan.verify_probe)
+    spoiled = [
+        name
+        for name, finding in after.items()
+        if finding.verdict is Verdict.ABNORMAL and name in before and before[name].verdict is Verdict.NORMAL
+    ]
+    cited = tuple(f.id for name in after for f in (before.get(name), after[name]) if f is not None)
+    if spoiled:
+        worst = after[spoiled[0]]
+        return Judgement(
+            answer="worse", reason=f"{worst.probe} was well before: {worst.reading.summary}", evidence=cited
+        )
+    if named is None or named.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.NOT_RUN):
+        why = named.reading.summary if named else "it was not read"
+        return Judgement(answer="pending", reason=f"{plan.verify_probe} cannot tell: {why}", evidence=cited)
+    if named.outcome == plan.verify_outcome:
+        earlier = before.get(plan.verify_probe)
+        was = f"; before: {earlier.outcome}, {earlier.reading.summary}" if earlier else ""
+        return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)
+    if _clearly_higher(before.get(plan.verify_probe), named):
+        return Judgement(answer="worse", reason=f"{named.reading.summary}; that is more than before", evidence=cited)
+    return Judgement(answer="pending", reason=named.reading.summary, evidence=cited)
+
+
+def _clearly_higher(before: Finding | None, after: Finding) -> bool:
+    """A share of failures that grew by more than chance: two standard errors of the difference, and a fifth at least."""
+    if before is None or before.reading.value is None or after.reading.value is None:
+        return False
+    if not (0 <= before.reading.value <= 1 and 0 <= after.reading.value <= 1 and before.reading.n and after.reading.n):
+        return False
+    p, q = before.reading.value, after.reading.value
+    error = (p * (1 - p) / before.reading.n + q * (1 - q) / after.reading.n) ** 0.5
+    return bool(q - p >= max(0.2, 2 * error))

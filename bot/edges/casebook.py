@@ -1,0 +1,367 @@
+"""Incidents as rows: pages join them, investigations write into them, people move them on."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from bot.domain import codec, joining
+from bot.domain.incident import Incident, Status
+from bot.domain.page import Page
+from bot.domain.timeline import Fact, Provenance
+from bot.edges import chain, outbox
+from bot.edges.database import Database
+from bot.edges.schema import change, finding, inbox, incident, page
+from bot.ports import Placed
+from diagnostics.model import Diagnosis, Finding
+from knowledge.model import Retrieval
+
+
+class SqlCasebook:
+    """See :class:`bot.ports.Casebook`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def settle(self, batch: Sequence[Placed], now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            for placed in batch:
+                _settle(connection, placed, now)
+
+        await self._database.run(work)
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        return await self._database.run(lambda c: find(c, incident_id))
+
+    async def pages(self, incident_id: str) -> Sequence[Page]:
+        def read(connection: Connection) -> list[Page]:
+            rows = connection.execute(select(page.c.data).where(page.c.incident == incident_id).order_by(page.c.at))
+            return [codec.load(Page, row.data) for row in rows]
+
+        return await self._database.run(read)
+
+    async def record(self, incident_id: str, facts: Sequence[Fact], now: datetime, *, card: bool = True) -> None:
+        def work(connection: Connection) -> None:
+            chain.append(connection, now, incident_id, facts)
+            if card:
+                outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def running(self, incident_id: str, probes: Sequence[str], now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(update(incident).where(incident.c.id == incident_id).values(running=list(probes)))
+            outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def retrieved(self, incident_id: str, retrieval: Retrieval, fact: Fact, now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            _set(connection, incident_id, retrieval=codec.dump(retrieval))
+            chain.append(connection, now, incident_id, [fact])
+            outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def found(self, incident_id: str, number: int, call: str, finding_: Finding, now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            known = connection.execute(
+                select(finding.c.id).where(
+                    finding.c.incident == incident_id, finding.c.investigation == number, finding.c.call == call
+                )
+            ).one_or_none()
+            if known is not None:
+                return
+            connection.execute(
+                insert(finding).values(
+                    id=finding_.id, incident=incident_id, investigation=number, call=call, data=codec.dump(finding_),
+                    tokens=finding_.reading.tokens, at=codec.stamp(finding_.started_at),
+                )
+            )  # fmt: skip
+            still = [name for name in _row(connection, incident_id).running if name != finding_.probe]
+            _set(connection, incident_id, running=still)
+            chain.append(connection, now, incident_id, [_finding_fact(finding_)])
+            outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def findings(self, incident_id: str, number: int | None = None) -> Mapping[str, Finding]:
+        def read(connection: Connection) -> dict[str, Finding]:
+            query = select(finding).where(finding.c.incident == incident_id).order_by(finding.c.at, finding.c.id)
+            if number is not None:
+                query = query.where(finding.c.investigation == number)
+            return {
+                row.call if number is not None else row.id: codec.load(Finding, row.data)
+                for row in connection.execute(query)
+            }
+
+        return await self._database.run(read)
+
+    async def diagnosed(self, incident_id: str, diagnosis: Diagnosis, fact: Fact, now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            _set(connection, incident_id, diagnosis=codec.dump(diagnosis))
+            chain.append(connection, now, incident_id, [fact])
+            outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def diagnosis(self, incident_id: str) -> Diagnosis | None:
+        def read(connection: Connection) -> Diagnosis | None:
+            data = _row(connection, incident_id).diagnosis
+            return None if data is None else codec.load(Diagnosis, data)
+
+        return await self._database.run(read)
+
+    async def investigated(
+        self, incident_id: str, number: int, facts: Sequence[Fact], note: str, now: datetime
+    ) -> None:
+        def work(connection: Connection) -> None:
+            done = connection.execute(
+                update(incident)
+                .where(incident.c.id == incident_id, incident.c.investigated < number)
+                .values(investigated=number, running=[])
+            )
+            if done.rowcount == 0:
+                return
+            chain.append(connection, now, incident_id, facts)
+            if note and _row(connection, incident_id).pager_ref:
+                outbox.note(connection, incident_id, f"diagnosis:{number}", note, now)
+            outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def ask(self, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",
+                  attempt: bool = False) -> int:  # fmt: skip
+        def work(connection: Connection) -> int:
+            row = _row(connection, incident_id)
+            number = int(row.investigations) + 1
+            hints = [*row.hints, hint] if hint else row.hints
+            _set(connection, incident_id, investigations=number, hints=hints, attempts=row.attempts + int(attempt))
+            chain.append(connection, now, incident_id, facts)
+            outbox.card(connection, incident_id, now)
+            return number
+
+        return await self._database.run(work)
+
+    async def hints(self, incident_id: str) -> Sequence[str]:
+        return await self._database.run(lambda c: list(_row(c, incident_id).hints))
+
+    async def wanted(self) -> Sequence[tuple[str, int]]:
+        def read(connection: Connection) -> list[tuple[str, int]]:
+            rows = connection.execute(
+                select(incident.c.id, incident.c.investigations).where(
+                    incident.c.investigated < incident.c.investigations
+                )
+            )
+            return [(row.id, row.investigations) for row in rows]
+
+        return await self._database.run(read)
+
+    async def to_close(self) -> Sequence[str]:
+        query = select(incident.c.id).where(incident.c.status == Status.RESOLVED.value)
+        return await self._database.run(lambda c: list(c.execute(query).scalars()))
+
+    async def move(self, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *,
+                   pager: str = "", by: str = "") -> bool:  # fmt: skip
+        def work(connection: Connection) -> bool:
+            row = _row(connection, incident_id)
+            if not _may_move(Status(row.status), status):
+                return False
+            _move(connection, row, status, now)
+            chain.append(connection, now, incident_id, facts)
+            if pager and row.pager_ref:
+                outbox.pager_status(connection, incident_id, f"{pager}:{codec.stamp(now)}", pager, by, now)
+            outbox.card(connection, incident_id, now)
+            return True
+
+        return await self._database.run(work)
+
+    async def escalate(self, incident_id: str, fact: Fact, by: str, now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            chain.append(connection, now, incident_id, [fact])
+            if _row(connection, incident_id).pager_ref:
+                key = f"escalated:{codec.stamp(now)}"
+                outbox.pager_status(connection, incident_id, key, "escalated", by, now)
+            outbox.card(connection, incident_id, now)
+
+        await self._database.run(work)
+
+    async def say(self, incident_id: str, key: str, text: str, now: datetime) -> None:
+        await self._database.run(lambda c: outbox.say(c, incident_id, key, text, now))
+
+
+def find(connection: Connection, incident_id: str) -> Incident | None:
+    """The incident of this id, as a value."""
+    row = connection.execute(select(incident).where(incident.c.id == incident_id)).one_or_none()
+    return None if row is None else as_incident(row)
+
+
+def as_incident(row: Row[Any]) -> Incident:
+    return Incident(
+        id=row.id, status=Status(row.status), title=row.title, service=row.service, team=row.team, channel=row.channel,
+        key=row.key, signature=row.signature, opened_at=codec.at(row.opened_at), started_at=codec.at(row.started_at),
+        acknowledged_at=codec.moment(row.acknowledged_at), mitigated_at=codec.moment(row.mitigated_at),
+        resolved_at=codec.moment(row.resolved_at), pages=row.pages, investigations=row.investigations,
+        attempts=row.attempts, pager_ref=row.pager_ref, pager_status=row.pager_status, source=row.source,
+    )  # fmt: skip
+
+
+def _row(connection: Connection, incident_id: str) -> Row[Any]:
+    return connection.execute(select(incident).where(incident.c.id == incident_id)).one()
+
+
+def _set(connection: Connection, incident_id: str, **values: Any) -> None:
+    connection.execute(update(incident).where(incident.c.id == incident_id).values(**values))
+
+
+def _may_move(old: Status, new: Status) -> bool:
+    order = [Status.OPEN, Status.ACKNOWLEDGED, Status.MITIGATED, Status.RESOLVED, Status.CLOSED]
+    return order.index(new) > order.index(old)
+
+
+def _move(connection: Connection, row: Row[Any], status: Status, now: datetime) -> None:
+    column = {Status.ACKNOWLEDGED: "acknowledged_at", Status.MITIGATED: "mitigated_at", Status.RESOLVED: "resolved_at"}
+    values: dict[str, Any] = {"status": status.value}
+    if status in column and getattr(row, column[status]) is None:
+        values[column[status]] = codec.stamp(now)
+    _set(connection, row.id, **values)
+
+
+def _settle(connection: Connection, placed: Placed, now: datetime) -> None:
+    """Everything one delivery means, in the running transaction; a second time it means nothing."""
+    key = placed.received.key
+    done = connection.execute(
+        update(inbox)
+        .where(inbox.c.key == key, inbox.c.state == "new")
+        .values(state="quarantined" if placed.quarantine else "done", reason=placed.quarantine)
+    )
+    if done.rowcount == 0 or placed.quarantine:
+        return
+    if placed.change is not None:
+        entry = placed.change
+        if connection.execute(select(change.c.id).where(change.c.id == entry.id)).one_or_none() is None:
+            values = {"id": entry.id, "at": codec.stamp(entry.at), "service": entry.service}
+            connection.execute(insert(change).values(**values, data=codec.dump(entry)))
+    if placed.page is not None:
+        incident_id = _join(connection, placed, placed.page, now)
+        connection.execute(update(inbox).where(inbox.c.key == key).values(incident=incident_id))
+
+
+def _join(connection: Connection, placed: Placed, new: Page, now: datetime) -> str | None:
+    if connection.execute(select(page.c.event_id).where(page.c.event_id == new.event_id)).one_or_none() is not None:
+        return None
+    match = joining.find(new, placed.service, _candidates(connection, new, placed.service))
+    if match is None and not joining.opens(new):
+        return None
+    incident_id = match.incident_id if match else _open(connection, placed, new, now)
+    connection.execute(
+        insert(page).values(
+            event_id=new.event_id, incident=incident_id, incident_ref=new.incident_ref, data=codec.dump(new),
+            at=codec.stamp(new.occurred_at),
+        )
+    )  # fmt: skip
+    if match:
+        _set(connection, incident_id, pages=incident.c.pages + 1)
+        kind = "page_stale" if new.stale else ("page_joined" if new.kind == "triggered" else "pager_changed")
+        chain.append(connection, now, incident_id, [_page_fact(kind, new)])
+    _follow(connection, incident_id, new, now)
+    outbox.card(connection, incident_id, now)
+    return incident_id
+
+
+def _candidates(connection: Connection, new: Page, service: str) -> list[joining.Candidate]:
+    since = codec.stamp(new.occurred_at - timedelta(days=8))
+    by_ref = select(page.c.incident).where(page.c.incident_ref == new.incident_ref)
+    rows = connection.execute(
+        select(incident)
+        .where(incident.c.id.in_(by_ref) | (incident.c.last_page_at >= since) & (incident.c.service == service))
+        .order_by(incident.c.opened_at.desc())
+        .limit(50)
+    ).all()
+    refs: dict[str, set[str]] = {}
+    ids = [row.id for row in rows]
+    if new.incident_ref:
+        same = connection.execute(
+            select(page.c.incident).where(page.c.incident_ref == new.incident_ref, page.c.incident.in_(ids)).distinct()
+        )
+        for found in same:
+            refs.setdefault(found.incident, set()).add(new.incident_ref)
+    return [
+        joining.Candidate(
+            incident_id=row.id, active=Status(row.status) not in (Status.RESOLVED, Status.CLOSED),
+            refs=frozenset(refs.get(row.id, ())), key=row.key, service=row.service, signature=row.signature,
+            last_page_at=codec.at(row.last_page_at),
+        )
+        for row in reversed(rows)
+    ]  # fmt: skip
+
+
+def _open(connection: Connection, placed: Placed, new: Page, now: datetime) -> str:
+    incident_id = joining.incident_id(new)
+    wanted = 0 if new.stale or new.kind == "resolved" else 1
+    connection.execute(
+        insert(incident).values(
+            id=incident_id, status=Status.OPEN.value, title=new.title, service=placed.service, team=placed.team,
+            channel=placed.channel, key=new.incident_key or new.incident_ref, signature=new.signature,
+            opened_at=codec.stamp(now), started_at=codec.stamp(min(new.occurred_at, now)),
+            last_page_at=codec.stamp(new.occurred_at), pages=1, investigations=wanted, investigated=0, attempts=0,
+            pager_ref=new.incident_ref if new.source == "pagerduty" else "", pager_status="", pager_at=0.0,
+            pager_rank=-1, source=new.source, running=[], hints=[],
+        )
+    )  # fmt: skip
+    opened = Fact(
+        kind="incident_opened", provenance=Provenance.COMPUTED, actor="pagerunner",
+        data={"service": placed.service, "team": placed.team, "title": new.title, "investigate": bool(wanted)},
+    )  # fmt: skip
+    kind = "page_stale" if new.stale else "page_received"
+    chain.append(connection, now, incident_id, [_page_fact(kind, new), opened])
+    return incident_id
+
+
+def _follow(connection: Connection, incident_id: str, new: Page, now: datetime) -> None:
+    """Bring our state in step with the pager: the newest event by its own time decides, whatever order they come in."""
+    row = _row(connection, incident_id)
+    moment = codec.stamp(min(new.occurred_at, now))
+    if new.kind in ("triggered", "reopened"):
+        _set(connection, incident_id, last_page_at=max(row.last_page_at, moment))
+    status = joining.pager_status(new)
+    if status is None or new.stale or (moment, joining.rank(new)) <= (row.pager_at, row.pager_rank):
+        return
+    _set(connection, incident_id, pager_status=status, pager_at=moment, pager_rank=joining.rank(new))
+    current = Status(row.status)
+    if status == "acknowledged" and _may_move(current, Status.ACKNOWLEDGED):
+        _move(connection, row, Status.ACKNOWLEDGED, new.occurred_at)
+        chain.append(connection, now, incident_id, [_page_fact("incident_acknowledged", new)])
+    elif status == "resolved" and _may_move(current, Status.RESOLVED):
+        _move(connection, row, Status.RESOLVED, new.occurred_at)
+        chain.append(connection, now, incident_id, [_page_fact("incident_resolved", new)])
+    elif (
+        status == "triggered" and current in (Status.RESOLVED, Status.CLOSED) and new.kind in ("reopened", "triggered")
+    ):
+        _set(connection, incident_id, status=Status.OPEN.value, resolved_at=None, investigations=row.investigations + 1)
+        chain.append(connection, now, incident_id, [_page_fact("incident_reopened", new)])
+
+
+def _page_fact(kind: str, new: Page) -> Fact:
+    return Fact(
+        kind=kind, provenance=Provenance.OBSERVED, actor=f"{new.source}:{new.agent or 'system'}",
+        data={
+            "event_id": new.event_id, "kind": new.kind, "ref": new.incident_ref, "title": new.title,
+            "occurred_at": new.occurred_at.isoformat(), "urgency": new.urgency, "priority": new.priority,
+            "people": list(new.people), "merged_into": new.merged_into, "note": new.body if new.kind == "note" else "",
+        },
+    )  # fmt: skip
+
+
+def _finding_fact(found: Finding) -> Fact:
+    reading = found.reading
+    return Fact(
+        kind="probe_finished", provenance=Provenance.OBSERVED, actor="pagerunner",
+        data={
+            "evidence": found.id, "probe": found.probe, "outcome": found.outcome, "verdict": found.verdict.value,
+            "summary": reading.summary, "value": reading.value, "baseline": reading.baseline, "n": reading.n,
+            "test": reading.test, "p_value": reading.p_value, "power": reading.power, "tokens": reading.tokens,
+            "round": found.round, "elapsed_s": round(found.elapsed_s, 3),
+        },
+    )  # fmt: skip

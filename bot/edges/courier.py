@@ -1,0 +1,153 @@
+"""Delivers the outbox: newest card first, a lane a channel, at the pace the other side asks for."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, update
+
+from bot.domain.faults import FaultPoint
+from bot.domain.timeline import Fact, Provenance
+from bot.domain.view import IncidentView, MessageRef
+from bot.edges import chain, outbox
+from bot.edges.database import Database
+from bot.edges.outbox import Letter
+from bot.edges.schema import incident
+from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Undeliverable
+from config.clock import Clock
+
+log = logging.getLogger(__name__)
+
+PER_SECOND = 1.0
+BURST = 3.0
+MAX_ATTEMPTS = 50
+
+
+class Lane:
+    """A channel's allowance: one message a second, three at once."""
+
+    def __init__(self) -> None:
+        self.tokens = BURST
+        self.filled: datetime | None = None
+        self.paused_until: datetime | None = None
+
+    def wait(self, now: datetime) -> float:
+        """Seconds until the next message may go; takes it when that is 0."""
+        if self.paused_until is not None and now < self.paused_until:
+            return (self.paused_until - now).total_seconds()
+        if self.filled is not None:
+            self.tokens = min(BURST, self.tokens + (now - self.filled).total_seconds() * PER_SECOND)
+        self.filled = now
+        if self.tokens < 1:
+            return (1 - self.tokens) / PER_SECOND
+        self.tokens -= 1
+        return 0.0
+
+
+class Courier:
+    """Runs until stopped. ``poke`` makes it look at once."""
+
+    def __init__(
+        self, database: Database, records: Records, chat: Chat | None, pager: Pager | None, clock: Clock,
+        fault: FaultPoint,
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._records = records
+        self._chat = chat
+        self._pager = pager
+        self._clock = clock
+        self._fault = fault
+        self._lanes: dict[str, Lane] = {}
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                wait = await self.deliver()
+            except StorageDown as error:
+                log.warning("outbox cannot be read: %s", error)
+                wait = 1.0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._poked.wait()
+            self._poked.clear()
+
+    async def deliver(self) -> float:
+        """Deliver what may go now; returns in how many seconds to look again."""
+        letters = await self._database.run(lambda c: outbox.due(c, self._clock.now()))
+        by_lane: dict[str, list[Letter]] = {}
+        for letter in letters:
+            by_lane.setdefault(letter.lane, []).append(letter)
+        waits = await asyncio.gather(*(self._lane(name, waiting) for name, waiting in by_lane.items()))
+        return min([0.25, *waits])
+
+    async def _lane(self, name: str, letters: list[Letter]) -> float:
+        lane = self._lanes.setdefault(name, Lane())
+        for letter in letters:
+            wait = lane.wait(self._clock.now())
+            if wait > 0:
+                return wait
+            try:
+                await self._send(letter)
+            except RetryLater as error:
+                pause = min(max(error.after_s, 1.0), 300.0)
+                lane.paused_until = self._clock.now() + timedelta(seconds=pause)
+                await self._database.run(lambda c, one=letter, to=lane.paused_until: outbox.postponed(c, one, to))  # type: ignore[misc]
+                log.info("delivery postponed: %s", error)
+                return pause
+            except Undeliverable as error:
+                reason = str(error)
+                await self._database.run(lambda c, one=letter, why=reason: self._give_up(c, one, why))  # type: ignore[misc]
+        return 0.25
+
+    async def _send(self, letter: Letter) -> None:
+        view = await self._records.view(letter.incident_id)
+        if view is None:
+            raise Undeliverable("the incident does not exist")
+        if letter.kind == "card":
+            await self._card(letter, view)
+            return
+        if letter.kind == "say" and self._chat is not None:
+            if view.message is None:
+                raise RetryLater(1.0, "the card is not posted yet")
+            await self._chat.say(view.message, str(letter.data["text"]))
+        elif letter.lane == "pager" and self._pager is not None:
+            await self._page(letter.kind, letter.data, view, self._pager)
+        await self._database.run(lambda c: outbox.delivered(c, letter))
+
+    async def _card(self, letter: Letter, view: IncidentView) -> None:
+        self._fault("K4")
+        ref = await self._chat.card(view, view.message) if self._chat is not None else None
+        self._fault("K5")
+
+        def posted(connection: Connection, ref: MessageRef | None = ref) -> None:
+            if ref is not None and ref != view.message:
+                connection.execute(
+                    update(incident)
+                    .where(incident.c.id == view.incident.id)
+                    .values(card_channel=ref.channel, card_ts=ref.ts)
+                )
+            outbox.delivered(connection, letter)
+
+        await self._database.run(posted)
+
+    async def _page(self, kind: str, data: Mapping[str, object], view: IncidentView, pager: Pager) -> None:
+        ref = view.incident.pager_ref
+        if kind == "note":
+            await pager.note(ref, str(data["text"]))
+            return
+        status = data["status"]
+        assert status in ("acknowledged", "resolved", "escalated")
+        await pager.set_status(ref, status, str(data["by"]))
+
+    def _give_up(self, connection: Connection, letter: Letter, reason: str) -> None:
+        outbox.undeliverable(connection, letter, reason)
+        data = {"undeliverable": letter.kind, "lane": letter.lane, "why": reason}
+        fact = Fact(kind="alarm", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
+        chain.append(connection, self._clock.now(), letter.incident_id, [fact])
+        log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)

@@ -1,0 +1,104 @@
+"""Durable dispatch through DBOS: this is the only file that knows it.
+
+Investigations and mitigations of one incident run one at a time (a partition each); everything else has a queue of its
+own. A workflow is one step that may run again, because every verb of the flow may.
+"""
+
+import fcntl
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bot.domain.faults import FaultPoint
+
+Handler = Callable[[str, Mapping[str, str]], Awaitable[None]]
+"""Runs a job of a kind with its arguments."""
+
+_VERSION = "1"
+_SERIAL = ("investigate", "mitigate", "revert")
+
+
+class AlreadyRunning(Exception):
+    """Another Pagerunner holds this data folder."""
+
+
+class DataLock:
+    """One process a data folder: two would run each other's jobs again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            self._file = None
+            raise AlreadyRunning(f"{self._path}: another Pagerunner runs on this data folder; stop it first") from None
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class DurableJobs:
+    """See :class:`bot.ports.Jobs`."""
+
+    def __init__(self, path: Path, handle: Handler, fault: FaultPoint, *, poll_s: float = 0.1) -> None:
+        self._url = f"sqlite:///{path}"
+        self._path = path
+        self._handle = handle
+        self._fault = fault
+        self._poll_s = poll_s
+        self._dbos: Any = None
+
+    async def start(self) -> None:
+        """Launch inside the running loop, so that steps run on it; interrupted jobs of this folder start again."""
+        from dbos import DBOS, DBOSPortableJSONSerializer  # noqa: PLC0415 - half a second that only a server needs
+
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        handle = self._handle
+
+        DBOS(
+            config={
+                "name": "pagerunner", "system_database_url": self._url, "executor_id": "embedded",
+                "application_version": _VERSION, "log_level": "ERROR",
+                "serializer": DBOSPortableJSONSerializer(),
+            }
+        )  # fmt: skip
+
+        @DBOS.step(name="perform", retries_allowed=True, max_attempts=5, interval_seconds=1, backoff_rate=2)
+        async def perform(kind: str, arguments: dict[str, str]) -> None:
+            await handle(kind, arguments)
+
+        @DBOS.workflow(name="job", max_recovery_attempts=20)
+        async def job(kind: str, arguments: dict[str, str]) -> None:
+            await perform(kind, arguments)
+
+        DBOS.launch()
+        self._dbos, self._job = DBOS, job
+        await DBOS.register_queue_async(
+            "incidents", partition_concurrency=1, global_concurrency=50, worker_concurrency=8,
+            polling_interval_sec=self._poll_s,
+        )  # fmt: skip
+        await DBOS.register_queue_async("ticks", worker_concurrency=8, polling_interval_sec=self._poll_s)
+
+    def stop(self) -> None:
+        if self._dbos is not None:
+            self._dbos.destroy(workflow_completion_timeout_sec=0)
+            self._dbos = None
+
+    async def submit(self, kind: str, key: str, incident_id: str | None, arguments: Mapping[str, str]) -> None:
+        from dbos import SetEnqueueOptions, SetWorkflowID  # noqa: PLC0415
+
+        serial = kind in _SERIAL
+        with SetWorkflowID(key):
+            if serial and incident_id is not None:
+                with SetEnqueueOptions(queue_partition_key=incident_id):
+                    await self._dbos.enqueue_workflow_async("incidents", self._job, kind, dict(arguments))
+            else:
+                await self._dbos.enqueue_workflow_async("ticks", self._job, kind, dict(arguments))

@@ -1,0 +1,123 @@
+"""Reading: everything that is known, as values. Never changes anything."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, select
+
+from bot.domain.incident import Incident, Status
+from bot.domain.proposal import Proposal
+from bot.domain.timeline import Entry
+from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
+from bot.domain import codec
+from bot.edges import chain
+from bot.edges.casebook import as_incident
+from bot.edges.database import Database
+from bot.edges.gate import as_effect, as_proposal
+from bot.edges.schema import change, effect, finding, frozen, incident, page, proposal, vote
+from config.catalogue import Catalogue
+from diagnostics.model import Change, Diagnosis, Finding
+from knowledge.model import Retrieval
+
+
+class SqlRecords:
+    """See :class:`bot.ports.Records`."""
+
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+        self._database = database
+        self._catalogue = catalogue
+
+    async def view(self, incident_id: str) -> IncidentView | None:
+        return await self._database.run(lambda c: read_view(c, incident_id, self._catalogue))
+
+    async def incidents(self, *, active_only: bool = True, limit: int = 50) -> Sequence[Incident]:
+        def read(connection: Connection) -> list[Incident]:
+            query = select(incident).order_by(incident.c.opened_at.desc()).limit(limit)
+            if active_only:
+                query = query.where(incident.c.status.not_in([Status.RESOLVED.value, Status.CLOSED.value]))
+            return [as_incident(row) for row in connection.execute(query)]
+
+        return await self._database.run(read)
+
+    async def incident_of(self, message: MessageRef) -> str | None:
+        query = select(incident.c.id).where(
+            incident.c.card_channel == message.channel, incident.c.card_ts == message.ts
+        )
+        return await self._database.run(lambda c: c.execute(query).scalar())
+
+    async def proposal(self, proposal_id: str) -> Proposal | None:
+        def read(connection: Connection) -> Proposal | None:
+            row = connection.execute(select(proposal).where(proposal.c.id == proposal_id)).one_or_none()
+            return None if row is None else as_proposal(row)
+
+        return await self._database.run(read)
+
+    async def timeline(self, incident_id: str, *, after: int = 0) -> Sequence[Entry]:
+        return await self._database.run(lambda c: list(chain.entries(c, incident_id, after=after)))
+
+    async def whole_chain(self) -> Sequence[Entry]:
+        """The timeline of the installation, for ``audit verify``."""
+        return await self._database.run(lambda c: list(chain.entries(c)))
+
+
+def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> IncidentView | None:
+    """The view of an incident named by its id, or by the pager's reference."""
+    row = connection.execute(select(incident).where(incident.c.id == reference)).one_or_none()
+    if row is None:
+        ref = select(page.c.incident).where(page.c.incident_ref == reference).order_by(page.c.at.desc()).limit(1)
+        row = connection.execute(select(incident).where(incident.c.id == ref.scalar_subquery())).one_or_none()
+    if row is None:
+        return None
+    stopped = connection.execute(select(frozen).where(frozen.c.service.in_(["*", row.service])).limit(1)).one_or_none()
+    return IncidentView(
+        incident=as_incident(row),
+        service=catalogue.service(row.service),
+        team=catalogue.team(row.team),
+        retrieval=None if row.retrieval is None else codec.load(Retrieval, row.retrieval),
+        running=tuple(row.running),
+        findings=_findings(connection, row.id),
+        diagnosis=None if row.diagnosis is None else codec.load(Diagnosis, row.diagnosis),
+        proposals=_proposals(connection, row.id),
+        changes=_changes(connection, row.service, row.started_at),
+        timeline=tuple(chain.entries(connection, row.id)),
+        frozen="" if stopped is None else f"frozen by {stopped.by}: {stopped.reason}",
+        message=MessageRef(channel=row.card_channel, ts=row.card_ts) if row.card_ts else None,
+    )
+
+
+def _findings(connection: Connection, incident_id: str) -> tuple[Finding, ...]:
+    rows = connection.execute(
+        select(finding.c.data).where(finding.c.incident == incident_id).order_by(finding.c.at, finding.c.id)
+    )
+    return tuple(codec.load(Finding, row.data) for row in rows)
+
+
+def _proposals(connection: Connection, incident_id: str) -> tuple[ProposalView, ...]:
+    views = []
+    rows = connection.execute(
+        select(proposal).where(proposal.c.incident == incident_id).order_by(proposal.c.created_at)
+    )
+    for row in rows.all():
+        votes = connection.execute(select(vote).where(vote.c.proposal == row.id).order_by(vote.c.at))
+        effects = {e.kind: as_effect(e) for e in connection.execute(select(effect).where(effect.c.proposal == row.id))}
+        views.append(
+            ProposalView(
+                proposal=as_proposal(row),
+                votes=tuple(
+                    Vote(principal=v.principal, name=v.name, decision=v.decision, at=codec.at(v.at)) for v in votes
+                ),
+                apply=effects.get("apply"),
+                revert=effects.get("revert"),
+            )
+        )
+    return tuple(views)
+
+
+def _changes(connection: Connection, service: str, started_at: float) -> tuple[Change, ...]:
+    day = timedelta(days=1).total_seconds()
+    rows = connection.execute(
+        select(change.c.data)
+        .where(change.c.service.in_([service, "*"]), change.c.at >= started_at - day)
+        .order_by(change.c.at)
+    )
+    return tuple(codec.load(Change, row.data) for row in rows)

@@ -1,0 +1,215 @@
+"""The tables. Truth lives here: every change and its timeline row are one transaction."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+VERSION = 1
+"""Raised with every change of the schema; a database of another version is refused."""
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+inbox = Table(
+    "inbox", metadata,
+    Column("key", String, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("state", String, nullable=False),  # new | done | quarantined
+    Column("incident", String),
+    Column("reason", Text, nullable=False, default=""),
+)  # fmt: skip
+Index("inbox_state", inbox.c.state, inbox.c.received_at)
+
+incident = Table(
+    "incident", metadata,
+    Column("id", String, primary_key=True),
+    Column("status", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("service", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("signature", String, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("last_page_at", Float, nullable=False),
+    Column("acknowledged_at", Float),
+    Column("mitigated_at", Float),
+    Column("resolved_at", Float),
+    Column("pages", Integer, nullable=False),
+    Column("investigations", Integer, nullable=False),  # asked for
+    Column("investigated", Integer, nullable=False),  # finished
+    Column("attempts", Integer, nullable=False),
+    Column("pager_ref", String, nullable=False),
+    Column("pager_status", String, nullable=False),
+    Column("pager_at", Float, nullable=False),
+    Column("pager_rank", Integer, nullable=False),
+    Column("source", String, nullable=False),
+    Column("running", JSON, nullable=False),
+    Column("retrieval", JSON),
+    Column("diagnosis", JSON),
+    Column("card_channel", String, nullable=False, default=""),
+    Column("card_ts", String, nullable=False, default=""),
+    Column("hints", JSON, nullable=False),
+)  # fmt: skip
+Index("incident_key", incident.c.key)
+Index("incident_card", incident.c.card_channel, incident.c.card_ts)
+
+page = Table(
+    "page", metadata,
+    Column("event_id", String, primary_key=True),
+    Column("incident", String, ForeignKey("incident.id"), nullable=False),
+    Column("incident_ref", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+Index("page_incident", page.c.incident)
+Index("page_ref", page.c.incident_ref)
+
+finding = Table(
+    "finding", metadata,
+    Column("id", String, primary_key=True),
+    Column("incident", String, ForeignKey("incident.id"), nullable=False),
+    Column("investigation", Integer, nullable=False),
+    Column("call", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("incident", "investigation", "call"),
+)  # fmt: skip
+
+proposal = Table(
+    "proposal", metadata,
+    Column("id", String, primary_key=True),
+    Column("incident", String, ForeignKey("incident.id"), nullable=False),
+    Column("service", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("plan_hash", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("approved_at", Float),
+    Column("proposed_by", String, nullable=False),
+    Column("rationale", Text, nullable=False),
+    Column("votable", Boolean, nullable=False),
+    Column("withheld", Text, nullable=False),
+    Column("step", String, nullable=False),
+)  # fmt: skip
+Index("proposal_incident", proposal.c.incident)
+Index("proposal_state", proposal.c.state)
+
+vote = Table(
+    "vote", metadata,
+    Column("proposal", String, ForeignKey("proposal.id"), primary_key=True),
+    Column("principal", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("plan_hash", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+
+effect = Table(
+    "effect", metadata,
+    Column("id", String, primary_key=True),  # {proposal}:apply | {proposal}:revert
+    Column("proposal", String, ForeignKey("proposal.id"), nullable=False),
+    Column("incident", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("claimed_at", Float),
+    Column("finished_at", Float),
+    Column("detail", Text, nullable=False),
+    Column("verify_by", Float),
+    Column("next_check_at", Float),
+    Column("checks", Integer, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("lease_until", Float),
+    UniqueConstraint("proposal", "kind"),
+)  # fmt: skip
+
+timeline = Table(
+    "timeline", metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("incident", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("provenance", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+)  # fmt: skip
+Index("timeline_incident", timeline.c.incident, timeline.c.seq)
+
+outbox = Table(
+    "outbox", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lane", String, nullable=False),  # chat:CHANNEL | pager
+    Column("kind", String, nullable=False),  # card | say | note | status
+    Column("key", String, unique=True),  # cards: one row an incident; others: idempotency
+    Column("incident", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("dead", Text, nullable=False),
+)  # fmt: skip
+
+frozen = Table(
+    "frozen", metadata,
+    Column("service", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+
+change = Table(
+    "change", metadata,
+    Column("id", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("service", String, nullable=False),
+    Column("data", JSON, nullable=False),
+)  # fmt: skip
+Index("change_service", change.c.service, change.c.at)
+
+sample = Table(
+    "sample", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("service", String, nullable=False),
+    Column("series", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("value", Float, nullable=False),
+)  # fmt: skip
+Index("sample_series", sample.c.service, sample.c.series, sample.c.at)
+
+document = Table(
+    "document", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("service", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("data", JSON, nullable=False),
+)  # fmt: skip
+Index("document_key", document.c.service, document.c.key, document.c.at)
+
+seen = Table(
+    "seen", metadata,
+    Column("key", String, primary_key=True),
+    Column("at", Float, nullable=False),
+)  # fmt: skip

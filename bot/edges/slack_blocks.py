@@ -1,0 +1,191 @@
+"""A card as Slack's Block Kit: dictionaries, never text that is parsed again. Untrusted text stays inside plain_text
+and rich_text elements, where no mention, link or formatting is read."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from bot.domain.card import Ballot, Button, Card, Line, Section
+from bot.domain.untrusted import elide, escape, line
+
+Block = dict[str, Any]
+
+MAX_BLOCKS = 50
+MAX_TEXT = 3_000
+MAX_REFS = 2
+"""References printed with a line of the card; the thread has all of them."""
+
+PREFIX = "pagerunner_"
+_VOTES: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done")
+_LABELS: Mapping[Button, str] = {
+    "approve": "Approve", "reject": "Reject", "edit": "Edit", "another": "Another option", "done": "Done",
+    "did": "I did something", "why": "Why?", "acknowledge": "Acknowledge", "escalate": "Escalate",
+}  # fmt: skip
+_VALUE = re.compile(r"([A-Za-z0-9_:-]{1,80})\.([0-9a-f]{64})\.([0-9a-f]{8})")
+_INCIDENT = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pressed:
+    """What a button of a card says: which proposal, exactly as shown. No parameter is in it."""
+
+    proposal_id: str
+    plan_hash: str
+
+
+def card_blocks(card: Card) -> list[Block]:
+    """The one message of an incident: at most 50 blocks, facts first, buttons last."""
+    blocks: list[Block] = [{"type": "header", "text": _plain(card.headline, 150)}]
+    blocks.append({"type": "context", "elements": [_plain(_flat(each), 1_000) for each in card.context]})
+    if card.banners:
+        blocks.append(_rich([_lines(card.banners)]))
+    blocks += [_section(section) for section in card.sections]
+    votes = [_button(name, card) for name in card.buttons if name in _VOTES]
+    others = [_button(name, card) for name in card.buttons if name not in _VOTES]
+    blocks += [
+        {"type": "actions", "block_id": block_id, "elements": elements}
+        for block_id, elements in (("pagerunner_vote", votes), ("pagerunner_more", others))
+        if elements
+    ]
+    return blocks[:MAX_BLOCKS]
+
+
+def plan_blocks(card: Card) -> list[Block]:
+    """Only the plan, for whoever votes by command."""
+    return [_section(section) for section in card.sections if section.key in ("plan", "state", "next")]
+
+
+def fallback_text(card: Card) -> str:
+    """The message's text: what notifications and clients without blocks show. Cut before it is escaped."""
+    return escape(elide(card.fallback, MAX_TEXT // 5))
+
+
+def mrkdwn_blocks(text: str) -> list[Block]:
+    """Text that our own code wrote and escaped, as blocks: paragraphs stay whole, each under the limit."""
+    blocks: list[Block] = []
+    part = ""
+    for each in text.split("\n"):
+        if part and len(part) + len(each) + 1 > MAX_TEXT:
+            blocks.append(_mrkdwn(part))
+            part = each
+        else:
+            part = f"{part}\n{each}" if part else each
+    if part:
+        blocks.append(_mrkdwn(part))
+    return blocks[:MAX_BLOCKS]
+
+
+def action_id(button: Button) -> str:
+    """The ``action_id`` of a button."""
+    return PREFIX + button
+
+
+def ballot_value(ballot: Ballot) -> str:
+    """What a button carries: the proposal, the whole hash of its plan, and a number that tells postings apart."""
+    nonce = sha256(f"{ballot.proposal_id}:{ballot.plan_hash}".encode()).hexdigest()[:8]
+    return f"{ballot.proposal_id}.{ballot.plan_hash}.{nonce}"
+
+
+def pressed(value: str) -> Pressed | None:
+    """Read a button's value; None for anything that no card of ours carries."""
+    match = _VALUE.fullmatch(value)
+    if match is None or not value.endswith(sha256(f"{match[1]}:{match[2]}".encode()).hexdigest()[:8]):
+        return None
+    return Pressed(proposal_id=match[1], plan_hash=match[2])
+
+
+def pressed_incident(value: str) -> str | None:
+    """Read the value of a button that is about the incident; None for anything else."""
+    return value if _INCIDENT.fullmatch(value) else None
+
+
+def _button(name: Button, card: Card) -> Block:
+    value = ballot_value(card.ballot) if name in _VOTES and card.ballot else card.incident_id
+    button: Block = {"type": "button", "action_id": action_id(name), "text": _plain(_LABELS[name], 75), "value": value}
+    if name == "approve" and card.ballot:
+        button["style"] = "primary"
+        button["confirm"] = _confirm(card.ballot)
+    elif name == "reject":
+        button["style"] = "danger"
+    return button
+
+
+def _confirm(ballot: Ballot) -> Block:
+    return {
+        "title": _plain(ballot.confirm_title, 100),
+        "text": _plain(ballot.confirm_text, 300),
+        "confirm": _plain(ballot.confirm_go, 30),
+        "deny": _plain("Not yet", 30),
+        "style": "primary",
+    }
+
+
+def _section(section: Section) -> Block:
+    elements: list[Block] = [_text(section.title, bold=True)]
+    blocks: list[Block] = []
+    for each in section.lines:
+        elements.append(_text("\n"))
+        if "\n" in each.text:  # Commands to copy: kept as they are, in a block of their own.
+            elements.append(_text(each.label, bold=True))
+            blocks += [{"type": "rich_text_section", "elements": elements}, _preformatted(each.text)]
+            elements = []
+        else:
+            elements += _line(each)
+    if elements:
+        trimmed = elements[1:] if elements[0]["text"] == "\n" else elements
+        blocks.append({"type": "rich_text_section", "elements": trimmed})
+    return _rich(blocks)
+
+
+def _lines(lines: Sequence[Line]) -> Block:
+    elements: list[Block] = []
+    for number, each in enumerate(lines):
+        if number:
+            elements.append(_text("\n"))
+        elements += _line(each)
+    return {"type": "rich_text_section", "elements": elements}
+
+
+def _line(each: Line) -> list[Block]:
+    elements: list[Block] = []
+    if each.mark:
+        elements.append(_text(f"{each.mark} "))
+    if each.label:
+        elements += [_text(each.label, bold=True), _text(" ")]
+    elements.append(_text(each.text or "–"))
+    for ref in each.refs[:MAX_REFS]:
+        elements += [_text(" "), _text(line(ref), code=True)]
+    if len(each.refs) > MAX_REFS:
+        elements.append(_text(f" +{len(each.refs) - MAX_REFS}"))
+    return elements
+
+
+def _flat(each: Line) -> str:
+    refs = " ".join(each.refs[:MAX_REFS])
+    return " ".join(part for part in (each.mark, each.label, each.text, refs) if part)
+
+
+def _rich(elements: list[Block]) -> Block:
+    return {"type": "rich_text", "elements": elements}
+
+
+def _preformatted(text: str) -> Block:
+    return {"type": "rich_text_preformatted", "elements": [_text(text)]}
+
+
+def _text(text: str, *, bold: bool = False, code: bool = False) -> Block:
+    element: Block = {"type": "text", "text": elide(text, MAX_TEXT)}
+    style = {name: True for name, on in (("bold", bold), ("code", code)) if on}
+    if style:
+        element["style"] = style
+    return element
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": elide(text, limit) or "–", "emoji": False}
+
+
+def _mrkdwn(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:MAX_TEXT], "verbatim": True}}

@@ -1,0 +1,431 @@
+"""The way of an incident, in six verbs: receive, investigate, decide, mitigate, verify, close.
+
+Each verb may be called again at any time, after a crash or by a doubled tick: what is already done stays done. The rows
+behind the ports decide, never this process's memory.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from bot.domain.approval import requirement, stricter
+from bot.domain.incident import Incident, Status
+from bot.domain.proposal import Plan, Principal, Proposal, ProposalState, VoteResult
+from bot.domain.timeline import Fact, Provenance
+from bot.domain.verification import Judgement, deciding_probes, judge
+from bot.ports import (
+    Casebook,
+    Claim,
+    Executor,
+    Gate,
+    Intake,
+    Investigated,
+    Jobs,
+    People,
+    Placed,
+    Planned,
+    Planner,
+    Triage,
+    Understand,
+    Verifier,
+    VoteContext,
+)
+from config.catalogue import Catalogue, Service
+from config.clock import Clock
+from diagnostics.model import Finding, ProbeSpec
+from runbooks.model import Approval, EffectClass, EffectResult, EffectStatus
+
+UNMAPPED = "unmapped"
+MAX_ATTEMPTS = 2
+"""After this many mitigations that did not help, a human re-diagnoses."""
+CHECK_EVERY = timedelta(seconds=5)
+CLAIM_VALID = timedelta(seconds=10)
+"""A claim older than this is not acted on: the process may have been asleep since."""
+SPENT = {
+    ProposalState.REJECTED.value,
+    ProposalState.DONE.value,
+    ProposalState.FAILED.value,
+    ProposalState.UNKNOWN.value,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the flow is wired to."""
+
+    catalogue: Catalogue
+    clock: Clock
+    intake: Intake
+    understand: Understand
+    casebook: Casebook
+    gate: Gate
+    triage: Triage
+    planner: Planner
+    executor: Executor
+    verifier: Verifier
+    people: People
+    jobs: Jobs
+    specs: dict[str, ProbeSpec]
+    publish: Callable[[str], Awaitable[Sequence[str]]]
+    """Writes the postmortem files of an incident; returns their names."""
+
+
+class Flow:
+    """See the module's text; ``sweep`` starts whatever the rows say should be running."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._ = parts
+
+    # --- receive ---------------------------------------------------------------------------------------------------
+
+    async def receive(self) -> int:
+        """Turn the deliveries that wait into incidents, a batch at a time; returns how many there were."""
+        waiting = await self._.intake.pending()
+        if waiting:
+            placed = [self._place(self._.understand(received)) for received in waiting]
+            await self._.casebook.settle(placed, self._.clock.now())
+            await self._start_wanted()
+        return len(waiting)
+
+    # --- investigate -----------------------------------------------------------------------------------------------
+
+    async def investigate(self, incident_id: str, number: int) -> None:
+        """Find out what is wrong, say so, and propose the first thing that would help."""
+        incident = await self._.casebook.incident(incident_id)
+        if incident is None or number != incident.investigations:
+            return
+        if not incident.active:
+            facts = [_computed("investigation_ended", {"reason": "the incident was resolved meanwhile"})]
+            await self._.casebook.investigated(incident_id, number, facts, "", self._.clock.now())
+            return
+        found = await self._.triage.investigate(incident, number)
+        facts = await self._propose(incident, number, found)
+        await self._.casebook.investigated(incident_id, number, facts, found.summary, self._.clock.now())
+
+    # --- decide ----------------------------------------------------------------------------------------------------
+
+    async def decide(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
+                     context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
+        """Count a person's vote on exactly this plan; an approved plan becomes a job of its own."""
+        proposal = await self._.gate.proposal(proposal_id)
+        if proposal is None:
+            return VoteResult.NOT_FOUND
+        allowed = await self._.people.may_approve(who, proposal.plan.approver_team)
+        result = await self._.gate.vote(
+            proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason
+        )
+        if result is VoteResult.APPROVED:
+            arguments = {"proposal": proposal_id}
+            await self._.jobs.submit("mitigate", f"mitigate:{proposal_id}", proposal.plan.incident_id, arguments)
+        return result
+
+    # --- mitigate --------------------------------------------------------------------------------------------------
+
+    async def mitigate(self, proposal_id: str) -> None:
+        """Carry out an approved plan, at most once; what a crash left open is settled by reading the target."""
+        proposal = await self._.gate.proposal(proposal_id)
+        if proposal is None or proposal.state not in (ProposalState.APPROVED, ProposalState.EXECUTING):
+            return
+        incident = await self._.casebook.incident(proposal.plan.incident_id)
+        service = self._.catalogue.service(incident.service) if incident else None
+        if incident is None or service is None:
+            await self._.gate.revoke(proposal_id, "its service is no longer in the catalogue", self._.clock.now())
+            return
+        if proposal.state is ProposalState.APPROVED:
+            why = await self._no_longer_approved(proposal, incident, service)
+            if why:
+                await self._.gate.revoke(proposal_id, why, self._.clock.now())
+                return
+        claim = await self._.gate.claim(proposal_id, "apply", self._.clock.now())
+        if claim.state in ("claimed", "interrupted"):
+            result = await self._effect(proposal, service, claim, "apply")
+            if result is not None:
+                await self._.gate.finish(f"{proposal_id}:apply", result, self._.clock.now())
+                await self._after_effect(proposal, result)
+
+    # --- verify ----------------------------------------------------------------------------------------------------
+
+    async def verify(self, effect_id: str) -> None:
+        """Read the deciding probes once more: better, worse, or look again until the time is over."""
+        effect = await self._.gate.effect(effect_id)
+        now = self._.clock.now()
+        if effect is None or effect.verdict or effect.next_check_at is None or effect.next_check_at > now:
+            return
+        proposal = await self._.gate.proposal(effect.proposal_id)
+        incident = await self._.casebook.incident(proposal.plan.incident_id) if proposal else None
+        if proposal is None or incident is None or effect.verify_by is None:
+            return
+        diagnosis = await self._.casebook.diagnosis(incident.id)
+        probes = deciding_probes(proposal.plan, diagnosis, self._.specs)
+        before = _latest(await self._.casebook.findings(incident.id), round_=0)
+        after = await self._read_again(incident, probes, proposal.plan.attempt, effect.checks)
+        judgement = judge(proposal.plan, before, after)
+        await self._conclude(effect_id, proposal, incident, judgement, last=self._.clock.now() >= effect.verify_by)
+
+    # --- close -----------------------------------------------------------------------------------------------------
+
+    async def close(self, incident_id: str) -> None:
+        """Write the postmortem of a resolved incident."""
+        incident = await self._.casebook.incident(incident_id)
+        if incident is None or incident.status is not Status.RESOLVED:
+            return
+        files = await self._.publish(incident_id)
+        facts = [_computed("exported", {"files": list(files)}), _computed("incident_closed", {})]
+        await self._.casebook.move(incident_id, Status.CLOSED, facts, self._.clock.now())
+        await self._.casebook.say(incident_id, "postmortem", f"Postmortem written: {', '.join(files)}",
+                                  self._.clock.now())  # fmt: skip
+
+    # --- what the rows imply ----------------------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """Start every job that a row implies: at the start of the process, and at every tick."""
+        await self._start_wanted()
+        now = self._.clock.now()
+        for incident_id, proposal_id in await self._.gate.expire(now):
+            await self._ask_again(incident_id, proposal_id)
+        due = await self._.gate.pending(now)
+        moment = int(now.timestamp()) // 2
+        for proposal_id in due["mitigate"]:
+            await self._submit("mitigate", f"mitigate:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
+        for effect_id in due["verify"]:
+            await self._.jobs.submit("verify", f"verify:{effect_id}:{moment}", None, {"effect": effect_id})
+        for effect_id in due["lease"]:
+            await self._.jobs.submit("lease", f"lease:{effect_id}:{moment}", None, {"effect": effect_id})
+        for proposal_id in due["revert"]:
+            await self._submit("revert", f"revert:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
+        for incident_id in await self._.casebook.to_close():
+            await self._.jobs.submit("close", f"close:{incident_id}:{moment // 5}", None, {"incident": incident_id})
+
+    async def revert(self, proposal_id: str) -> None:
+        """Undo an applied plan under its own approval; drift is a conflict for a human."""
+        proposal = await self._.gate.proposal(proposal_id)
+        incident = await self._.casebook.incident(proposal.plan.incident_id) if proposal else None
+        service = self._.catalogue.service(incident.service) if incident else None
+        if proposal is None or incident is None or service is None:
+            return
+        claim = await self._.gate.claim(proposal_id, "revert", self._.clock.now())
+        if claim.state in ("claimed", "interrupted"):
+            result = await self._effect(proposal, service, claim, "revert")
+            if result is not None:
+                await self._.gate.finish(f"{proposal_id}:revert", result, self._.clock.now())
+
+    async def lease(self, effect_id: str) -> None:
+        """A lease has ended: put things back, or under freeze ask a person."""
+        effect = await self._.gate.effect(effect_id)
+        proposal = await self._.gate.proposal(effect.proposal_id) if effect else None
+        incident = await self._.casebook.incident(proposal.plan.incident_id) if proposal else None
+        if effect is None or proposal is None or incident is None or effect.lease_until is None:
+            return
+        now = self._.clock.now()
+        stopped = await self._.gate.frozen(incident.service)
+        fact = _computed("lease_ended", {"proposal": proposal.id, "asked": bool(stopped), "why": stopped})
+        if not await self._.gate.lease_over(effect_id, fact, now):
+            return
+        if stopped:
+            text = f"The lease of {proposal.id} has ended, and execution is {stopped}. Revert it by hand, or unfreeze."
+            await self._.casebook.say(incident.id, f"lease:{proposal.id}", text, now)
+        else:
+            await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
+
+    async def propose_step(self, incident: Incident, number: int, planned: Planned, by: str, tag: str = "") -> str:
+        """Put a drafted step to the vote; returns the proposal's id."""
+        service = self._.catalogue.service(incident.service)
+        assert service is not None
+        assert planned.draft is not None
+        assert planned.spec is not None
+        plan, withheld = self._plan(incident, service, planned)
+        digest = hashlib.sha256(f"{incident.id}:{number}:{planned.step.key}:{tag}".encode()).hexdigest()
+        proposal = Proposal(
+            id=f"pr-{digest[:10]}", plan=plan, plan_hash=plan.hash, state=ProposalState.OPEN,
+            created_at=self._.clock.now(), proposed_by=by, withheld=withheld, votable=not withheld,
+            rationale=f"{planned.step.title} ({planned.step.reference})",
+        )  # fmt: skip
+        await self._.gate.propose(proposal, planned.step.key, service.name, self._.clock.now())
+        return proposal.id
+
+    # --- private -----------------------------------------------------------------------------------------------------
+
+    def _place(self, placed: Placed) -> Placed:
+        if placed.page is None:
+            return placed
+        service = self._.catalogue.service_of_pagerduty(placed.page.service_ref)
+        service = service or self._.catalogue.service(placed.page.service_name)
+        if service is None:
+            return replace(placed, service=UNMAPPED, team="", channel=self._.catalogue.fallback_channel)
+        team = self._.catalogue.team(service.team)
+        channel = team.slack_channel if team else self._.catalogue.fallback_channel
+        return replace(placed, service=service.name, team=service.team, channel=channel)
+
+    async def _start_wanted(self) -> None:
+        for incident_id, number in await self._.casebook.wanted():
+            arguments = {"incident": incident_id, "number": str(number)}
+            await self._.jobs.submit("investigate", f"investigate:{incident_id}:{number}", incident_id, arguments)
+
+    async def _submit(self, kind: str, key: str, arguments: dict[str, str]) -> None:
+        proposal = await self._.gate.proposal(arguments["proposal"])
+        if proposal is not None:
+            await self._.jobs.submit(kind, key, proposal.plan.incident_id, arguments)
+
+    async def _propose(self, incident: Incident, number: int, found: Investigated) -> list[Fact]:
+        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed over."""
+        ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
+        if incident.attempts >= MAX_ATTEMPTS:
+            ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"
+            return [_computed("investigation_ended", ended)]
+        service = self._.catalogue.service(incident.service)
+        passed: list[dict[str, str]] = []
+        spent = {step for step, state in await self._.gate.steps_tried(incident.id) if state in SPENT}
+        for step in found.steps if service else ():
+            if step.key in spent:
+                passed.append({"step": step.reference, "why": "already tried or rejected"})
+                continue
+            assert service is not None
+            planned = await self._.planner.plan(step, service)
+            if planned.refusal:
+                passed.append({"step": step.reference, "why": planned.refusal})
+                continue
+            await self.propose_step(incident, number, planned, "pagerunner")
+            break
+        return [_computed("investigation_ended", {**ended, "passed_over": passed})]
+
+    def _plan(self, incident: Incident, service: Service, planned: Planned) -> tuple[Plan, str]:
+        """The whole plan, and why it is not put to the vote (empty if it is)."""
+        step, spec, draft = planned.step, planned.spec, planned.draft
+        assert spec is not None
+        assert draft is not None
+        risk = stricter(spec.risk, step.min_risk)
+        policy = self._.catalogue.policy
+        need = requirement(policy, service, risk)
+        verify = step.verify
+        plan = Plan(
+            incident_id=incident.id, action=draft.action, params=draft.params, target=draft.target,
+            pre_state=draft.pre_state, post_state=draft.post_state,
+            diff=tuple((line.what, line.before, line.after) for line in draft.diff), undo=draft.undo,
+            effect=spec.effect.value, risk=risk, blast_radius=spec.blast_radius,
+            verify_probe=verify.probe if verify else "user_signal", verify_outcome=verify.outcome if verify else "ok",
+            verify_within_s=verify.within_s if verify else 600,
+            lease_s=step.lease_s if spec.leasable and spec.reversible else None,
+            policy_version=policy.version, min_approvers=need.count if need else 0,
+            approver_team=need.team if need else "",
+            expires_at=self._.clock.now() + timedelta(seconds=policy.proposal_ttl_s), attempt=incident.attempts + 1,
+            runbook=step.reference, runbook_revision=step.revision, instructions=draft.instructions,
+        )  # fmt: skip
+        if service.mode == "observe":
+            return plan, "this service is in observe mode: nothing is executed; do it by hand and tell the thread"
+        if need is None:
+            return plan, f"policy names nobody who may approve {risk} on {service.name}"
+        if not plan.inspectable:
+            return plan, "this plan cannot be shown whole on a card, so it cannot be approved here"
+        return plan, ""
+
+    async def _no_longer_approved(self, proposal: Proposal, incident: Incident, service: Service) -> str:
+        """Whether the approval still holds at the moment of execution; empty if it does."""
+        plan = proposal.plan
+        if not incident.active:
+            return "the incident was resolved before it was executed"
+        if service.mode == "observe":
+            return "the service was switched to observe mode"
+        need = requirement(self._.catalogue.policy, service, plan.risk)
+        if need is None or need.count > plan.min_approvers or need.team != plan.approver_team:
+            return "the policy became stricter since the vote"
+        if self._.clock.now() >= plan.expires_at + timedelta(minutes=5):
+            return "it was held for too long after the vote; it must be seen again"
+        valid = [who for who in await self._.gate.voters(proposal.id)
+                 if (await self._.people.may_approve(who, plan.approver_team))[0]]  # fmt: skip
+        return "" if len(valid) >= plan.min_approvers else "an approver is no longer one"
+
+    async def _effect(self, proposal: Proposal, service: Service, claim: Claim,
+                      kind: Literal["apply", "revert"]) -> EffectResult | None:  # fmt: skip
+        """Perform the claimed effect. None: a manual action waits for its person."""
+        plan = proposal.plan
+        if plan.effect == EffectClass.MANUAL.value and kind == "apply":
+            return None
+        assert claim.effect is not None
+        assert claim.effect.claimed_at is not None
+        approval = Approval(
+            proposal_id=proposal.id, plan_hash=proposal.plan_hash, approved_by=claim.approved_by,
+            approved_at=claim.approved_at or self._.clock.now(),
+        )  # fmt: skip
+        if claim.state == "interrupted":
+            if plan.effect == EffectClass.UNSAFE_ONCE.value:
+                return EffectResult(status=EffectStatus.UNKNOWN, detail="interrupted after the claim; it may have run")
+            return await self._.executor.settle(plan, service, approval, kind)
+        if self._.clock.now() - claim.effect.claimed_at > CLAIM_VALID:
+            return EffectResult(status=EffectStatus.FAILED, detail="claimed, but too late to be sure; nothing was sent")
+        perform = self._.executor.apply if kind == "apply" else self._.executor.revert
+        return await perform(plan, service, approval)
+
+    async def _after_effect(self, proposal: Proposal, result: EffectResult) -> None:
+        if result.status is EffectStatus.DONE:
+            return
+        now = self._.clock.now()
+        if result.status is EffectStatus.UNKNOWN:
+            text = f"{proposal.id} may or may not have taken effect: {result.detail}. Look at {proposal.plan.target}."
+            await self._.casebook.say(proposal.plan.incident_id, f"unknown:{proposal.id}", text, now)
+            return
+        reason = f"{proposal.plan.action} ended as {result.status.value}: {result.detail}"
+        await self._.casebook.ask(proposal.plan.incident_id, [_computed("investigation_started", {"why": reason})], now)
+        await self._start_wanted()
+
+    async def _read_again(
+        self, incident: Incident, probes: Sequence[str], attempt: int, check: int
+    ) -> dict[str, Finding]:
+        now = self._.clock.now()
+        if check == 0:
+            facts = [_computed("verification_started", {"probes": list(probes), "attempt": attempt})]
+            await self._.casebook.record(incident.id, facts, now)
+        findings = await self._.verifier.read(incident, probes, attempt)
+        for finding in findings:
+            call = f"verify:{attempt}:{check}:{finding.probe}"
+            await self._.casebook.found(incident.id, incident.investigations, call, finding, self._.clock.now())
+        return {finding.probe: finding for finding in findings}
+
+    async def _conclude(self, effect_id: str, proposal: Proposal, incident: Incident, judgement: Judgement, *,
+                        last: bool) -> None:  # fmt: skip
+        now = self._.clock.now()
+        if judgement.answer == "pending" and not last:
+            await self._.gate.checked(effect_id, now + CHECK_EVERY, "", [], None, now)
+            return
+        verdict = "unknown" if judgement.answer == "pending" else judgement.answer
+        data = {"proposal": proposal.id, "verdict": verdict, "reason": judgement.reason,
+                "evidence": list(judgement.evidence)}  # fmt: skip
+        facts = [_computed("verification_made", data)]
+        lease = None
+        if verdict == "better" and proposal.plan.lease_s:
+            lease = now + timedelta(seconds=proposal.plan.lease_s)
+            facts.append(_computed("lease_started", {"proposal": proposal.id, "until": lease.isoformat()}))
+        if not await self._.gate.checked(effect_id, None, verdict, facts, lease, now):
+            return
+        if verdict == "better":
+            await self._.casebook.move(incident.id, Status.MITIGATED, [], now)
+            await self._.publish(incident.id)
+        else:
+            await self._did_not_help(proposal, incident, verdict, judgement.reason)
+
+    async def _did_not_help(self, proposal: Proposal, incident: Incident, verdict: str, reason: str) -> None:
+        """Undo, then look again; after two attempts a person has to."""
+        if proposal.plan.effect != EffectClass.MANUAL.value:
+            await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
+        why = f"{proposal.plan.action} made it {verdict}: {reason}"
+        fact = _computed("investigation_started", {"why": why})
+        await self._.casebook.ask(incident.id, [fact], self._.clock.now(), attempt=True)
+        await self._start_wanted()
+
+    async def _ask_again(self, incident_id: str, proposal_id: str) -> None:
+        """An expired proposal never decides: draft it afresh, so that people see the target as it is now."""
+        incident = await self._.casebook.incident(incident_id)
+        if incident is not None and incident.active:
+            fact = _computed("investigation_started", {"why": f"{proposal_id} expired without a decision"})
+            await self._.casebook.ask(incident_id, [fact], self._.clock.now())
+            await self._start_wanted()
+
+
+def _computed(kind: str, data: Mapping[str, object]) -> Fact:
+    return Fact(kind=kind, provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
+
+
+def _latest(findings: Mapping[str, Finding], *, round_: int) -> dict[str, Finding]:
+    """The newest finding of each probe from before any mitigation."""
+    return {f.probe: f for f in findings.values() if f.round == round_}

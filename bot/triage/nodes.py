@@ -1,0 +1,257 @@
+"""The nodes of an investigation: each takes the state and what it may use, and gives back what changed.
+
+A node may run again after a crash: findings are kept under the name of their call, so nothing that costs is repeated.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypedDict
+
+from bot.domain import codec
+from bot.domain.incident import Incident
+from bot.domain.timeline import Fact, Provenance
+from bot.ports import Casebook, History, Pager, RetryLater, Step, Undeliverable
+from config.catalogue import Catalogue, Service
+from config.clock import Clock
+from config.http import Http
+from diagnostics.model import (
+    Diagnosis,
+    Finding,
+    Mode,
+    ProbeCall,
+    ProbeContext,
+    ProbeSpec,
+    Runner,
+    Weight,
+)
+from knowledge.model import Librarian, Query, Retrieval
+from runbooks.model import Library, Runbook
+
+DEADLINE_S = 240.0
+"""An investigation that is not sure by then says what it knows."""
+BODY_LIMIT = 8_000
+
+
+class State(TypedDict, total=False):
+    """What is checkpointed: plain JSON, no secrets, no vendor's objects."""
+
+    incident: str
+    number: int
+    began: float
+    title: str
+    body: str
+    priors: dict[str, float]
+    matches: list[str]
+    calls: list[dict[str, Any]]
+    diagnosis: dict[str, Any]
+    ended: str
+
+
+class Diagnose(Protocol):
+    """The differential, handed in."""
+
+    def __call__(
+        self, findings: Sequence[Finding], prior: Mapping[str, float], modes: Sequence[Mode],
+        specs: Mapping[str, ProbeSpec], service_kind: str, *, final: bool = False,
+    ) -> Diagnosis: ...  # fmt: skip
+
+
+class NextCalls(Protocol):
+    """The order of asking, handed in: no calls means that nothing more is worth asking."""
+
+    def __call__(
+        self, diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
+        runbook_calls: Sequence[ProbeCall], service: Service,
+    ) -> Sequence[ProbeCall]: ...  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """What the nodes may use. Nothing here can change a target."""
+
+    catalogue: Catalogue
+    casebook: Casebook
+    history: History
+    librarian: Librarian
+    library: Library
+    runner: Runner
+    pager: Pager | None
+    http: Http
+    clock: Clock
+    specs: Mapping[str, ProbeSpec]
+    diagnose: Diagnose
+    next_calls: NextCalls
+    resolve: Callable[[Mapping[str, Any], Service, Catalogue], Mapping[str, Any]]
+    golden_root: str
+
+
+async def retrieve(state: State, tools: Tools) -> State:
+    """Read everything the page says, and find the runbooks that fit."""
+    incident = await _incident(state, tools)
+    pages = await tools.casebook.pages(incident.id)
+    service = tools.catalogue.service(incident.service)
+    details = await _details(incident, tools)
+    hints = await tools.casebook.hints(incident.id)
+    texts = [page.body for page in pages if page.kind in ("triggered", "reopened", "note")] + [details, *hints]
+    body = "\n".join(text for text in dict.fromkeys(texts) if text)[:BODY_LIMIT]
+    query = Query(
+        title=incident.title, body=body, service_kind=service.kind if service else "",
+        service_tags=service.tags if service else (),
+    )  # fmt: skip
+    retrieval = await asyncio.to_thread(tools.librarian.search, query, limit=5)
+    priors = await asyncio.to_thread(tools.librarian.priors, query)
+    await tools.casebook.retrieved(incident.id, retrieval, _retrieved(retrieval), tools.clock.now())
+    return {
+        "title": incident.title, "body": body, "priors": dict(priors), "began": tools.clock.now().timestamp(),
+        "matches": [match.document for match in retrieval.matches],
+        "calls": [] if service is None else _calls(None, [], state, tools, service, retrieval),
+        "ended": "" if service else "the page's service is not in the catalogue: there is nothing that could be probed",
+    }  # fmt: skip
+
+
+async def probe(state: State, tools: Tools) -> State:
+    """Run the calls of this turn in parallel; each finding is kept, and shown, the moment it is there."""
+    incident = await _incident(state, tools)
+    known = await tools.casebook.findings(incident.id, state["number"])
+    calls = [_call(data) for data in state["calls"]]
+    missing = [call for call in calls if key(call) not in known]
+    if missing:
+        context = await probe_context(incident, tools)
+        await tools.casebook.running(incident.id, [call.probe for call in missing], tools.clock.now())
+        await asyncio.gather(*(_run(call, context, incident, state["number"], tools) for call in missing))
+    return {"calls": []}
+
+
+async def diagnose(state: State, tools: Tools) -> State:
+    """Weigh everything found so far, and decide what to ask next, if anything."""
+    incident = await _incident(state, tools)
+    service = tools.catalogue.service(incident.service)
+    assert service is not None
+    findings = list((await tools.casebook.findings(incident.id, state["number"])).values())
+    modes = [mode_of(runbook) for runbook in tools.library.all() if runbook.executable and runbook.evidence]
+    late = tools.clock.now().timestamp() - state["began"] > DEADLINE_S
+    diagnosis = tools.diagnose(findings, state["priors"], modes, tools.specs, service.kind)
+    calls = [] if late else _calls(diagnosis, findings, state, tools, service, None)
+    if not calls:
+        diagnosis = tools.diagnose(findings, state["priors"], modes, tools.specs, service.kind, final=True)
+    await tools.casebook.diagnosed(incident.id, diagnosis, _diagnosed(diagnosis), tools.clock.now())
+    ended = "" if calls else ("the time for probing was over" if late else diagnosis.reason or "nothing left to ask")
+    return {"diagnosis": codec.dump(diagnosis), "calls": calls, "ended": ended}
+
+
+async def probe_context(incident: Incident, tools: Tools) -> ProbeContext:
+    """What probes of this incident look at; baselines and changes end where the incident begins."""
+    service = tools.catalogue.service(incident.service)
+    assert service is not None
+    baselines, changes = await tools.history.frozen(service.name, incident.started_at)
+    return ProbeContext(
+        service=service, catalogue=tools.catalogue, http=tools.http, clock=tools.clock, baselines=baselines,
+        changes=changes, started_at=incident.started_at, golden_root=tools.golden_root,
+    )  # fmt: skip
+
+
+def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, tools: Tools) -> list[Step]:
+    """What the runbooks of the causes would do, in their order. A step whose check is already fulfilled proves nothing
+    and is left out; one that this service cannot resolve is left out too."""
+    if diagnosis.conclusion != "cause":
+        return []
+    shown = {finding.probe: finding.outcome for finding in findings}
+    found = []
+    for cause in diagnosis.causes:
+        runbook = tools.library.get(cause)
+        for number, action in enumerate(runbook.actions if runbook else (), start=1):
+            assert runbook is not None
+            if action.verify and shown.get(action.verify.probe) == action.verify.outcome:
+                continue
+            try:
+                params = tools.resolve(action.params, service, tools.catalogue)
+            except ValueError:
+                continue
+            found.append(
+                Step(
+                    key=f"{runbook.id}/{number}", reference=f"{runbook.id}#{action.section}", runbook=runbook.id,
+                    revision=runbook.revision, action=action.action, params=params, title=action.title,
+                    verify=action.verify, lease_s=action.lease_s, min_risk=action.min_risk,
+                )
+            )  # fmt: skip
+    return found
+
+
+def mode_of(runbook: Runbook) -> Mode:
+    """A runbook as the differential sees it."""
+    evidence = {
+        probe_name: {outcome: Weight(word) for outcome, word in words.items()}
+        for probe_name, words in runbook.evidence.items()
+    }
+    return Mode(id=runbook.id, title=runbook.title, evidence=evidence, kinds=runbook.kinds)
+
+
+def key(call: ProbeCall) -> str:
+    """The name under which a finding of this call is kept."""
+    return f"{call.probe}:{json.dumps(dict(call.params), sort_keys=True)}"
+
+
+async def _run(call: ProbeCall, context: ProbeContext, incident: Incident, number: int, tools: Tools) -> None:
+    (finding,) = await tools.runner.run([call], context)
+    await tools.casebook.found(incident.id, number, key(call), finding, tools.clock.now())
+
+
+async def _incident(state: State, tools: Tools) -> Incident:
+    incident = await tools.casebook.incident(state["incident"])
+    assert incident is not None
+    return incident
+
+
+async def _details(incident: Incident, tools: Tools) -> str:
+    if tools.pager is None or not incident.pager_ref:
+        return ""
+    try:
+        return await tools.pager.details(incident.pager_ref)
+    except (RetryLater, Undeliverable):
+        return ""
+
+
+def _call(data: Mapping[str, Any]) -> ProbeCall:
+    return ProbeCall(probe=data["probe"], params=data["params"])
+
+
+def _calls(
+    diagnosis: Diagnosis | None, findings: Sequence[Finding], state: State, tools: Tools, service: Service,
+    retrieval: Retrieval | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The next calls; a runbook that fits may say how its probes are to be asked."""
+    documents = [m.document for m in retrieval.matches] if retrieval else state.get("matches", [])
+    asked: dict[str, ProbeCall] = {}
+    for document in documents[:3]:
+        runbook = tools.library.get(document)
+        for step in runbook.probes if runbook and runbook.executable else ():
+            try:
+                params = tools.resolve(step.params, service, tools.catalogue)
+            except ValueError:
+                continue
+            asked.setdefault(step.probe, ProbeCall(probe=step.probe, params=params))
+    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), service)
+    return [{"probe": call.probe, "params": dict(call.params)} for call in calls]
+
+
+def _retrieved(retrieval: Retrieval) -> Fact:
+    data = {
+        "mode": retrieval.mode, "notice": retrieval.notice,
+        "matches": [
+            {"runbook": m.document, "title": m.title, "score": round(m.score, 4), "reference": m.best_chunk,
+             "reasons": [r.text for r in m.reasons]}
+            for m in retrieval.matches
+        ],
+    }  # fmt: skip
+    return Fact(kind="runbooks_retrieved", provenance=Provenance.RETRIEVED, actor="pagerunner", data=data)
+
+
+def _diagnosed(diagnosis: Diagnosis) -> Fact:
+    data = {
+        "conclusion": diagnosis.conclusion, "causes": list(diagnosis.causes), "reason": diagnosis.reason,
+        "residual": list(diagnosis.residual),
+        "ranked": [{"mode": h.mode, "probability": round(h.probability, 4)} for h in diagnosis.ranked[:5]],
+    }  # fmt: skip
+    return Fact(kind="diagnosis_made", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)

@@ -1,0 +1,185 @@
+"""Settings: read once from the environment (``PAGERUNNER_*``) and one YAML file, checked whole, frozen.
+
+The environment wins over the file. Only wiring and the CLI import this module; everything else is handed values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from config import strict_yaml
+from config.catalogue import Catalogue
+
+PREFIX = "PAGERUNNER_"
+SECRETS = ("slack_bot_token", "slack_app_token", "slack_signing_secret", "pagerduty_api_key", "changes_token")
+
+
+class ConfigError(Exception):
+    """What is wrong with the configuration: every problem with its key, its place and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseModel):
+    """Everything an operator can set. Every key is also ``PAGERUNNER_<KEY>`` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Path(".pagerunner")
+    """Folder for the database, the search index and exports; created with mode 0700."""
+    catalogue: Path = Path("catalogue.yaml")
+    http_actions: Path | None = None
+    """YAML file with declared HTTP actions."""
+    runbooks: tuple[Path, ...] = ()
+    """Further runbook folders beside the built-in library and the teams' own."""
+    exports: Path | None = None
+    """Folder for postmortems; empty: ``exports`` below ``data``."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    trust_network: bool = False
+    """Allow another address than loopback: webhooks are signed and the API needs its token, but TLS is yours to add."""
+
+    slack: Literal["off", "socket", "http"] = "off"
+    slack_api: str = "https://slack.com/api/"
+    slack_team: str = ""
+    slack_app: str = ""
+    slack_bot_token: SecretStr = SecretStr("")
+    slack_app_token: SecretStr = SecretStr("")
+    slack_signing_secret: SecretStr = SecretStr("")
+
+    pagerduty_api: str = "https://api.pagerduty.com"
+    pagerduty_api_key: SecretStr = SecretStr("")
+    pagerduty_from: str = ""
+    """E-mail address that PagerDuty shows as the author of changes."""
+    pagerduty_secrets: tuple[SecretStr, ...] = ()
+    """Signing secrets of the webhook subscription; several while one is being replaced."""
+    changes_token: SecretStr = SecretStr("")
+    """Bearer token for ``POST /changes``; empty: the API token."""
+
+    embedder: Path | None = None
+    """Folder of another sentence-transformers model; empty: the packaged all-MiniLM-L6-v2."""
+    canary_tokens_per_hour: int = Field(default=20_000, ge=0)
+    """Budget of the recorded baselines for each service; 0: none are recorded."""
+    baseline_every_s: int = Field(default=300, ge=30)
+    canary_tokens_per_incident: int = Field(default=60_000, ge=0)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("pagerduty_secrets", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Settings":
+        problems = []
+        if self.slack != "off" and not self.slack_bot_token.get_secret_value():
+            problems.append("slack_bot_token: needed for Slack; copy it from the app's OAuth page (xoxb-...)")
+        if self.slack == "socket" and not self.slack_app_token.get_secret_value():
+            problems.append("slack_app_token: needed for Socket Mode; make one with connections:write (xapp-...)")
+        if self.slack == "http" and not self.slack_signing_secret.get_secret_value():
+            problems.append("slack_signing_secret: needed for HTTP mode; copy it from the app's Basic Information page")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def export_folder(self) -> Path:
+        return self.exports or self.data / "exports"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every configured secret, for redaction."""
+        single = [getattr(self, name).get_secret_value() for name in SECRETS]
+        return tuple(s for s in (*single, *(s.get_secret_value() for s in self.pagerduty_secrets)) if s)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where each setting came from, for error messages."""
+
+    file: str
+    document: strict_yaml.Document
+    variables: Mapping[str, str]
+
+    def of(self, key: str) -> str:
+        if key in self.variables:
+            return f"environment variable {self.variables[key]}"
+        if (key,) in self.document.positions:
+            line, column = self.document.position((key,))
+            return f"{self.file}:{line}:{column}"
+        return self.file or "settings"
+
+
+def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
+    """Read the settings. ``path`` defaults to ``PAGERUNNER_CONFIG``; relative paths inside are relative to that file.
+    Raises :class:`ConfigError` with every problem at once."""
+    path = path or (Path(environ["PAGERUNNER_CONFIG"]) if environ.get("PAGERUNNER_CONFIG") else None)
+    document = _read(path) if path else strict_yaml.Document({})
+    values: dict[str, Any] = dict(document.value) if isinstance(document.value, dict) else {}
+    folder = path.parent if path else Path()
+    for key in ("data", "catalogue", "http_actions", "exports", "embedder"):
+        if values.get(key):
+            values[key] = folder / str(values[key])
+    values["runbooks"] = tuple(folder / str(p) for p in values.get("runbooks") or ())
+    variables = {name[len(PREFIX) :].lower(): name for name in environ if name.startswith(PREFIX)}
+    variables = {key: name for key, name in variables.items() if key in Settings.model_fields}
+    for key, name in variables.items():
+        values[key] = [p for p in environ[name].split(":") if p] if key == "runbooks" else environ[name]
+    values = {key: value for key, value in values.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        origin = Origin(str(path or ""), document, variables)
+        raise ConfigError([_explain(e, origin) for e in error.errors()]) from None
+
+
+def load_catalogue(path: Path) -> Catalogue:
+    """Read and check the catalogue. Raises :class:`ConfigError` with file, line and column of every problem."""
+    document = _read(path)
+    try:
+        return Catalogue.model_validate(document.value)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            location = tuple(part for part in item["loc"] if part != "function-after")
+            line, column = document.position(location)
+            problems += [
+                f"{path}:{line}:{column}: {'.'.join(map(str, location)) or 'catalogue'}: {message}"
+                for message in _message(item).split("; ")
+            ]
+        raise ConfigError(problems) from None
+
+
+def _read(path: Path) -> strict_yaml.Document:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; `pagerunner init` writes one to start from"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+    try:
+        return strict_yaml.load(text)
+    except strict_yaml.YamlError as error:
+        raise ConfigError([f"{path}:{error}"]) from error
+
+
+def _explain(item: Any, origin: Origin) -> str:
+    key = str(item["loc"][0]) if item["loc"] else ""
+    if not key:
+        return "; ".join(f"{origin.of(part.split(':')[0])}: {part}" for part in _message(item).split("; "))
+    return f"{origin.of(key)}: {key}: {_message(item)}"
+
+
+def _message(item: Any) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return "unknown key; remove it or correct its spelling"
+    shown = (
+        "" if item["type"] == "value_error" or isinstance(item.get("input"), dict) else f" (got {item.get('input')!r})"
+    )
+    key = str(item["loc"][0]) if item["loc"] else ""
+    return message + ("" if key in SECRETS or "secret" in key or "token" in key else shown)
