@@ -25,7 +25,7 @@ class GraphTriage:
     """See :class:`bot.ports.Triage`."""
 
     def __init__(self, tools: Tools, saver: "BaseCheckpointSaver[Any]") -> None:
-        if os.environ.get(STRICT) != "true":  # noqa: TID251 - read by langgraph at import; we only insist on it
+        if os.environ.get(STRICT) != "true":
             raise RuntimeError(f"{STRICT}=true must be set before langgraph is imported")
         self._tools = tools
         self._saver = saver

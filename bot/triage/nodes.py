@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
+from pydantic import ValidationError
+
 from bot.domain import codec
 from bot.domain.incident import Incident
 from bot.domain.timeline import Fact, Provenance
@@ -23,11 +25,11 @@ from diagnostics.model import (
     ProbeCall,
     ProbeContext,
     ProbeSpec,
-    Runner,
     Weight,
 )
+from diagnostics.runner import OnEvent, ProbeEvent, ProbeRunner
 from knowledge.model import Librarian, Query, Retrieval
-from runbooks.model import Library, Runbook
+from runbooks.model import Library, Runbook, RunbookError
 
 DEADLINE_S = 240.0
 """An investigation that is not sure by then says what it knows."""
@@ -63,8 +65,12 @@ class NextCalls(Protocol):
 
     def __call__(
         self, diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
-        runbook_calls: Sequence[ProbeCall], service: Service,
+        runbook_calls: Sequence[ProbeCall], *, modes: Sequence[Mode],
     ) -> Sequence[ProbeCall]: ...  # fmt: skip
+
+
+NewRunner = Callable[[Sequence[Finding], OnEvent], ProbeRunner]
+"""A runner for one turn: findings of before count against its budget; it tells of every start and end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +82,7 @@ class Tools:
     history: History
     librarian: Librarian
     library: Library
-    runner: Runner
+    runner: NewRunner
     pager: Pager | None
     http: Http
     clock: Clock
@@ -115,12 +121,23 @@ async def probe(state: State, tools: Tools) -> State:
     """Run the calls of this turn in parallel; each finding is kept, and shown, the moment it is there."""
     incident = await _incident(state, tools)
     known = await tools.casebook.findings(incident.id, state["number"])
-    calls = [_call(data) for data in state["calls"]]
-    missing = [call for call in calls if key(call) not in known]
+    calls = [ProbeCall(probe=data["probe"], params=data["params"]) for data in state["calls"]]
+    missing = [call for call in calls if key(call.probe, call.params) not in known]
+    running: set[str] = set()
+
+    async def on_event(event: ProbeEvent) -> None:
+        now = tools.clock.now()
+        if event.finding is None:
+            running.add(event.call.probe)
+            await tools.casebook.running(incident.id, sorted(running), now)
+        else:
+            running.discard(event.call.probe)
+            call = key(event.finding.probe, event.finding.params)
+            await tools.casebook.found(incident.id, state["number"], call, event.finding, now)
+
     if missing:
-        context = await probe_context(incident, tools)
-        await tools.casebook.running(incident.id, [call.probe for call in missing], tools.clock.now())
-        await asyncio.gather(*(_run(call, context, incident, state["number"], tools) for call in missing))
+        runner = tools.runner(list((await tools.casebook.findings(incident.id)).values()), on_event)
+        await runner.run(missing, await probe_context(incident, tools))
     return {"calls": []}
 
 
@@ -130,12 +147,11 @@ async def diagnose(state: State, tools: Tools) -> State:
     service = tools.catalogue.service(incident.service)
     assert service is not None
     findings = list((await tools.casebook.findings(incident.id, state["number"])).values())
-    modes = [mode_of(runbook) for runbook in tools.library.all() if runbook.executable and runbook.evidence]
     late = tools.clock.now().timestamp() - state["began"] > DEADLINE_S
-    diagnosis = tools.diagnose(findings, state["priors"], modes, tools.specs, service.kind)
+    diagnosis = tools.diagnose(findings, state["priors"], modes(tools), tools.specs, service.kind)
     calls = [] if late else _calls(diagnosis, findings, state, tools, service, None)
     if not calls:
-        diagnosis = tools.diagnose(findings, state["priors"], modes, tools.specs, service.kind, final=True)
+        diagnosis = tools.diagnose(findings, state["priors"], modes(tools), tools.specs, service.kind, final=True)
     await tools.casebook.diagnosed(incident.id, diagnosis, _diagnosed(diagnosis), tools.clock.now())
     ended = "" if calls else ("the time for probing was over" if late else diagnosis.reason or "nothing left to ask")
     return {"diagnosis": codec.dump(diagnosis), "calls": calls, "ended": ended}
@@ -167,7 +183,7 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
                 continue
             try:
                 params = tools.resolve(action.params, service, tools.catalogue)
-            except ValueError:
+            except RunbookError:
                 continue
             found.append(
                 Step(
@@ -179,6 +195,11 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
     return found
 
 
+def modes(tools: Tools) -> list[Mode]:
+    """The failure modes that the library describes."""
+    return [mode_of(runbook) for runbook in tools.library.all() if runbook.executable and runbook.evidence]
+
+
 def mode_of(runbook: Runbook) -> Mode:
     """A runbook as the differential sees it."""
     evidence = {
@@ -188,14 +209,9 @@ def mode_of(runbook: Runbook) -> Mode:
     return Mode(id=runbook.id, title=runbook.title, evidence=evidence, kinds=runbook.kinds)
 
 
-def key(call: ProbeCall) -> str:
-    """The name under which a finding of this call is kept."""
-    return f"{call.probe}:{json.dumps(dict(call.params), sort_keys=True)}"
-
-
-async def _run(call: ProbeCall, context: ProbeContext, incident: Incident, number: int, tools: Tools) -> None:
-    (finding,) = await tools.runner.run([call], context)
-    await tools.casebook.found(incident.id, number, key(call), finding, tools.clock.now())
+def key(probe_name: str, params: Mapping[str, Any]) -> str:
+    """The name under which a finding of this call, with whole parameters, is kept."""
+    return f"{probe_name}:{json.dumps(dict(params), sort_keys=True)}"
 
 
 async def _incident(state: State, tools: Tools) -> Incident:
@@ -213,10 +229,6 @@ async def _details(incident: Incident, tools: Tools) -> str:
         return ""
 
 
-def _call(data: Mapping[str, Any]) -> ProbeCall:
-    return ProbeCall(probe=data["probe"], params=data["params"])
-
-
 def _calls(
     diagnosis: Diagnosis | None, findings: Sequence[Finding], state: State, tools: Tools, service: Service,
     retrieval: Retrieval | None,
@@ -229,11 +241,19 @@ def _calls(
         for step in runbook.probes if runbook and runbook.executable else ():
             try:
                 params = tools.resolve(step.params, service, tools.catalogue)
-            except ValueError:
+            except RunbookError:
                 continue
             asked.setdefault(step.probe, ProbeCall(probe=step.probe, params=params))
-    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), service)
-    return [{"probe": call.probe, "params": dict(call.params)} for call in calls]
+    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), modes=modes(tools))
+    return [{"probe": call.probe, "params": _whole(call, tools.specs)} for call in calls]
+
+
+def _whole(call: ProbeCall, specs: Mapping[str, ProbeSpec]) -> dict[str, Any]:
+    """The parameters with their defaults, as the finding will carry them; as they are if they do not fit."""
+    try:
+        return specs[call.probe].params.model_validate(dict(call.params)).model_dump(mode="json")
+    except (KeyError, ValidationError):
+        return dict(call.params)
 
 
 def _retrieved(retrieval: Retrieval) -> Fact:

@@ -1,0 +1,95 @@
+"""What commands share: the running server's API if there is one, the database read-only if there is not."""
+
+import getpass
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from config.catalogue import Catalogue
+from config.settings import ConfigError, Settings, load, load_catalogue
+
+WRONG = 2
+NO_SERVER = 3
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """Say what is wrong on standard error, and end."""
+    click.echo(text, err=True)
+    sys.exit(code)
+
+
+def settings(config: Path | None = None) -> Settings:
+    """The settings, or an end with every problem."""
+    try:
+        return load(os.environ, config)
+    except ConfigError as error:
+        fail(str(error), WRONG)
+
+
+def catalogue(chosen: Settings) -> Catalogue:
+    """The catalogue, or an end with every problem."""
+    try:
+        return load_catalogue(chosen.catalogue)
+    except ConfigError as error:
+        fail(str(error), WRONG)
+
+
+def person() -> str:
+    """Who sits here, in the characters that a principal may have."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", getpass.getuser())[:64] or "somebody"
+
+
+class Api:
+    """The running server's API, found through the data folder."""
+
+    def __init__(self, chosen: Settings) -> None:
+        try:
+            address = (chosen.data / "address").read_text("ascii").strip()
+            token = (chosen.data / "token").read_text("ascii").strip()
+        except OSError:
+            fail(f"No server runs on {chosen.data}; start one with `pagerunner serve`.", NO_SERVER)
+        self._base = f"{address}/api/v1"
+        self._headers = {"authorization": f"Bearer {token}", "x-pagerunner-user": person()}
+
+    def get(self, path: str, **query: str) -> Any:
+        return self._call("GET", path, None, query).json()
+
+    def raw(self, path: str, **query: str) -> bytes:
+        content: bytes = self._call("GET", path, None, query).content
+        return content
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._call("POST", path, body, {}).json()
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, str]) -> Any:
+        import httpx  # noqa: PLC0415 - help must not wait for it
+
+        try:
+            reply = httpx.request(
+                method, self._base + path, json=body, params=dict(query), headers=self._headers, timeout=30,
+                trust_env=False,
+            )  # fmt: skip
+        except httpx.TransportError:
+            fail(f"The server at {self._base} does not answer; is it still running?", NO_SERVER)
+        if reply.status_code >= 400:
+            fail(_problem(reply.text))
+        return reply
+
+
+def _problem(text: str) -> str:
+    try:
+        error = json.loads(text)["error"]
+        return " ".join(str(error[key]) for key in ("what", "where", "fix") if error.get(key))
+    except (ValueError, KeyError, TypeError):
+        return text[:500]
+
+
+def show(data: Any) -> None:
+    """Print for a program."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,0 +1,47 @@
+"""Writes an incident's documents to its folder: whole or not at all, under names that we choose."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from bot.edges.export import Export
+from bot.ports import Records
+
+Form = Literal["md", "html", "json", "csv"]
+
+
+class Publisher:
+    """Writes into ``folder``; a file that is there is replaced in one step."""
+
+    def __init__(self, records: Records, folder: Path) -> None:
+        self._records = records
+        self._folder = folder
+
+    async def publish(self, incident_id: str) -> Sequence[str]:
+        """Write every form; returns the file names."""
+        view = await self._records.view(incident_id)
+        if view is None:
+            return []
+        names = []
+        for form in get_args(Form):
+            name = f"{incident_id}.{form}"
+            write(self._folder, name, Export().export(view, form))
+            names.append(name)
+        return names
+
+
+def write(folder: Path, name: str, content: bytes) -> Path:
+    """Put ``content`` under ``name``: a temporary file first, synced, then renamed; never through a link."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for stray in folder.glob(f".{name}.*"):
+        stray.unlink(missing_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    path = folder / name
+    Path(temporary).replace(path)
+    return path

@@ -1,0 +1,185 @@
+"""The one place that knows every concrete part: what is used for what, and nothing else.
+
+A probe, an action or a connector is added here with one line.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.desk import FlowDesk
+from bot.domain.faults import FaultPoint
+from bot.domain.incident import Incident
+from bot.edges.casebook import SqlCasebook
+from bot.edges.courier import Courier
+from bot.edges.database import Database
+from bot.edges.executor import PlanExecutor
+from bot.edges.gate import SqlGate
+from bot.edges.history import SqlHistory
+from bot.edges.http import ReadingHttp
+from bot.edges.inbox import SqlInbox
+from bot.edges.planner import ActionPlanner
+from bot.edges.publisher import Publisher
+from bot.edges.records import SqlRecords
+from bot.edges.understand import understand
+from bot.edges.verifier import ProbeVerifier
+from bot.flow import Flow, Parts
+from bot.ports import Chat, Jobs, Pager, People, Triage
+from bot.triage import nodes
+from config.catalogue import Catalogue
+from config.clock import Clock
+from config.http import Http
+from diagnostics.differential import diagnose
+from diagnostics.model import AnyProbe, Finding, ProbeContext, ProbeSpec
+from diagnostics.order import next_calls
+from diagnostics.probes.canary import GatewayCanary, ProviderCanary, SecondProviderCanary
+from diagnostics.probes.changes import ChangeLog
+from diagnostics.probes.demand import DemandProfile
+from diagnostics.probes.egress import Egress
+from diagnostics.probes.fingerprint import ModelFingerprint
+from diagnostics.probes.gateway_health import GatewayHealth
+from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSet
+from diagnostics.probes.headroom import RateLimitHeadroom
+from diagnostics.probes.index import IndexFreshness
+from diagnostics.probes.listing import ModelListing
+from diagnostics.probes.signal import UserSignal
+from diagnostics.probes.status_page import StatusPage
+from diagnostics.probes.structured import StructuredOutput
+from diagnostics.probes.telemetry import TelemetryCheck
+from diagnostics.probes.tokens import TokenProfile
+from diagnostics.runner import OnEvent, ProbeRunner, TokenBudget
+from knowledge.model import Librarian
+from runbooks.actions.catalogue_of_actions import BUILT_IN
+from runbooks.model import ActionRegistry, AnyAction, Library
+from runbooks.resolve import resolve
+
+PROBES: tuple[AnyProbe, ...] = (
+    UserSignal(),
+    ProviderCanary(),
+    GatewayCanary(),
+    RateLimitHeadroom(),
+    ModelListing(),
+    StatusPage(),
+    Egress(),
+    SecondProviderCanary(),
+    GatewayHealth(),
+    ChangeLog(),
+    GoldenSet(),
+    GoldenCounterfactual(),
+    ModelFingerprint(),
+    IndexFreshness(),
+    TokenProfile(),
+    DemandProfile(),
+    TelemetryCheck(),
+    StructuredOutput(),
+)
+
+LIBRARY = Path(__file__).resolve().parent.parent / "runbooks" / "library"
+
+
+def specs() -> dict[str, ProbeSpec]:
+    """Probe name -> what it is, in the order of the table."""
+    return {probe.spec.name: probe.spec for probe in PROBES}
+
+
+def actions(declared: Sequence[AnyAction] = ()) -> ActionRegistry:
+    """Action name -> action, the declared ones after the built-in."""
+    return {action.spec.name: action for action in (*BUILT_IN, *declared)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edges:
+    """What differs between a server and a drill."""
+
+    catalogue: Catalogue
+    database: Database
+    clock: Clock
+    http: Http
+    jobs: Jobs
+    triage: Triage
+    librarian: Librarian
+    library: Library
+    people: People
+    chat: Chat | None
+    pager: Pager | None
+    actions: ActionRegistry
+    redact: Callable[[str], str]
+    fault: FaultPoint
+    exports: Path
+    golden_root: str
+    tokens_per_incident: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assistant:
+    """Everything that was built."""
+
+    inbox: SqlInbox
+    casebook: SqlCasebook
+    gate: SqlGate
+    history: SqlHistory
+    records: SqlRecords
+    flow: Flow
+    desk: FlowDesk
+    courier: Courier
+    tools: nodes.Tools
+    parts: Parts
+
+    async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
+        """Run a job: the verbs of the flow by name."""
+        verbs: dict[str, Callable[[], Awaitable[object]]] = {
+            "investigate": lambda: self.flow.investigate(arguments["incident"], int(arguments["number"])),
+            "mitigate": lambda: self.flow.mitigate(arguments["proposal"]),
+            "verify": lambda: self.flow.verify(arguments["effect"]),
+            "lease": lambda: self.flow.lease(arguments["effect"]),
+            "revert": lambda: self.flow.revert(arguments["proposal"]),
+            "close": lambda: self.flow.close(arguments["incident"]),
+        }
+        await verbs[kind]()
+        self.courier.poke()
+
+
+def assemble(edges: Edges) -> Assistant:
+    """Build the assistant on these edges. Does no I/O."""
+    casebook, gate = SqlCasebook(edges.database), SqlGate(edges.database)
+    history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue)
+    inbox = SqlInbox(edges.database)
+    reading = ReadingHttp(edges.http)
+    registry = {probe.spec.name: probe for probe in PROBES}
+
+    def new_runner(known: Sequence[Finding], on_event: OnEvent) -> ProbeRunner:
+        budget = TokenBudget(limit=edges.tokens_per_incident, spent=sum(f.reading.tokens for f in known))
+        return ProbeRunner(
+            registry, new_id=evidence_id, redact=edges.redact, on_event=on_event, budget=budget, known=known
+        )
+
+    tools = nodes.Tools(
+        catalogue=edges.catalogue, casebook=casebook, history=history, librarian=edges.librarian,
+        library=edges.library, runner=new_runner, pager=edges.pager, http=reading, clock=edges.clock, specs=specs(),
+        diagnose=diagnose, next_calls=next_calls, resolve=resolve, golden_root=edges.golden_root,
+    )  # fmt: skip
+
+    async def context(incident: Incident) -> ProbeContext:
+        return await nodes.probe_context(incident, tools)
+
+    publisher = Publisher(records, edges.exports)
+    parts = Parts(
+        catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
+        casebook=casebook, gate=gate, triage=edges.triage,
+        planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
+        executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
+        verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
+        publish=publisher.publish,
+    )  # fmt: skip
+    flow = Flow(parts)
+    courier = Courier(edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault)
+    return Assistant(
+        inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
+        desk=FlowDesk(flow, parts), courier=courier, tools=tools, parts=parts,
+    )  # fmt: skip
+
+
+def evidence_id() -> str:
+    """An id that says nothing of its content and is never made twice."""
+    return f"ev-{secrets.token_hex(5)}"
