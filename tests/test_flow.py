@@ -1,0 +1,364 @@
+"""The way of an incident: six verbs, each safe to repeat, and people in the middle."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.domain.incident import Status
+from bot.domain.proposal import ProposalState, VoteResult
+from bot.domain.view import IncidentView, ProposalView
+from bot.edges.database import Database
+from bot.ports import VoteContext
+from config.catalogue import Catalogue
+from diagnostics.model import Verdict
+from runbooks.model import EffectClass, EffectResult, EffectStatus
+from tests.conftest import START, FakeClock
+from tests.flow_fakes import Rig, finding, step
+from tests.incident_samples import LOCAL, page, settle
+
+NOWHERE = VoteContext()
+
+
+@pytest.fixture
+def rig(database: Database, catalogue: Catalogue, clock: FakeClock) -> Rig:
+    return Rig(database, catalogue, clock)
+
+
+async def opened(rig: Rig, service: str = "chat-assistant") -> str:
+    incident_id = await settle(rig.inbox, rig.casebook, page(), service=service)
+    await rig.tick()
+    return incident_id
+
+
+async def view(rig: Rig, incident_id: str) -> IncidentView:
+    found = await rig.records.view(incident_id)
+    assert found is not None
+    return found
+
+
+async def latest(rig: Rig, incident_id: str) -> ProposalView:
+    return (await view(rig, incident_id)).proposals[-1]
+
+
+async def approve(rig: Rig, incident_id: str, who: Any = LOCAL) -> VoteResult:
+    one = (await latest(rig, incident_id)).proposal
+    result = await rig.desk.vote(one.id, one.plan_hash, "approve", who, NOWHERE)
+    await rig.jobs.idle()
+    return result
+
+
+async def test_nothing_happens_before_a_person_approves(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    await rig.tick(600)
+
+    assert (await latest(rig, incident_id)).proposal.state is ProposalState.OPEN
+    assert rig.target.effects == []
+
+
+async def test_approved_applied_verified_and_leased(rig: Rig) -> None:
+    incident_id = await opened(rig)
+
+    assert await approve(rig, incident_id) is VoteResult.APPROVED
+    await rig.tick(3)
+
+    shown = await latest(rig, incident_id)
+    assert rig.target.effects == ["apply shift_traffic"]
+    assert shown.apply is not None
+    assert shown.apply.verdict == "better"
+    assert shown.apply.lease_until is not None
+    assert (await view(rig, incident_id)).incident.status is Status.MITIGATED
+    assert rig.published == [incident_id]
+
+
+async def test_the_lease_reverts_by_itself(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    await approve(rig, incident_id)
+    await rig.tick(3)
+    await rig.tick(3600)
+    await rig.tick(30)
+
+    assert rig.target.effects == ["apply shift_traffic", "revert acme"]
+    assert (await latest(rig, incident_id)).revert is not None
+
+
+async def test_under_freeze_a_lease_asks_instead_of_reverting(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    await approve(rig, incident_id)
+    await rig.tick(3)
+    await rig.desk.freeze("*", True, "change freeze", LOCAL)
+    await rig.tick(3700)
+    await rig.tick(30)
+
+    assert rig.target.effects == ["apply shift_traffic"]
+    assert (await view(rig, incident_id)).entries("lease_ended")[0].fact.data["asked"] is True
+
+
+async def test_what_makes_it_worse_is_undone_and_the_next_step_is_proposed(rig: Rig) -> None:
+    rig.triage.steps = [step(1), step(2, "drain")]
+    before = finding("user_signal", "ok", Verdict.NORMAL)
+    incident_id = await settle(rig.inbox, rig.casebook, page())
+    await rig.casebook.found(incident_id, 1, "user_signal:{}", before, START)
+    await rig.tick()
+    rig.verifier.answers = [[finding("user_signal", "server_error", Verdict.ABNORMAL)]]
+
+    await approve(rig, incident_id)
+    await rig.tick(3)
+    await rig.tick(3)
+
+    assert rig.target.effects == ["apply shift_traffic", "revert acme"]
+    shown = await view(rig, incident_id)
+    assert shown.proposals[0].apply is not None
+    assert shown.proposals[0].apply.verdict == "worse"
+    assert shown.proposals[-1].proposal.plan.action == "drain"
+    assert shown.incident.attempts == 1
+
+
+async def test_too_early_to_tell_is_looked_at_again_until_the_time_is_over(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    still = [finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10)]
+    rig.verifier.default = still
+    await approve(rig, incident_id)
+    for _ in range(5):
+        await rig.tick(6)
+    assert rig.target.effects == ["apply shift_traffic"]
+
+    for _ in range(8):
+        await rig.tick(6)
+
+    shown = await latest(rig, incident_id)
+    assert shown.apply is not None
+    assert shown.apply.verdict == "unknown"
+    assert rig.target.effects == ["apply shift_traffic", "revert acme"]
+
+
+async def test_after_two_attempts_a_person_must_look(rig: Rig) -> None:
+    rig.triage.steps = [step(1), step(2, "drain"), step(3, "shed")]
+    rig.verifier.default = [finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10)]
+    incident_id = await opened(rig)
+    for _ in range(2):
+        await approve(rig, incident_id)
+        for _ in range(14):
+            await rig.tick(6)
+
+    shown = await view(rig, incident_id)
+    assert [p.proposal.plan.action for p in shown.proposals] == ["shift_traffic", "drain"]
+    assert "a person must look" in shown.entries("investigation_ended")[-1].fact.data["next"]
+
+
+async def test_drift_between_vote_and_effect_is_a_conflict_and_asked_afresh(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    rig.target.value = "changed by somebody else"
+
+    await approve(rig, incident_id)
+
+    shown = await view(rig, incident_id)
+    assert rig.target.effects == []
+    assert shown.proposals[0].proposal.state is ProposalState.CONFLICT
+    assert shown.proposals[-1].proposal.plan.pre_state == {"v": "changed by somebody else"}
+    assert shown.proposals[-1].proposal.state is ProposalState.OPEN
+
+
+async def test_an_approver_removed_before_execution_no_longer_counts(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    one = (await latest(rig, incident_id)).proposal
+    await rig.gate.vote(one.id, one.plan_hash, "approve", LOCAL, (True, ""), NOWHERE, rig.clock.now())
+    rig.people.ids.clear()
+
+    await rig.tick(1)
+
+    assert rig.target.effects == []
+    assert (await latest(rig, incident_id)).proposal.state is ProposalState.EXPIRED
+
+
+async def test_held_under_freeze_and_executed_after_it(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    one = (await latest(rig, incident_id)).proposal
+    await rig.gate.vote(one.id, one.plan_hash, "approve", LOCAL, (True, ""), NOWHERE, rig.clock.now())
+    await rig.desk.freeze("chat-assistant", True, "wait", LOCAL)
+    await rig.tick(12)
+    assert rig.target.effects == []
+    assert (await view(rig, incident_id)).frozen
+
+    await rig.desk.freeze("chat-assistant", False, "", LOCAL)
+    await rig.tick(12)
+    assert rig.target.effects == ["apply shift_traffic"]
+
+
+async def test_an_interrupted_effect_is_settled_by_reading_not_by_trust(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    one = (await latest(rig, incident_id)).proposal
+    await rig.gate.vote(one.id, one.plan_hash, "approve", LOCAL, (True, ""), NOWHERE, rig.clock.now())
+    await rig.gate.claim(one.id, "apply", rig.clock.now())
+
+    await rig.tick(12)
+
+    assert rig.target.effects == ["settle apply"]
+
+
+async def test_an_interrupted_unsafe_effect_is_never_sent_again(
+    database: Database, catalogue: Catalogue, clock: FakeClock
+) -> None:
+    rig = Rig(database, catalogue, clock, effect=EffectClass.UNSAFE_ONCE)
+    incident_id = await opened(rig)
+    one = (await latest(rig, incident_id)).proposal
+    await rig.gate.vote(one.id, one.plan_hash, "approve", LOCAL, (True, ""), NOWHERE, rig.clock.now())
+    await rig.gate.claim(one.id, "apply", rig.clock.now())
+
+    await rig.tick(12)
+
+    assert rig.target.effects == []
+    assert (await latest(rig, incident_id)).proposal.state is ProposalState.UNKNOWN
+
+
+async def test_a_manual_step_waits_for_its_person_and_is_verified(
+    database: Database, catalogue: Catalogue, clock: FakeClock
+) -> None:
+    rig = Rig(database, catalogue, clock, effect=EffectClass.MANUAL)
+    incident_id = await opened(rig)
+    await approve(rig, incident_id)
+    await rig.tick(30)
+    one = await latest(rig, incident_id)
+    assert rig.target.effects == []
+    assert one.proposal.state is ProposalState.EXECUTING
+
+    told = await rig.desk.done(one.proposal.id, LOCAL)
+    await rig.tick(3)
+
+    assert told.ok
+    shown = await latest(rig, incident_id)
+    assert shown.apply is not None
+    assert shown.apply.verdict == "better"
+
+
+async def test_an_observed_service_is_never_put_to_the_vote(rig: Rig) -> None:
+    rig.target.spec = replace(rig.target.spec, risk="R1")
+    incident_id = await opened(rig, service="voice-moderation")
+
+    shown = await latest(rig, incident_id)
+    assert not shown.proposal.votable
+    assert "observe" in shown.proposal.withheld
+    assert await approve(rig, incident_id) is VoteResult.OBSERVE_MODE
+
+
+async def test_team_a_cannot_approve_team_bs_effect(rig: Rig) -> None:
+    incident_id = await opened(rig, service="code-assistant")
+    one = (await latest(rig, incident_id)).proposal
+
+    assert one.plan.approver_team == "creator"
+    rig.people.ids.discard("local:root")
+    assert await approve(rig, incident_id) is VoteResult.NOT_APPROVER
+
+
+async def test_an_expired_proposal_is_asked_again_with_a_fresh_draft(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    rig.target.value = "newer"
+    await rig.tick(901)
+
+    shown = await view(rig, incident_id)
+    assert shown.proposals[0].proposal.state is ProposalState.EXPIRED
+    assert shown.proposals[-1].proposal.state is ProposalState.OPEN
+    assert shown.proposals[-1].proposal.plan.pre_state == {"v": "newer"}
+
+
+async def test_a_step_that_cannot_be_drafted_is_passed_over_with_its_reason(rig: Rig) -> None:
+    rig.triage.steps = [step(1), step(2, "drain")]
+    rig.target.refusals = {"provider-outage/1": "the second provider fails as well"}
+    incident_id = await opened(rig)
+
+    shown = await view(rig, incident_id)
+    assert shown.proposals[-1].proposal.plan.action == "drain"
+    passed = shown.entries("investigation_ended")[0].fact.data["passed_over"]
+    assert passed == [{"step": "provider-outage#step-1", "why": "the second provider fails as well"}]
+
+
+async def test_no_fault_proposes_nothing(rig: Rig) -> None:
+    rig.triage.conclusion = "no_fault"
+    incident_id = await opened(rig)
+
+    assert (await view(rig, incident_id)).proposals == ()
+
+
+async def test_edit_makes_a_new_proposal_with_a_new_hash(rig: Rig) -> None:
+    rig.triage.steps = [step(1, params={"percent": "100"})]
+    incident_id = await opened(rig)
+    old = (await latest(rig, incident_id)).proposal
+
+    refused = await rig.desk.edit(old.id, {"colour": "red"}, LOCAL)
+    told = await rig.desk.edit(old.id, {"percent": "50"}, LOCAL)
+
+    assert not refused.ok
+    assert told.ok
+    new = (await latest(rig, incident_id)).proposal
+    assert new.id != old.id
+    assert new.plan_hash != old.plan_hash
+    stale = await rig.desk.vote(old.id, old.plan_hash, "approve", LOCAL, NOWHERE)
+    assert stale is VoteResult.NOT_OPEN
+
+
+async def test_another_option_proposes_the_next_step(rig: Rig) -> None:
+    rig.triage.steps = [step(1), step(2, "drain")]
+    incident_id = await opened(rig)
+
+    await rig.desk.another((await latest(rig, incident_id)).proposal.id, LOCAL)
+    await rig.jobs.idle()
+
+    assert (await latest(rig, incident_id)).proposal.plan.action == "drain"
+
+
+async def test_a_failed_effect_is_told_and_looked_at_again(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    rig.target.result = EffectResult(status=EffectStatus.FAILED, detail="connection refused")
+    await approve(rig, incident_id)
+
+    shown = await view(rig, incident_id)
+    assert shown.entries("effect_failed")
+    assert rig.triage.asked == [1, 2]
+
+
+async def test_resolved_by_a_person_is_closed_with_a_postmortem(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    told = await rig.desk.command(incident_id, "resolve", LOCAL)
+    again = await rig.desk.command(incident_id, "resolve", LOCAL)
+    await rig.tick(3)
+
+    assert told.ok
+    assert not again.ok
+    assert (await view(rig, incident_id)).incident.status is Status.CLOSED
+    assert rig.published == [incident_id]
+
+
+async def test_a_hint_starts_another_investigation(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    await rig.desk.hint(incident_id, "we rotated keys at noon", LOCAL)
+    await rig.jobs.idle()
+
+    assert rig.triage.asked == [1, 2]
+    assert await rig.casebook.hints(incident_id) == ["we rotated keys at noon"]
+
+
+async def test_a_plan_too_long_to_show_cannot_be_approved(rig: Rig) -> None:
+    rig.triage.steps = [step(1, "x" * 700)]
+    incident_id = await opened(rig)
+
+    shown = (await latest(rig, incident_id)).proposal
+    assert not shown.votable
+    assert "cannot be shown" in shown.withheld
+
+
+async def test_a_claim_that_slept_is_not_acted_on(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    one = (await latest(rig, incident_id)).proposal
+    await rig.gate.vote(one.id, one.plan_hash, "approve", LOCAL, (True, ""), NOWHERE, rig.clock.now())
+    claim = rig.gate.claim
+
+    async def slow(*arguments: Any) -> Any:
+        taken = await claim(*arguments)
+        rig.clock.advance(timedelta(seconds=11).total_seconds())
+        return taken
+
+    rig.gate.claim = slow  # type: ignore[method-assign]
+    await rig.flow.mitigate(one.id)
+
+    assert rig.target.effects == []
