@@ -300,5 +300,3 @@ class Runner(Protocol):
     async def run(self, calls: Sequence[ProbeCall], context: ProbeContext, *, round: int = 0) -> Sequence[Finding]:
         """One finding for each call, in order; never raises for a probe that failed."""
         ...
-
-

@@ -1,0 +1,278 @@
+"""From findings to causes: a posterior over failure modes, its arguments, the causes that explain everything abnormal,
+and what to ask next. Pure: the same findings always give the same answer."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from diagnostics import likelihood
+from diagnostics.model import (
+    NO_FAULT,
+    OTHER,
+    Argument,
+    Conclusion,
+    Diagnosis,
+    Finding,
+    Hypothesis,
+    Mode,
+    NextProbe,
+    ProbeSpec,
+    Verdict,
+    Weight,
+)
+
+SURE = 0.75
+"""Posterior from which a leading mode is called the cause."""
+SURE_NO_FAULT = 0.80
+PRIOR_NO_FAULT = 0.12
+PRIOR_OTHER = 0.06
+RETRIEVAL_TRUST = 0.80
+"""Share of the prior that follows retrieval; the rest is even: a page's wording never rules a mode out."""
+MOST_CAUSES = 3
+SECONDS_PER_TOKEN = 0.01
+"""What a token costs beside time: a thousand tokens weigh like ten seconds."""
+INFORMATIVE = 0.01
+"""Bits below which one more probe is not worth asking."""
+
+TELEMETRY = "telemetry_check"
+CANARIES = ("gateway_canary", "provider_canary")
+
+Specs = Mapping[str, ProbeSpec]
+
+
+def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Sequence[Mode], specs: Specs,
+             service_kind: str, *, final: bool = False, superseding: bool = False) -> Diagnosis:  # fmt: skip
+    """What the findings say together.
+
+    ``prior`` is the retrieval's weight of each mode, in any unit; ``no-fault`` and ``other`` may be in it. ``modes``
+    that cannot happen to this kind of service are left out. ``final``: nothing more will be asked. ``superseding``:
+    of each probe and its parameters, only the reading of the latest round counts (after a mitigation).
+    """
+    possible = {mode.id: mode for mode in modes if not mode.kinds or service_kind in mode.kinds}
+    read = [f for f in (_latest(findings) if superseding else findings) if likelihood.conclusive(f, specs)]
+    belief = _Belief.of(read, _priors(prior, list(possible)), possible, specs)
+    leader = belief.ranked()[0]
+    abnormal = [f for f in read if f.verdict is Verdict.ABNORMAL]
+    explained = {f.id for f in abnormal if leader in possible and likelihood.explains(possible[leader], f)}
+    conclusion, reason = _conclude(belief, read, findings, specs)
+    unasked = () if final else _next_probes(belief, findings, specs)
+    if conclusion == "inconclusive" and not unasked and not final:
+        reason = f"nothing informative left: {reason}"
+    return Diagnosis(
+        conclusion=conclusion,
+        ranked=belief.hypotheses(),
+        causes=_causes(leader, belief, abnormal) if conclusion == "cause" else (),
+        residual=tuple(f.id for f in abnormal if f.id not in explained),
+        next_probes=unasked,
+        reason=reason,
+    )
+
+
+def _latest(findings: Sequence[Finding]) -> list[Finding]:
+    newest: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        key = (finding.probe, repr(sorted(finding.params.items())))
+        if key not in newest or finding.round >= newest[key].round:
+            newest[key] = finding
+    return list(newest.values())
+
+
+def _priors(prior: Mapping[str, float], modes: Sequence[str]) -> dict[str, float]:
+    """Chances before any finding: ``no-fault`` and ``other`` as given or as usual, the rest by retrieval."""
+    weights = {mode: max(0.0, prior.get(mode, 0.0)) for mode in modes}
+    total = sum(weights.values())
+    special = {NO_FAULT: prior.get(NO_FAULT, PRIOR_NO_FAULT), OTHER: prior.get(OTHER, PRIOR_OTHER)}
+    rest = max(0.0, 1.0 - sum(special.values()))
+    trust = RETRIEVAL_TRUST if total > 0 else 0.0
+    shared = {
+        mode: rest * (trust * (weight / total if total else 0.0) + (1 - trust) / len(modes))
+        for mode, weight in weights.items()
+    }
+    whole = sum(shared.values()) + sum(special.values())
+    return {hypothesis: chance / whole for hypothesis, chance in {**shared, **special}.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Belief:
+    """A posterior and what it was made from."""
+
+    prior: Mapping[str, float]
+    posterior: Mapping[str, float]
+    modes: Mapping[str, Mode]
+    specs: Specs
+    findings: Sequence[Finding]
+    exponents: Sequence[float]
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], prior: Mapping[str, float], modes: Mapping[str, Mode],
+           specs: Specs) -> "_Belief":  # fmt: skip
+        logs = [{h: math.log(likelihood.chance(modes.get(h, h), specs[f.probe], f)) for h in prior} for f in findings]
+        exponents = likelihood.exponents(findings, specs)
+        scores = {h: math.log(chance) if chance > 0 else -math.inf for h, chance in prior.items()}
+        for log, exponent in zip(logs, exponents, strict=True):
+            scores = {h: score + exponent * log[h] for h, score in scores.items()}
+        return cls(prior, _normalised(scores), modes, specs, findings, exponents)
+
+    def ranked(self) -> list[str]:
+        """Most probable first; ties in alphabetical order."""
+        return sorted(self.posterior, key=lambda h: (-self.posterior[h], h))
+
+    def chances(self, probe: str) -> dict[str, likelihood.Outcomes]:
+        return {h: likelihood.distribution(self.modes.get(h, h), self.specs[probe]) for h in self.posterior}
+
+    def hypotheses(self) -> tuple[Hypothesis, ...]:
+        titles = {NO_FAULT: "No fault, or already over", OTHER: "A cause that no runbook describes"}
+        chances = {
+            f.id: {h: likelihood.chance(self.modes.get(h, h), self.specs[f.probe], f) for h in self.posterior}
+            for f in self.findings
+        }
+        return tuple(
+            Hypothesis(
+                mode=h,
+                title=self.modes[h].title if h in self.modes else titles[h],
+                probability=self.posterior[h],
+                arguments=self._arguments(h, chances),
+            )
+            for h in self.ranked()
+        )
+
+    def _arguments(self, h: str, chances: Mapping[str, Mapping[str, float]]) -> tuple[Argument, ...]:
+        others = [other for other in self.prior if other != h]
+        weight = sum(self.prior[other] for other in others) or 1.0
+        arguments = []
+        for finding, exponent in zip(self.findings, self.exponents, strict=True):
+            likely = chances[finding.id]
+            average = sum(self.prior[other] * likely[other] for other in others) / weight
+            bits = exponent * math.log2(likely[h] / average) if average > 0 else 0.0
+            word = self._word(h, finding, bits)
+            arguments.append(
+                Argument(finding_id=finding.id, probe=finding.probe, outcome=finding.outcome, weight=word, bits=bits)
+            )
+        return tuple(sorted(arguments, key=lambda a: (-abs(a.bits), a.probe)))
+
+    def _word(self, h: str, finding: Finding, bits: float) -> Weight:
+        listed = self.modes[h].evidence.get(finding.probe, {}) if h in self.modes else {}
+        if finding.outcome in listed:
+            return listed[finding.outcome]
+        if bits > 0.5:
+            return Weight.WEAKLY_FOR
+        return Weight.AGAINST if bits < -0.5 else Weight.NEUTRAL
+
+
+def _normalised(scores: Mapping[str, float]) -> dict[str, float]:
+    top = max(scores.values())
+    shares = {h: math.exp(score - top) for h, score in scores.items()}
+    total = sum(shares.values())
+    return {h: share / total for h, share in shares.items()}
+
+
+# --- The conclusion ----------------------------------------------------------------------------------------------
+
+
+def _conclude(belief: _Belief, read: Sequence[Finding], all_findings: Sequence[Finding],
+              specs: Specs) -> tuple[Conclusion, str]:  # fmt: skip
+    first, second = belief.ranked()[:2]
+    chance = belief.posterior[first]
+    stands = f"{first} {chance:.2f}, {second} {belief.posterior[second]:.2f}"
+    if not read:
+        return "inconclusive", "no probe has given a conclusive answer"
+    if first == OTHER:
+        return "inconclusive", f"no runbook explains what was found ({stands})"
+    if first == NO_FAULT:
+        if chance < SURE_NO_FAULT:
+            return "inconclusive", f"no-fault leads without certainty ({stands}; {SURE_NO_FAULT:.2f} is needed)"
+        missing = _unexplained(read) or _unproven_health(read, all_findings, specs)
+        return ("inconclusive", missing) if missing else ("no_fault", f"sure: {stands}; users are served as usual")
+    if chance < SURE:
+        return "inconclusive", f"not told apart ({stands}; {SURE:.2f} is needed)"
+    mode = belief.modes[first]
+    shown = [f for f in read if f.verdict is Verdict.ABNORMAL]
+    if not any(likelihood.typical(mode, f) for f in shown):
+        return "inconclusive", f"{first} leads ({chance:.2f}), but nothing abnormal that is typical of it was found"
+    explained = sum(likelihood.explains(mode, f) for f in shown)
+    return "cause", f"sure: {stands}; it explains {explained} of {len(shown)} abnormal findings"
+
+
+def _unexplained(read: Sequence[Finding]) -> str:
+    """Whether something abnormal stands against "nothing is wrong"; empty if nothing does."""
+    abnormal = [f"{f.probe} {f.outcome}" for f in read if likelihood.needs_a_cause(f)]
+    return f"users are served, but something is abnormal without explanation: {', '.join(abnormal)}" if abnormal else ""
+
+
+def _unproven_health(read: Sequence[Finding], all_findings: Sequence[Finding], specs: Specs) -> str:
+    """What is missing before "nothing is wrong" may be said; empty if nothing is."""
+    outcomes = {f.probe: f for f in read}
+    symptom = outcomes.get(likelihood.SYMPTOM)
+    if symptom is None or symptom.verdict is not Verdict.NORMAL:
+        return "the user-facing signal was not read as healthy, so it cannot be said that nothing is wrong"
+    telemetry = outcomes.get(TELEMETRY)
+    if TELEMETRY in specs and (telemetry is None or telemetry.verdict is not Verdict.NORMAL):
+        return "telemetry is not proven live, so silence may be blindness"
+    canaries = [f for f in all_findings if f.probe in CANARIES]
+    if any(f.verdict is Verdict.NORMAL for f in canaries) or not any(name in specs for name in CANARIES):
+        return ""
+    if canaries and all(f.verdict is Verdict.NOT_RUN for f in canaries):
+        return ""
+    return "no canary has come through yet"
+
+
+def _causes(leader: str, belief: _Belief, abnormal: Sequence[Finding]) -> tuple[str, ...]:
+    """The smallest set with the leader in it that explains all that asks for a cause; the likeliest of those.
+
+    A further mode must be supported by something usual for it and not be ruled out by anything that the leader leaves
+    unexplained or that is healthy. What nothing explains stays in the residual.
+    """
+    main = belief.modes[leader]
+    open_ids = {f.id for f in abnormal if likelihood.needs_a_cause(f) and not likelihood.explains(main, f)}
+    rest = [f for f in abnormal if f.id in open_ids]
+    cover = {m: {f.id for f in rest if _own(mode, f)} for m, mode in belief.modes.items() if m != leader}
+    free = [f for f in belief.findings if not likelihood.explains(main, f)]
+    able = [m for m, ids in cover.items() if ids and not any(likelihood.denies(belief.modes[m], f) for f in free)]
+    best: tuple[tuple[int, int, float], tuple[str, ...]] = ((0, 0, 0.0), ())
+    for size in range(1, MOST_CAUSES):
+        for extra in itertools.combinations(sorted(able), size):
+            covered = len(set().union(*(cover[m] for m in extra)))
+            merit = (covered, -size, sum(math.log(max(belief.posterior[m], 1e-300)) for m in extra))
+            best = max(best, (merit, extra), key=lambda pair: pair[0])
+    return (leader, *best[1])
+
+
+def _own(mode: Mode, finding: Finding) -> bool:
+    return mode.evidence.get(finding.probe, {}).get(finding.outcome) is Weight.USUAL
+
+
+# --- What to ask next --------------------------------------------------------------------------------------------
+
+
+def _next_probes(belief: _Belief, findings: Sequence[Finding], specs: Specs) -> tuple[NextProbe, ...]:
+    """Probes that were not asked yet, by expected information for their cost, best first."""
+    asked = {f.probe for f in findings}
+    candidates = []
+    for name, spec in specs.items():
+        if name in asked:
+            continue
+        bits = _expected_bits(belief, name)
+        cost = spec.expected_s + SECONDS_PER_TOKEN * spec.expected_tokens
+        if bits >= INFORMATIVE:
+            candidates.append(NextProbe(probe=name, bits=bits, bits_per_cost=bits / max(cost, 0.1)))
+    return tuple(sorted(candidates, key=lambda c: (-c.bits_per_cost, c.probe)))
+
+
+def _expected_bits(belief: _Belief, probe: str) -> float:
+    """Entropy that one reading of the probe is expected to take away."""
+    chances = belief.chances(probe)
+    spec = belief.specs[probe]
+    exponent = likelihood.CONTEXT_EXPONENT if likelihood.neutral(spec) else 1.0
+    left = 0.0
+    for outcome in next(iter(chances.values())):
+        seen = sum(belief.posterior[h] * chances[h][outcome] for h in chances)
+        updated = {h: belief.posterior[h] * chances[h][outcome] ** exponent for h in chances}
+        total = sum(updated.values())
+        if total > 0:
+            left += seen * _entropy([value / total for value in updated.values()])
+    return max(0.0, _entropy(list(belief.posterior.values())) - left)
+
+
+def _entropy(shares: Sequence[float]) -> float:
+    return -sum(share * math.log2(share) for share in shares if share > 0)

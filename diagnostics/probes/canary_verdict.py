@@ -1,0 +1,211 @@
+"""What a sample of canary answers says: how many failed and why, and how long the first token took."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from diagnostics import power, series, statistics
+from diagnostics.chat_api import Answer
+from diagnostics.model import ProbeContext
+from diagnostics.rate_limits import number
+
+LEAST_BASELINE: Final = 20
+"""Fewer recorded canaries than this say nothing about latency; the objective is used instead."""
+LEAST_UNREPEATED: Final = 3
+EFFECT: Final = 0.30
+"""Smallest share of failing calls a canary is asked to notice."""
+
+_SPECIFIC: Final = (
+    "quota_exhausted", "unauthorized", "model_missing", "no_deployment", "bad_request", "capacity", "rate_limited",
+    "overloaded", "server_error", "timeout", "connect_error",
+)  # fmt: skip
+"""Of equally frequent words the first one is told: it says most about the cause."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """Failures of a sample."""
+
+    n: int
+    failed: int
+    words: dict[str, int]
+    kinds: dict[str, int]
+    """The vendor's own names, such as ``503 server_is_overloaded``."""
+    who: dict[str, int]
+    allowed: float
+    """Share of failures that the service's objective allows."""
+    p_value: float
+    power: float
+    request_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, context: ProbeContext, answers: Sequence[Answer], *, wave: int) -> "Measured":
+        """Count and test."""
+        failures = [answer.failure for answer in answers if answer.failure]
+        allowed = min(0.2, max(0.001, context.service.error_slo))
+        ids = [a.headers.get("x-request-id") or a.headers.get("request-id") for a in answers if a.failure]
+        return cls(
+            n=len(answers),
+            failed=len(failures),
+            words=dict(Counter(failure.word for failure in failures).most_common()),
+            kinds=dict(Counter(failure.describe() for failure in failures).most_common(5)),
+            who=dict(Counter(failure.who for failure in failures).most_common()),
+            allowed=allowed,
+            p_value=statistics.exceedances(len(failures), len(answers), share=allowed),
+            power=_chance_of_noticing(wave),
+            request_ids=tuple(value[:80] for value in ids if value)[:5],
+        )
+
+    @property
+    def share(self) -> float:
+        return self.failed / self.n if self.n else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return statistics.wilson(self.failed, self.n)
+
+    @property
+    def test(self) -> str:
+        return f"binomial against the allowed share of {self.allowed:.2g}, one-sided"
+
+    @property
+    def word(self) -> str:
+        """The commonest word."""
+        return max(self.words, key=lambda word: (self.words[word], -_SPECIFIC.index(word)))
+
+    def sentence(self) -> str:
+        if not self.failed:
+            return f"{self.n} of {self.n} calls answered"
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in self.kinds.items())
+        return f"{self.failed} of {self.n} calls failed ({kinds})"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "failed": self.failed,
+            "failure_share": round(self.share, 4),
+            "words": self.words,
+            "errors": self.kinds,
+            "answered_by": self.who,
+            "request_ids": list(self.request_ids),
+        }
+
+
+def surely_failing(measured: Measured) -> bool:
+    """More failures than the objective allows, and not a single one."""
+    return measured.failed >= 2 and measured.p_value <= statistics.ALPHA
+
+
+def _chance_of_noticing(wave: int) -> float:
+    """That two failures show among two waves, or among three when the first two show one, if 30 % of calls fail."""
+    fine = 1 - EFFECT
+    none = fine ** (2 * wave)
+    one = 2 * wave * EFFECT * fine ** (2 * wave - 1)
+    return round(1 - none - one * fine**wave, 3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Latency:
+    """Time to the first token of a sample, against its history or, without one, against the objective."""
+
+    slow: bool | None
+    """None: cannot tell."""
+    values: tuple[float, ...] = ()
+    median_s: float | None = None
+    baseline_s: float | None = None
+    ratio: float | None = None
+    p_value: float | None = None
+    power: float | None = None
+    baseline_n: int = 0
+    objective_s: float = 0.0
+    token_s: float | None = None
+    """Seconds for each further token: a long answer is not a slow provider."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Neither surely slow nor clearly as usual: more calls could tell."""
+        if self.ratio is None or self.p_value is None or self.slow:
+            return False
+        return self.ratio >= 1.25 and self.p_value < 0.2
+
+    @property
+    def test(self) -> str:
+        return statistics.MANN_WHITNEY if self.ratio is not None else "median against the latency objective"
+
+    def sentence(self) -> str:
+        if self.median_s is None:
+            return "no time to first token was measured"
+        took = f"first token after {self.median_s:.2f} s"
+        if self.ratio is not None:
+            return f"{took}, {self.ratio:.1f} times the usual {self.baseline_s:.2f} s{self._history()}"
+        state = {True: "above", False: "well below", None: "below"}[self.slow]
+        return f"{took}, {state} the objective of {self.objective_s:g} s{self._history()}"
+
+    def _history(self) -> str:
+        if self.baseline_n >= series.ENOUGH:
+            return ""
+        return f" (no baseline yet, {self.baseline_n} of {series.ENOUGH})"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "ttft_s": self.median_s,
+            "ttft_baseline_s": self.baseline_s,
+            "ttft_ratio": self.ratio,
+            "ttft_p_value": self.p_value,
+            "token_s": self.token_s,
+        }
+
+
+def judge_latency(context: ProbeContext, name: str, answers: Sequence[Answer]) -> Latency:
+    """Compare the answered calls with the series ``name``.
+
+    A call that the gateway had to repeat took long because of the failure before, which is not slowness: such calls
+    are left out as long as enough others remain.
+    """
+    every = [answer for answer in answers if answer.completion and answer.first_byte_s > 0]
+    once = [answer for answer in every if retries(answer) == 0]
+    good = once if len(once) >= LEAST_UNREPEATED else every
+    recorded = context.baselines.samples(context.service.name, name, before=context.started_at)
+    values = tuple(round(answer.first_byte_s, 4) for answer in good)
+    objective = context.service.latency_slo_s
+    if not values:
+        return Latency(slow=None, baseline_n=len(recorded), objective_s=objective)
+    median = statistics.median(values)
+    if len(recorded) < LEAST_BASELINE:
+        slow = True if median > objective else False if median <= objective / 2 else None
+        return Latency(
+            slow=slow,
+            values=values,
+            median_s=median,
+            baseline_n=len(recorded),
+            objective_s=objective,
+            token_s=_token_s(good),
+        )
+    baseline = [sample.value for sample in recorded]
+    shift = statistics.mann_whitney(values, baseline)
+    return Latency(
+        slow=shift.slower,
+        values=values,
+        median_s=median,
+        baseline_s=round(statistics.median(baseline), 4),
+        ratio=round(shift.ratio, 3),
+        p_value=shift.p_value,
+        power=power.mann_whitney(min(len(baseline), series.ENOUGH), len(values), 2.0),
+        baseline_n=len(recorded),
+        objective_s=objective,
+        token_s=_token_s(good),
+    )
+
+
+def retries(answer: Answer) -> int:
+    """How often the gateway says it repeated the call."""
+    return int(number(answer.headers.get("x-litellm-num-retries", "")) or 0)
+
+
+def _token_s(good: Sequence[Answer]) -> float | None:
+    paces = [
+        (answer.elapsed_s - answer.first_byte_s) / (answer.completion.output_tokens - 1)
+        for answer in good
+        if answer.completion and answer.completion.output_tokens > 1
+    ]
+    return round(statistics.median(paces), 5) if paces else None

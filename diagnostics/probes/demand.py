@@ -1,0 +1,310 @@
+"""P19: where the load comes from. Demand is a product, and the factor that moved names the cause:
+
+``tokens = users x tasks of a user x calls of a task x attempts of a call x tokens of a call``
+
+Beside it: whether one tenant is behind it, and whether work piles up in front of the model.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from diagnostics import series, statistics, wording
+from diagnostics.model import INCONCLUSIVE, Evidence, Params, ProbeContext, ProbeSpec, Reading, Verdict
+from diagnostics.usual import Moved, moved, usual_values
+from diagnostics.windows import SLICE_S, Track, Watch, merged
+
+TRAFFIC_UP = 1.4
+CALLS_UP = 1.15
+"""A few runaway tasks move the mean of all only a little; it is otherwise very steady."""
+RETRIES_UP = 1.2
+AMPLIFIED = 3.5
+"""More attempts for a call than three, which one layer's usual two retries explain: layers multiply."""
+TENANT_POINTS, TENANT_RATIO = 0.15, 2.0
+"""A tenant surges once its share of calls gained so many points while its own volume at least doubled."""
+QUEUE_RATIO, QUEUE_LEAST = 3.0, 10.0
+LOOK_BACK = 2
+"""A factor may have moved over up to so many windows; the longer, the smaller a shift that shows."""
+FACTORS = ("users", "tasks_per_user", "calls_per_task", "attempts_per_call", "tokens_per_call")
+
+
+class DemandParams(Params):
+    """``window_s``: what counts as now; whole slices of five minutes."""
+
+    window_s: int = Field(default=900, ge=SLICE_S, le=7200)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    users: Track
+    tasks: Track
+    calls: Track
+    attempts: Track
+    tokens: Track
+    tenants: Track
+    queue: Track
+
+    @classmethod
+    async def of(cls, watch: Watch) -> "_Read":
+        users, tasks, calls, attempts, tokens = await asyncio.gather(
+            watch.levels("users"),
+            watch.counts("tasks", together=True),
+            watch.counts("calls", together=True),
+            watch.counts("attempts", together=True),
+            watch.counts("total_tokens", together=True),
+        )
+        tenants, queue = await asyncio.gather(watch.counts("calls_by_tenant"), watch.levels("queue_depth", step_s=60))
+        return cls(
+            users=users, tasks=tasks, calls=calls, attempts=attempts, tokens=tokens, tenants=tenants, queue=queue
+        )
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        tracks = (self.users, self.tasks, self.calls, self.attempts, self.tokens, self.tenants, self.queue)
+        return tuple(track.evidence for track in tracks if track.has_data)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Surge:
+    """The tenant whose share grew most."""
+
+    tenant: str
+    share: float
+    usual: float
+    ratio: float
+
+    @property
+    def surged(self) -> bool:
+        return self.share - self.usual >= TENANT_POINTS and self.ratio >= TENANT_RATIO
+
+
+class DemandProfile:
+    """P19."""
+
+    spec = ProbeSpec(
+        id="P19",
+        name="demand_profile",
+        title="Where the load comes from",
+        outcomes={
+            "ok": Verdict.NORMAL,
+            "traffic_up": Verdict.ABNORMAL,
+            "retries_up": Verdict.ABNORMAL,
+            "retry_amplification": Verdict.ABNORMAL,
+            "calls_per_task_up": Verdict.ABNORMAL,
+            "tenant_surge": Verdict.ABNORMAL,
+            "queue_backlog": Verdict.ABNORMAL,
+        },
+        params=DemandParams,
+        unit="ratio to usual",
+        expected_s=1.0,
+        timeout_s=15.0,
+        applies=("prometheus",),
+    )
+
+    async def run(self, context: ProbeContext, params: DemandParams) -> Reading:
+        """Take demand apart into its factors and name the one that moved most."""
+        read = await _Read.of(Watch.of(context))
+        slices = params.window_s // SLICE_S
+        values = _values(read)
+        factors = {name: _factor(context, read, name, points, slices) for name, points in values.items()}
+        surge = _surge(context, read.tenants, slices)
+        queue = _queue(context, read.queue)
+        reading = _judge(factors, surge, queue)
+        return replace(reading, evidence=read.evidence, details=_details(read, values, factors, surge, queue))
+
+
+# --- Taking apart ------------------------------------------------------------------------------------------------
+
+Points = Mapping[datetime, float]
+
+
+def _values(read: _Read) -> dict[str, Points]:
+    """Every factor in every slice in which it can be known; ``tasks`` is the traffic itself, a minute."""
+    users, tasks, calls, attempts, tokens = (
+        {one.end: one.total for one in track.slices}
+        for track in (read.users, read.tasks, read.calls, read.attempts, read.tokens)
+    )
+    minutes = SLICE_S / 60
+    traffic = {end: value / minutes for end, value in (tasks or calls).items()}
+    return {
+        "users": users,
+        "tasks": traffic,
+        "tasks_per_user": _over(traffic, users),
+        "calls_per_task": _over(calls, tasks),
+        "attempts_per_call": _over(attempts, calls),
+        "tokens_per_call": _over(tokens, calls),
+    }
+
+
+def _over(above: Points, below: Points) -> Points:
+    return {end: value / below[end] for end, value in above.items() if below.get(end, 0.0) >= 1}
+
+
+def _factor(context: ProbeContext, read: _Read, name: str, points: Points, slices: int) -> Moved | None:
+    frame = read.calls if read.calls.has_data else read.tasks
+    latest, baseline = ({one.end for one in part} for part in (frame.latest(LOOK_BACK * slices), frame.baseline))
+    now = [value for end, value in points.items() if end in latest]
+    before = [value for end, value in points.items() if end in baseline]
+    daily = name in ("users", "tasks")
+    kept = f"demand_profile.{name}"
+    return moved(now, before if name == "tasks_per_user" else usual_values(context, kept, before, daily=daily))
+
+
+def _surge(context: ProbeContext, tenants: Track, slices: int) -> _Surge | None:
+    """Shares now against shares before, by calls, which failing calls count too."""
+    now, baseline = merged(tenants.latest(slices)), tenants.baseline
+    before = merged(baseline)
+    total = sum(now.values())
+    usual_calls = sum(before.values()) * len(tenants.latest(slices)) / len(baseline) if baseline else 0.0
+    if not before:
+        kept = context.baselines.document(
+            context.service.name, "demand_profile.tenant_shares", before=context.started_at
+        )
+        before, usual_calls = (kept if isinstance(kept, dict) else {}), total
+    whole = sum(before.values())
+    if total < 1 or whole <= 0 or len(now) < 2:
+        return None
+    found = []
+    for tenant, calls in now.items():
+        usual = before.get(tenant, 0.0) / whole
+        ratio = calls / max(usual * usual_calls, 1.0)
+        found.append(_Surge(tenant=tenant, share=calls / total, usual=usual, ratio=ratio))
+    return max(found, key=lambda one: (one.share - one.usual, one.tenant))
+
+
+def _queue(context: ProbeContext, queue: Track) -> Moved | None:
+    now = [one.total for one in queue.latest(2)]
+    usual = usual_values(context, "demand_profile.queue_depth", [one.total for one in queue.baseline])
+    found = moved(now, usual)
+    # The comparison is with how deep it gets on a busy day, not with the median.
+    return replace(found, usual=statistics.quantile(usual, 0.95)) if found else None
+
+
+# --- Judging -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Candidate:
+    outcome: str
+    ratio: float
+    reading: Callable[[], Reading]
+
+
+def _judge(factors: Mapping[str, Moved | None], surge: _Surge | None, queue: Moved | None) -> Reading:
+    if queue is not None and queue.now >= max(QUEUE_RATIO * queue.usual, queue.usual + QUEUE_LEAST):
+        return _backlog(queue)
+    found = _candidates(factors, surge)
+    if found:
+        return max(found, key=lambda one: math.log(max(one.ratio, 1e-9))).reading()
+    known = [name for name in FACTORS if factors.get(name)]
+    if not known and factors.get("tasks") is None:
+        return Reading(
+            outcome=INCONCLUSIVE, summary="Neither tasks nor calls are counted, or there is no baseline yet."
+        )
+    traffic = factors.get("tasks")
+    told = ", ".join(f"{_name(name)} {moved.ratio:.2f}" for name in known if (moved := factors[name]))
+    return Reading(
+        outcome="ok",
+        summary=f"Demand is as usual; ratios to normal: {told or f'traffic {traffic.ratio:.2f}' if traffic else told}.",
+        value=traffic.ratio if traffic else None,
+        baseline=1.0,
+        n=traffic.n if traffic else 0,
+        test=statistics.MANN_WHITNEY,
+        p_value=traffic.p_rise if traffic else None,
+    )
+
+
+def _candidates(factors: Mapping[str, Moved | None], surge: _Surge | None) -> list[_Candidate]:
+    found: list[_Candidate] = []
+
+    def add(outcome: str, name: str, what: str, threshold: float) -> None:
+        by = factors.get(name)
+        if by is not None and by.up(threshold):
+            found.append(_Candidate(outcome=outcome, ratio=by.ratio, reading=lambda: _moved(outcome, what, by)))
+
+    if surge is not None and surge.surged:
+        found.append(_Candidate(outcome="tenant_surge", ratio=surge.ratio, reading=lambda: _tenant(surge)))
+    else:
+        add("traffic_up", "tasks", "Tasks a minute", TRAFFIC_UP)
+    add("calls_per_task_up", "calls_per_task", "Model calls for a task", CALLS_UP)
+    attempts = factors.get("attempts_per_call")
+    if attempts is not None and attempts.now >= AMPLIFIED:
+        add("retry_amplification", "attempts_per_call", "Attempts for a call", RETRIES_UP)
+    if not found:
+        # Ordinary retries follow from whatever fails; they are told only when nothing drives them.
+        add("retries_up", "attempts_per_call", "Attempts for a call", RETRIES_UP)
+    return found
+
+
+def _moved(outcome: str, what: str, by: Moved) -> Reading:
+    digits = 0 if by.now >= 20 else 2
+    return Reading(
+        outcome=outcome,
+        summary=f"{what}: {by.now:,.{digits}f}, {by.ratio:.2f} times the usual {by.usual:,.{digits}f} "
+        f"({wording.probability(by.p_rise)}).",
+        value=by.ratio,
+        baseline=1.0,
+        n=by.n,
+        test=statistics.MANN_WHITNEY,
+        p_value=by.p_rise,
+    )
+
+
+def _tenant(surge: _Surge) -> Reading:
+    return Reading(
+        outcome="tenant_surge",
+        summary=f"Tenant {surge.tenant} makes {wording.percent(surge.share)} of all calls, normally "
+        f"{wording.percent(surge.usual)}: {wording.ratio(surge.ratio)} its usual volume.",
+        value=surge.ratio,
+        baseline=1.0,
+        n=1,
+        test=f"share up by {TENANT_POINTS:.0%} and volume {TENANT_RATIO:g} times the usual",
+    )
+
+
+def _backlog(queue: Moved) -> Reading:
+    return Reading(
+        outcome="queue_backlog",
+        summary=f"{wording.count(queue.now)} items are waiting; on a busy day {wording.count(queue.usual)} are "
+        f"({wording.probability(queue.p_rise)}).",
+        value=queue.ratio if math.isfinite(queue.ratio) else queue.now,
+        baseline=1.0,
+        n=queue.n,
+        test=f"{QUEUE_RATIO:g} times the usual 95th percentile",
+        p_value=queue.p_rise,
+    )
+
+
+def _name(factor: str) -> str:
+    return factor.replace("_", " ")
+
+
+def _details(read: _Read, values: Mapping[str, Points], factors: Mapping[str, Moved | None], surge: _Surge | None,
+             queue: Moved | None) -> dict[str, Any]:  # fmt: skip
+    record = {}
+    newest = read.calls.latest() or read.tasks.latest()
+    for name in ("users", "tasks", "calls_per_task", "attempts_per_call", "tokens_per_call"):
+        value = values[name].get(newest[-1].end) if newest else None
+        if value is not None:
+            record[f"demand_profile.{name}"] = [value]
+    tenants = read.tenants.latest()
+    if tenants and tenants[-1].total >= 1:
+        record["demand_profile.top_tenant_share"] = [max(tenants[-1].parts.values()) / tenants[-1].total]
+    if read.queue.latest(2):
+        record["demand_profile.queue_depth"] = [read.queue.latest(2)[-1].total]
+    details: dict[str, Any] = {
+        "ratios": {name: round(by.ratio, 3) for name, by in factors.items() if by and math.isfinite(by.ratio)},
+        "queue": {"now": queue.now, "usual": queue.usual} if queue else None,
+        series.RECORD: record,
+    }
+    if surge is not None:
+        details["top_tenant"] = {"tenant": surge.tenant, "share": round(surge.share, 4), "usual": round(surge.usual, 4)}
+    if tenants and tenants[-1].total >= 1:
+        shares = {tenant: round(calls / tenants[-1].total, 4) for tenant, calls in tenants[-1].parts.items()}
+        details[series.RECORD_DOCUMENTS] = {"demand_profile.tenant_shares": dict(list(shares.items())[:200])}
+    return details

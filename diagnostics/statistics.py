@@ -1,0 +1,308 @@
+"""The tests that probes decide by. Exact where counts are small; every one says what it is called on a card.
+
+Libraries are imported inside the functions: the program must start before they are needed. Rates and shares are 0 to
+1, every p-value is one-sided in the direction the function names, and thresholds are the published ones below.
+What a test could have shown is in ``diagnostics/power.py``.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ALPHA = 0.01
+"""For comparisons of pass rates and of latencies."""
+ALPHA_COUNTS = 1e-3
+"""For error counts of live traffic, of which there are many."""
+MIN_DROP = 0.05
+"""Smallest drop of a pass rate that matters."""
+MIN_RATIO = 1.5
+"""Smallest slowdown that matters."""
+ZERO_TRAFFIC_EXPECTED = 4.6
+"""With at least so many requests expected, none at all has p < .01."""
+
+FISHER = "Fisher exact, one-sided"
+MCNEMAR = "McNemar exact, one-sided"
+RATES = "conditional binomial of two rates, one-sided"
+MANN_WHITNEY = "Mann-Whitney, one-sided, and ratio of medians"
+EXCEEDANCES = "binomial, share beyond the baseline's p95"
+PERMUTATION = "permutation of means, two-sided"
+
+
+def warm_up() -> None:
+    """Import the numeric libraries now (about a second), so that the first probe does not hold up the event loop."""
+    scipy_stats()
+
+
+@functools.cache
+def scipy_stats() -> Any:
+    from scipy import stats  # noqa: PLC0415 - see the module's docstring
+
+    return stats
+
+
+# --- Counts and shares -------------------------------------------------------------------------------------------
+
+
+def wilson(successes: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Wilson interval of a share; the whole range without observations."""
+    if n == 0:
+        return (0.0, 1.0)
+    share, spread = successes / n, 1 + z * z / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (max(0.0, (centre - half) / spread), min(1.0, (centre + half) / spread))
+
+
+def fisher_drop(passed: int, n: int, baseline_passed: int, baseline_n: int) -> float:
+    """P-value that the pass rate is not below the baseline's, both being samples."""
+    if n == 0 or baseline_n == 0:
+        return 1.0
+    return float(scipy_stats().hypergeom.cdf(passed, n + baseline_n, passed + baseline_passed, n))
+
+
+def fisher_rise(hits: int, n: int, baseline_hits: int, baseline_n: int) -> float:
+    """P-value that the share of hits is not above the baseline's, both being samples."""
+    return fisher_drop(n - hits, n, baseline_n - baseline_hits, baseline_n)
+
+
+def mcnemar_drop(lost: int, won: int) -> float:
+    """P-value of a drop on the same items: ``lost`` passed before and fail now, ``won`` the other way round."""
+    if lost + won == 0:
+        return 1.0
+    return float(scipy_stats().binom.sf(lost - 1, lost + won, 0.5))
+
+
+def rate_rise(events: float, exposure: float, baseline_events: float, baseline_exposure: float) -> float:
+    """P-value that a Poisson rate has not risen: given their sum, the events split like the exposures.
+
+    Exposure is what the events come from: requests, or seconds. Counts from ``increase()`` are rounded.
+    """
+    if exposure <= 0 or baseline_exposure <= 0:
+        return 1.0
+    hits, before = round(events), round(baseline_events)
+    if hits == 0:
+        return 1.0
+    return float(scipy_stats().binom.sf(hits - 1, hits + before, exposure / (exposure + baseline_exposure)))
+
+
+def exceedances(beyond: int, n: int, *, share: float = 0.05) -> float:
+    """P-value of seeing at least so many of ``n`` beyond a quantile that ``share`` of the baseline lies beyond."""
+    if n == 0 or beyond == 0:
+        return 1.0
+    return float(scipy_stats().binom.sf(beyond - 1, n, share))
+
+
+def zero_events(expected: float) -> float:
+    """P-value of no event at all where ``expected`` were due."""
+    return math.exp(-max(0.0, expected))
+
+
+def rule_of_three(n: int, *, confidence: float = 0.95) -> float:
+    """Highest failure rate that "no failure in n" leaves open; exact form of 3/n."""
+    return 1.0 if n == 0 else float(1.0 - (1.0 - confidence) ** (1.0 / n))
+
+
+# --- Samples -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shift:
+    """How a sample compares with its baseline."""
+
+    p_value: float
+    ratio: float
+    """Median over median."""
+
+    @property
+    def slower(self) -> bool:
+        """Both rules: surely different, and by enough to matter."""
+        return self.p_value <= ALPHA and self.ratio >= MIN_RATIO
+
+
+def mann_whitney(current: Sequence[float], baseline: Sequence[float]) -> Shift:
+    """Whether ``current`` is larger than ``baseline``."""
+    if not current or not baseline:
+        return Shift(p_value=1.0, ratio=1.0)
+    before = median(baseline)
+    p_value = float(scipy_stats().mannwhitneyu(current, baseline, alternative="greater").pvalue)
+    return Shift(p_value=p_value, ratio=median(current) / before if before > 0 else math.inf)
+
+
+def median(values: Sequence[float]) -> float:
+    """The median; raises :class:`ValueError` for nothing."""
+    return quantile(values, 0.5)
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Quantile by linear interpolation; raises :class:`ValueError` for nothing."""
+    if not values:
+        raise ValueError("no values to take a quantile of")
+    ordered = sorted(values)
+    place = q * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def permutation_means(current: Sequence[float], baseline: Sequence[float], *, seed: int, rounds: int = 20_000) -> float:
+    """P-value that two means (such as of log probabilities) are equal; exact when there are few ways to split."""
+    import numpy as np  # noqa: PLC0415 - see the module's docstring
+
+    if not current or not baseline:
+        return 1.0
+    pooled, n = np.array([*current, *baseline], dtype=float), len(current)
+    if np.ptp(pooled) < 1e-12:
+        return 1.0
+    total = pooled.sum()
+
+    def distance(sums: Any) -> Any:
+        return np.abs(sums / n - (total - sums) / (len(pooled) - n))
+
+    observed = distance(pooled[:n].sum())
+    if math.comb(len(pooled), n) <= rounds:
+        sums = np.array([pooled[list(chosen)].sum() for chosen in itertools.combinations(range(len(pooled)), n)])
+        return float((distance(sums) >= observed - 1e-12).mean())
+    rng = np.random.default_rng(seed)
+    sums = np.array([rng.permutation(pooled)[:n].sum() for _ in range(rounds)])
+    return float((1 + (distance(sums) >= observed - 1e-12).sum()) / (rounds + 1))
+
+
+PSI_MODERATE = 0.1
+PSI_LARGE = 0.25
+
+
+def psi(current: Mapping[str, float], baseline: Mapping[str, float]) -> float:
+    """Population stability index of two distributions over categories: below .1 none, above .25 large.
+
+    Values are counts or shares; a category that one side lacks counts as one in ten thousand.
+    """
+    total, before = sum(current.values()), sum(baseline.values())
+    if total <= 0 or before <= 0:
+        return 0.0
+    drift = 0.0
+    for category in {*current, *baseline}:
+        now = max(current.get(category, 0.0) / total, 1e-4)
+        then = max(baseline.get(category, 0.0) / before, 1e-4)
+        drift += (now - then) * math.log(now / then)
+    return drift
+
+
+# --- Over time ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alarm:
+    """Where a running statistic first left its bounds."""
+
+    index: int | None
+    """Position of the observation that raised it; None: it never did."""
+    peak: float
+
+
+def poisson_cusum(counts: Sequence[int], *, normal: float, raised: float, threshold: float = 6.0) -> Alarm:
+    """CUSUM of Poisson counts, tuned to a rise from ``normal`` to ``raised`` events an interval."""
+    total = peak = 0.0
+    first = None
+    for index, count in enumerate(counts):
+        total = max(0.0, total + count * math.log(raised / normal) - (raised - normal))
+        peak = max(peak, total)
+        if first is None and total > threshold:
+            first = index
+    return Alarm(index=first, peak=peak)
+
+
+def ewma(values: Sequence[float], *, mean: float, deviation: float, weight: float = 0.2, limit: float = 3.0) -> Alarm:
+    """Exponentially weighted moving average against control limits of ``limit`` deviations: for slow drift."""
+    smoothed, peak = mean, 0.0
+    first = None
+    for index, value in enumerate(values):
+        smoothed = weight * value + (1 - weight) * smoothed
+        spread = deviation * math.sqrt(weight / (2 - weight) * (1 - (1 - weight) ** (2 * (index + 1))))
+        distance = abs(smoothed - mean) / spread if spread > 0 else (0.0 if smoothed == mean else math.inf)
+        peak = max(peak, distance)
+        if first is None and distance > limit:
+            first = index
+    return Alarm(index=first, peak=peak)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sprt:
+    """State of a sequential test of a pass rate."""
+
+    decision: Literal["drop", "ok", "continue"]
+    llr: float
+    n: int
+
+
+def sprt(passes: Sequence[bool], *, good: float = 0.95, bad: float = 0.80, alpha: float = 0.01,
+         beta: float = 0.05) -> Sprt:  # fmt: skip
+    """Wald's test: stops as soon as the pass rate is surely ``bad`` (error ``alpha``) or ``good`` (error ``beta``)."""
+    upper, lower = math.log((1 - beta) / alpha), math.log(beta / (1 - alpha))
+    llr = 0.0
+    for n, passed in enumerate(passes, start=1):
+        llr += math.log(bad / good) if passed else math.log((1 - bad) / (1 - good))
+        if llr >= upper:
+            return Sprt(decision="drop", llr=llr, n=n)
+        if llr <= lower:
+            return Sprt(decision="ok", llr=llr, n=n)
+    return Sprt(decision="continue", llr=llr, n=len(passes))
+
+
+def change_point(events: Sequence[float], exposures: Sequence[float]) -> int | None:
+    """Index at which a Poisson rate most likely rose (generalised likelihood ratio); None if that is not sure."""
+    best, at = 0.0, None
+    whole, exposure = sum(events), sum(exposures)
+    for split in range(1, len(events)):
+        before, after = sum(events[:split]), sum(events[split:])
+        left, right = sum(exposures[:split]), sum(exposures[split:])
+        if left <= 0 or right <= 0 or after / right <= before / left:
+            continue
+        gain = _log_rate(before, left) + _log_rate(after, right) - _log_rate(whole, exposure)
+        if gain > best:
+            best, at = gain, split
+    # 8 nats: about three false alarms in ten thousand for a single split, still rare over a hundred.
+    return at if best > 8.0 else None
+
+
+def _log_rate(events: float, exposure: float) -> float:
+    return events * math.log(events / exposure) if events > 0 else 0.0
+
+
+# --- Many at once, and service level -----------------------------------------------------------------------------
+
+
+def benjamini_hochberg(p_values: Sequence[float], *, q: float = 0.05) -> tuple[bool, ...]:
+    """Which of many tests hold at a false discovery rate of ``q``, in the order given."""
+    ranked = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    last = max((rank for rank, i in enumerate(ranked, start=1) if p_values[i] <= q * rank / len(ranked)), default=0)
+    kept = set(ranked[:last])
+    return tuple(i in kept for i in range(len(p_values)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BurnRule:
+    """Fires when both windows burn the error budget at least so many times too fast."""
+
+    long_s: int
+    short_s: int
+    factor: float
+    severity: Literal["page", "ticket"]
+
+
+BURN_RULES = (
+    BurnRule(long_s=3600, short_s=300, factor=14.4, severity="page"),
+    BurnRule(long_s=21_600, short_s=1800, factor=6.0, severity="page"),
+    BurnRule(long_s=259_200, short_s=21_600, factor=1.0, severity="ticket"),
+)
+
+
+def burning(error_shares: Mapping[int, float], *, slo: float) -> tuple[BurnRule, ...]:
+    """The rules that fire, given the error share of each window (seconds -> share) and the allowed share."""
+    return tuple(
+        rule
+        for rule in BURN_RULES
+        if min(error_shares.get(rule.long_s, 0.0), error_shares.get(rule.short_s, 0.0)) >= rule.factor * slo
+    )

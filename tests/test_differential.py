@@ -1,0 +1,411 @@
+"""The differential: every truth of the failure matrix is found, health is proven, and doubt is said."""
+
+import itertools
+import math
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from diagnosis_cases import KINDS, MATRIX, MODES, SPECS, finding, findings, healthy
+from diagnosis_fakes import T0
+
+from diagnostics import likelihood
+from diagnostics.differential import diagnose
+from diagnostics.model import (
+    INCONCLUSIVE,
+    NO_FAULT,
+    OTHER,
+    Diagnosis,
+    Finding,
+    Mode,
+    ProbeCall,
+    ProbeSpec,
+    Tier,
+    Verdict,
+    Weight,
+)
+from diagnostics.order import next_calls
+from runbooks.parse import parse
+
+EVEN: Mapping[str, float] = {}
+
+
+def kind_of(mode: str) -> str:
+    return KINDS.get(mode, ("chat",))[0]
+
+
+def typical(mode: str) -> dict[str, str]:
+    """The first possibility of every probe."""
+    return {probe: words.split("+")[0] for probe, words in MATRIX[mode].items()}
+
+
+def truth(mode: str, draw: random.Random | None = None) -> list[Finding]:
+    """What all probes show when ``mode`` is the cause: the first possibility of the matrix, or a random one."""
+    shown = {p: words.split("+") for p, words in MATRIX[mode].items()}
+    return findings(healthy(**{p: draw.choice(words) if draw else words[0] for p, words in shown.items()}))
+
+
+def solve(
+    found: list[Finding], kind: str = "chat", prior: Mapping[str, float] = EVEN, *, final: bool = False
+) -> Diagnosis:
+    return diagnose(found, prior, MODES, SPECS, kind, final=final)
+
+
+@pytest.mark.parametrize("mode", MATRIX)
+def test_a_noise_free_truth_is_the_cause(mode: str) -> None:
+    diagnosis = solve(truth(mode), kind_of(mode))
+
+    assert diagnosis.leader.mode == mode
+    assert diagnosis.conclusion == "cause"
+    assert diagnosis.causes == (mode,)
+    assert diagnosis.residual == ()
+    assert diagnosis.reason.startswith("sure")
+
+
+@pytest.mark.parametrize("mode", MATRIX)
+def test_any_possible_picture_of_a_truth_ranks_it_first(mode: str) -> None:
+    leaders = [solve(truth(mode, random.Random(seed)), kind_of(mode)).leader.mode for seed in range(12)]
+
+    assert leaders == [mode] * 12
+
+
+@pytest.mark.parametrize("mode", [m for m in MATRIX if not MATRIX[m]["user_signal"].startswith("ok")])
+def test_a_page_that_points_elsewhere_does_not_hide_the_truth(mode: str) -> None:
+    elsewhere = next(other for other in MATRIX if other != mode and other not in KINDS)
+
+    assert solve(truth(mode), kind_of(mode), {elsewhere: 1.0}).leader.mode == mode
+
+
+@pytest.mark.parametrize("mode", [m for m in MATRIX if m not in KINDS])
+def test_one_wrong_reading_does_not_hide_the_truth(mode: str) -> None:
+    found = truth(mode)
+    wrong = 0
+    for index, one in enumerate(found):
+        if one.probe in ("user_signal", "change_log"):
+            continue
+        normal = SPECS[one.probe].normal
+        other = next(w for w, v in SPECS[one.probe].outcomes.items() if v is Verdict.ABNORMAL)
+        changed = [*found[:index], finding(one.probe, other if one.outcome == normal else normal), *found[index + 1 :]]
+        wrong += solve(changed).leader.mode != mode
+
+    assert wrong <= 1
+
+
+def library() -> list[Mode]:
+    """The failure modes of the runbooks that come with the product."""
+    folder = Path(__file__).parents[1] / "runbooks" / "library"
+    books = [parse(path.read_bytes(), path.name).runbook for path in sorted(folder.glob("*.md"))]
+    return [
+        Mode(
+            id=book.id,
+            title=book.title,
+            kinds=book.kinds,
+            evidence={p: {o: Weight(w) for o, w in words.items()} for p, words in book.evidence.items()},
+        )
+        for book in books
+        if book is not None
+    ]
+
+
+@pytest.mark.parametrize("mode", MATRIX)
+def test_the_shipped_runbooks_find_every_truth_of_the_matrix(mode: str) -> None:
+    modes = library()
+
+    ranked = [diagnose(truth(mode, random.Random(s)), EVEN, modes, SPECS, kind_of(mode)) for s in range(6)]
+
+    assert [diagnosis.leader.mode for diagnosis in ranked] == [mode] * 6
+    assert diagnose(truth(mode), EVEN, modes, SPECS, kind_of(mode)).causes == (mode,)
+
+
+def test_a_blip_that_is_over_is_no_fault() -> None:
+    diagnosis = solve(findings(healthy(user_signal="recovered", change_log="deploy")), prior={"provider-outage": 1.0})
+
+    assert diagnosis.conclusion == "no_fault"
+    assert diagnosis.leader.mode == NO_FAULT
+    assert diagnosis.causes == ()
+
+
+def test_a_surge_within_capacity_and_a_coincident_prompt_change_are_no_fault() -> None:
+    shown = healthy(user_signal="ok", demand_profile="traffic_up", change_log="prompt")
+
+    diagnosis = solve(findings(shown), prior={"prompt-regression": 0.6, "traffic-surge": 0.4})
+
+    assert diagnosis.conclusion == "no_fault"
+
+
+def test_free_probes_and_canaries_are_enough_for_no_fault() -> None:
+    shown = findings(healthy(user_signal="ok"), tiers=(Tier.FREE, Tier.CANARY))
+
+    assert solve(shown, prior={"provider-outage": 0.7, "provider-latency": 0.3}).conclusion == "no_fault"
+
+
+def test_one_abnormal_finding_that_nothing_explains_forbids_to_say_that_nothing_is_wrong() -> None:
+    diagnosis = solve(findings(healthy(index_freshness="stale")), "chat", {NO_FAULT: 0.9})
+
+    assert diagnosis.leader.mode == NO_FAULT
+    assert diagnosis.conclusion == "inconclusive"
+    assert "index_freshness stale" in diagnosis.reason
+
+
+@pytest.mark.parametrize("missing", ["user_signal", "telemetry_check"])
+def test_health_is_never_concluded_from_missing_data(missing: str) -> None:
+    shown = [f for f in findings(healthy()) if f.probe != missing]
+    blind = finding(missing, INCONCLUSIVE, verdict=Verdict.INCONCLUSIVE)
+
+    assert solve(shown).conclusion == "inconclusive"
+    assert solve([*shown, blind]).conclusion == "inconclusive"
+
+
+def test_health_needs_a_canary_that_came_through_unless_there_can_be_none() -> None:
+    free = findings(healthy(), tiers=(Tier.FREE,))
+    none_possible = [finding(c, INCONCLUSIVE, verdict=Verdict.NOT_RUN) for c in ("gateway_canary", "provider_canary")]
+
+    waiting = solve(free, prior={NO_FAULT: 0.4})
+
+    assert waiting.conclusion == "inconclusive"
+    assert "canary" in waiting.reason
+    assert solve([*free, *none_possible], prior={NO_FAULT: 0.4}).conclusion == "no_fault"
+
+
+def test_without_evidence_there_is_no_cause_however_well_the_page_fits() -> None:
+    silent = [finding(probe, INCONCLUSIVE, verdict=v) for probe, v in zip(
+        ("provider_canary", "gateway_canary", "golden_set", "status_page"),
+        (Verdict.ERROR, Verdict.NOT_RUN, Verdict.ERROR, Verdict.INCONCLUSIVE), strict=True)]  # fmt: skip
+    symptom = finding("user_signal", "errors")
+
+    assert solve(silent, prior={"provider-outage": 1.0}, final=True).conclusion == "inconclusive"
+    assert solve([*silent, symptom], prior={"provider-outage": 1.0}, final=True).conclusion == "inconclusive"
+
+
+def test_findings_that_say_nothing_change_nothing() -> None:
+    found = truth("provider-outage")
+    silent = [finding(p, INCONCLUSIVE, verdict=v) for p in SPECS for v in (Verdict.ERROR, Verdict.NOT_RUN)]
+
+    assert solve([*found, *silent]).ranked == solve(found).ranked
+
+
+def test_what_no_runbook_explains_is_said_so() -> None:
+    strange = healthy(
+        user_signal="errors", provider_canary="bad_request", gateway_canary="bad_request", structured_output="invalid"
+    )
+
+    diagnosis = solve(findings(strange))
+
+    assert diagnosis.leader.mode == OTHER
+    assert diagnosis.conclusion == "inconclusive"
+    assert "no runbook explains" in diagnosis.reason
+    assert len(diagnosis.residual) == 4
+
+
+def test_modes_of_other_kinds_of_service_are_left_out() -> None:
+    diagnosis = solve(truth("stale-index"), "chat")
+
+    assert "stale-index" not in {h.mode for h in diagnosis.ranked}
+
+
+def test_probabilities_are_a_distribution_most_probable_first() -> None:
+    ranked = solve(truth("model-drift")).ranked
+
+    assert math.fsum(h.probability for h in ranked) == pytest.approx(1.0)
+    assert [h.probability for h in ranked] == sorted((h.probability for h in ranked), reverse=True)
+
+
+def test_arguments_name_their_finding_and_the_runbooks_word() -> None:
+    found = truth("credential-failure")
+    ids = {f.id: f for f in found}
+
+    diagnosis = solve(found)
+    arguments = diagnosis.leader.arguments
+    outage = next(h for h in diagnosis.ranked if h.mode == "provider-outage")
+
+    assert [abs(a.bits) for a in arguments] == sorted((abs(a.bits) for a in arguments), reverse=True)
+    assert all(ids[a.finding_id].outcome == a.outcome for a in arguments)
+    assert arguments[0].weight is Weight.USUAL
+    assert arguments[0].bits > 1
+    assert next(a for a in outage.arguments if a.probe == "provider_canary").bits < -1
+
+
+def test_two_faults_are_found_together_and_no_third() -> None:
+    diagnosis = solve(findings(healthy(**(typical("egress-failure") | {"index_freshness": "stale"}))), "rag")
+
+    assert diagnosis.causes == ("egress-failure", "stale-index")
+    assert len(diagnosis.residual) == 1
+
+
+def test_consequences_and_coincidences_are_not_second_causes() -> None:
+    shown = healthy(**(typical("quota-exhausted") | {"status_page": "incident", "demand_profile": "retries_up"}))
+
+    assert solve(findings(shown)).causes == ("quota-exhausted",)
+
+
+def test_a_second_cause_that_another_finding_rules_out_is_not_claimed() -> None:
+    denied = Mode(id="second", title="second", evidence={
+        "index_freshness": {"stale": Weight.USUAL}, "egress": {"ok": Weight.RULES_OUT}})  # fmt: skip
+    shown = healthy(**(typical("quota-exhausted") | {"index_freshness": "stale"}))
+
+    diagnosis = diagnose(findings(shown), EVEN, [m for m in MODES if m.id != "stale-index"] + [denied], SPECS, "rag")
+
+    assert diagnosis.causes == ("quota-exhausted",)
+    assert len(diagnosis.residual) == 1
+
+
+def test_related_probes_do_not_add_up_to_certainty() -> None:
+    canaries = [finding(p, "timeout") for p in ("provider_canary", "gateway_canary", "second_provider_canary")]
+    broken = [finding(p, "error") for p in ("golden_set", "golden_counterfactual")]
+
+    weights = likelihood.exponents([*canaries, *broken], SPECS)
+
+    assert sum(weights[:3]) == pytest.approx(3 ** (2 / 3))
+    assert sum(weights[3:]) < 0.5
+    assert likelihood.exponents(canaries[:1], SPECS) == [1.0]
+
+
+def test_reading_the_same_probe_again_is_not_new_evidence() -> None:
+    once = solve([finding("provider_canary", "timeout")]).leader.probability
+    thrice = solve([finding("provider_canary", "timeout") for _ in range(3)]).leader.probability
+
+    assert thrice == pytest.approx(once)
+
+
+def test_later_rounds_supersede_only_when_asked() -> None:
+    before = truth("provider-outage")
+    after = [finding(p, w, round_number=1) for p, w in healthy(user_signal="recovered").items()]
+
+    mixed = diagnose([*before, *after], EVEN, MODES, SPECS, "chat")
+    latest = diagnose([*before, *after], EVEN, MODES, SPECS, "chat", superseding=True)
+
+    assert mixed.leader.mode == "provider-outage"
+    assert latest.conclusion == "no_fault"
+    assert latest.residual == ()
+
+
+def test_every_distribution_sums_to_one_and_excludes_nothing() -> None:
+    for hypothesis, spec in itertools.product((*MODES, NO_FAULT, OTHER), SPECS.values()):
+        chances = likelihood.distribution(hypothesis, spec)
+
+        assert math.fsum(chances.values()) == pytest.approx(1.0)
+        assert min(chances.values()) > 0.001
+        assert all(spec.outcomes[word] is not Verdict.INCONCLUSIVE for word in chances)
+
+
+def test_a_weak_hint_counts_for_without_counting_against_when_absent() -> None:
+    hint = Mode(id="m", title="m", evidence={"status_page": {"incident": Weight.WEAKLY_FOR}})
+    silent = Mode(id="n", title="n", evidence={})
+    with_hint, without = (likelihood.distribution(mode, SPECS["status_page"]) for mode in (hint, silent))
+
+    assert math.log2(with_hint["incident"] / without["incident"]) > 0.8
+    assert math.log2(with_hint["clear"] / without["clear"]) > -0.4
+
+
+def test_asking_stops_at_what_separates_the_leaders() -> None:
+    quality = {"user_signal": "quality_drop", "golden_set": "drop"}
+    open_question = findings({k: v for k, v in healthy(**quality).items() if k != "golden_counterfactual"})
+
+    diagnosis = solve(open_question, prior={"model-drift": 0.5, "prompt-regression": 0.5})
+
+    assert diagnosis.conclusion == "inconclusive"
+    assert [p.probe for p in diagnosis.next_probes] == ["golden_counterfactual"]
+    assert diagnosis.next_probes[0].bits > 0.3
+    assert solve(open_question, final=True).next_probes == ()
+
+
+def test_nothing_left_to_ask_is_said() -> None:
+    shown = findings(healthy(user_signal="errors"))
+
+    diagnosis = solve(shown)
+
+    assert diagnosis.conclusion == "inconclusive"
+    assert diagnosis.next_probes == ()
+    assert diagnosis.reason.startswith("nothing informative left")
+
+
+def test_the_same_findings_give_the_same_answer_in_any_order() -> None:
+    found = truth("agent-runaway")
+
+    assert solve(found, "agent").ranked[0].probability == pytest.approx(
+        solve(found[::-1], "agent").ranked[0].probability
+    )
+
+
+# --- The order of asking -----------------------------------------------------------------------------------------
+
+
+def names(calls: list[ProbeCall]) -> set[str]:
+    return {call.probe for call in calls}
+
+
+def of_tier(tier: Tier) -> set[str]:
+    return {name for name, spec in SPECS.items() if spec.tier is tier}
+
+
+def test_everything_free_is_asked_first_and_at_once_then_canaries() -> None:
+    first = next_calls(None, [], SPECS)
+    free = findings(healthy(), tiers=(Tier.FREE,))
+    second = next_calls(solve(free), free, SPECS)
+
+    assert names(first) == of_tier(Tier.FREE)
+    assert names(second) == of_tier(Tier.CANARY)
+
+
+def test_a_runbooks_own_parameters_replace_the_defaults() -> None:
+    free = findings(healthy(), tiers=(Tier.FREE,))
+    own = [ProbeCall(probe="provider_canary", params={"n": n}) for n in (10, 10, 20, 30)]
+
+    calls = [c for c in next_calls(solve(free), free, SPECS, own) if c.probe == "provider_canary"]
+
+    assert [call.params for call in calls] == [{"n": 10}, {"n": 20}]
+
+
+def walk(shown: Mapping[str, str], kind: str = "chat", prior: Mapping[str, float] = EVEN,
+         limit: Tier = Tier.GOLDEN) -> tuple[Diagnosis, list[set[str]]]:  # fmt: skip
+    """Ask in order until nothing is left, answering from ``shown``."""
+    found: list[Finding] = []
+    steps = []
+    diagnosis = solve(found, kind, prior)
+    while calls := next_calls(diagnosis, found, SPECS, modes=MODES, tier_limit=limit):
+        steps.append(names(calls))
+        found += [finding(call.probe, shown[call.probe]) for call in calls]
+        diagnosis = solve(found, kind, prior)
+    return diagnosis, steps
+
+
+@pytest.mark.parametrize("mode", MATRIX)
+def test_asking_in_order_finds_every_truth(mode: str) -> None:
+    diagnosis, _ = walk(healthy(**typical(mode)), kind_of(mode))
+
+    assert diagnosis.causes == (mode,)
+
+
+def test_golden_sets_are_not_spent_while_calls_fail_or_once_sure() -> None:
+    outage, steps = walk(healthy(**typical("provider-outage")))
+    blip, calm = walk(healthy(user_signal="recovered"), prior={"provider-outage": 1.0})
+
+    assert outage.conclusion == "cause"
+    assert not any(step & of_tier(Tier.GOLDEN) for step in steps)
+    assert blip.conclusion == "no_fault"
+    assert len(calm) == 2
+
+
+def test_a_quality_symptom_gets_quality_probes_and_then_both_golden_sets() -> None:
+    shown = healthy(user_signal="quality_drop", golden_set="drop", change_log="prompt")
+
+    diagnosis, steps = walk(shown)
+
+    assert diagnosis.causes == ("prompt-regression",)
+    assert of_tier(Tier.GOLDEN) <= set().union(*steps)
+
+
+def test_a_tier_limit_is_kept() -> None:
+    diagnosis, steps = walk(healthy(user_signal="quality_drop"), limit=Tier.CANARY)
+
+    assert set().union(*steps) == of_tier(Tier.FREE) | of_tier(Tier.CANARY)
+    assert diagnosis.conclusion == "inconclusive"
+
+
+def test_a_spec_without_verdicts_of_health_is_only_context() -> None:
+    spec: ProbeSpec = SPECS["change_log"]
+
+    assert likelihood.neutral(spec)
+    assert likelihood.exponents([finding("change_log", "prompt")], SPECS) == [0.5]
+    assert finding("change_log", "prompt").started_at == T0
