@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
+class KnowledgeError(Exception):
+    """Something that searching by meaning needs cannot be used: what, where, and what to do. Words still work."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chunk:
     """A citable piece of a document: one section of a runbook, or one page phrase of it."""
@@ -26,6 +30,8 @@ class Query:
 
     title: str
     body: str = ""
+    service: str = ""
+    """Name of the service in the catalogue, if known."""
     service_kind: str = ""
     service_tags: tuple[str, ...] = ()
 
@@ -71,8 +77,10 @@ class Retrieval:
 class Embedder(Protocol):
     """Text to unit vectors, offline and deterministic."""
 
-    name: str
-    dimension: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimension(self) -> int: ...
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One unit vector for each text."""
@@ -125,4 +133,6 @@ class Document:
     not_pages: Mapping[str, str] = field(default_factory=dict)
     """Phrase -> the document it belongs to instead."""
     services: tuple[str, ...] = ("*",)
+    kinds: tuple[str, ...] = ()
+    """Service kinds it can happen to; empty: all."""
     executable: bool = True

@@ -1,0 +1,32 @@
+"""The built-in actions, in the order of the action table. Wiring hands them out; nothing registers itself."""
+
+from runbooks.actions.cap_generation import CapGeneration
+from runbooks.actions.clamp_retries import ClampRetries
+from runbooks.actions.drain_deployment import DrainDeployment
+from runbooks.actions.hold_for_review import HoldForReview
+from runbooks.actions.manual import Manual
+from runbooks.actions.post_banner import PostBanner
+from runbooks.actions.resume_ingestion import ResumeIngestion
+from runbooks.actions.rollback_model_config import RollbackModelConfig
+from runbooks.actions.rollback_prompt import RollbackPrompt
+from runbooks.actions.shed_traffic import ShedTraffic
+from runbooks.actions.shift_traffic import ShiftTraffic
+from runbooks.actions.suspend_canaries import SuspendCanaries
+from runbooks.actions.throttle_tenant import ThrottleTenant
+from runbooks.model import AnyAction
+
+BUILT_IN: tuple[AnyAction, ...] = (
+    PostBanner(),
+    ShedTraffic(),
+    ClampRetries(),
+    DrainDeployment(),
+    SuspendCanaries(),
+    ResumeIngestion(),
+    ShiftTraffic(),
+    RollbackPrompt(),
+    RollbackModelConfig(),
+    CapGeneration(),
+    ThrottleTenant(),
+    HoldForReview(),
+    Manual(),
+)

@@ -1,0 +1,257 @@
+"""The first thirteen runbooks, checked against the probes, the actions and the example catalogue."""
+
+import itertools
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.wiring import specs
+from config.catalogue import Catalogue
+from config.strict_yaml import load
+from diagnostics.differential import diagnose
+from diagnostics.model import NO_FAULT, Finding, Mode, Reading, Weight
+from runbooks.actions.catalogue_of_actions import BUILT_IN
+from runbooks.lint import lint_all
+from runbooks.model import Runbook
+from runbooks.parse import Parsed, parse
+from runbooks.resolve import applies, resolve
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = ROOT / "runbooks" / "library"
+IDS = {
+    "provider-outage", "provider-latency", "rate-limit-exceeded", "quota-exhausted", "egress-failure", "model-drift",
+    "prompt-regression", "agent-runaway", "stale-index", "traffic-surge", "credential-failure", "model-retired",
+    "moderation-backlog",
+}  # fmt: skip
+SIGNATURES = specs()
+ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
+CATALOGUE = Catalogue.model_validate(load((ROOT / "config/example/catalogue.yaml").read_text(encoding="utf-8")).value)
+PARSED: list[Parsed] = [parse(file.read_bytes(), file.name) for file in sorted(LIBRARY.glob("*.md"))]
+BOOKS: dict[str, Runbook] = {p.runbook.id: p.runbook for p in PARSED if p.runbook}
+
+each = pytest.mark.parametrize("book", BOOKS.values(), ids=BOOKS.keys())
+
+
+def test_the_first_library_is_complete() -> None:
+    assert set(BOOKS) == IDS
+
+
+def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_services() -> None:
+    problems = lint_all(PARSED, probes=SIGNATURES, actions=ACTIONS, catalogue=CATALOGUE, today=date(2026, 11, 22))
+
+    assert [str(problem) for problem in problems if problem.rule != "undeclared-field"] == []
+    assert all(problem.severity == "hint" for problem in problems if problem.rule == "undeclared-field")
+
+
+@each
+def test_a_runbook_speaks_in_several_voices_and_names_its_neighbours(book: Runbook) -> None:
+    assert len(book.pages) >= 8
+    assert len(book.not_pages) >= 2
+    assert {page.belongs_to for page in book.not_pages} <= IDS - {book.id}
+
+
+def test_no_page_phrase_is_claimed_twice() -> None:
+    claims = [phrase.casefold() for book in BOOKS.values() for phrase in book.pages]
+
+    assert len(claims) == len(set(claims))
+
+
+@each
+def test_a_runbook_tells_what_it_is_what_users_notice_what_to_do_and_what_comes_after(book: Runbook) -> None:
+    titles = [section.title for section in book.sections if section.level == 2]
+
+    assert titles == [
+        "Is it this?", "What users notice", "Stop the bleeding", "If that did not help", "Afterwards",
+    ]  # fmt: skip
+    assert all(section.prose.strip() for section in book.sections if section.title != "Stop the bleeding")
+
+
+@each
+def test_every_probe_in_the_evidence_has_something_usual_or_speaks_at_all(book: Runbook) -> None:
+    assert any("usual" in outcomes.values() for outcomes in book.evidence.values())
+    for probe, outcomes in book.evidence.items():
+        assert set(outcomes.values()) - {"neutral"}, f"{probe} says nothing"
+
+
+@each
+def test_every_step_says_why_how_it_is_verified_and_is_in_order_of_risk(book: Runbook) -> None:
+    assert book.actions
+    for step in book.actions:
+        assert step.verify is not None
+        assert len(step.prose) > 80
+    mitigations = [step for step in book.actions if step.action != "post_banner"]
+    risks = [step.min_risk or ACTIONS[step.action].risk for step in mitigations]
+    assert risks == sorted(risks)
+
+
+@each
+def test_every_step_resolves_to_valid_parameters_for_a_service_it_is_meant_for(book: Runbook) -> None:
+    service = next(
+        s for s in CATALOGUE.services if applies(book, s) and (s.fallback_provider or s.kind.startswith("mod"))
+    )
+
+    for step in book.actions:
+        ACTIONS[step.action].params.model_validate(resolve(step.params, service, CATALOGUE))
+
+
+def test_a_title_can_be_told_from_every_other() -> None:
+    for one, other in itertools.combinations(BOOKS.values(), 2):
+        assert one.title != other.title
+
+
+def test_money_and_secrets_take_the_strictest_risk() -> None:
+    by_hand = {book.id: step.min_risk for book in BOOKS.values() for step in book.actions if step.action == "manual"}
+
+    assert by_hand == {"quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None}
+
+
+def test_moderation_never_fails_open() -> None:
+    book = BOOKS["moderation-backlog"]
+
+    assert [step.action for step in book.actions] == ["hold_for_review", "cap_generation"]
+    assert "never the other way round" in book.actions[0].prose.casefold()
+
+
+def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
+    kinds = {book.id: book.kinds for book in BOOKS.values() if book.kinds}
+
+    assert kinds == {
+        "agent-runaway": ("agent", "code"),
+        "stale-index": ("rag",),
+        "moderation-backlog": ("moderation-text", "moderation-voice"),
+    }
+
+
+# --- The evidence, read together: what each failure ordinarily shows has to lead to it and to nothing else ------------
+
+MODES = tuple(
+    Mode(
+        id=book.id, title=book.title, kinds=book.kinds,
+        evidence={p: {o: Weight(w) for o, w in outcomes.items()} for p, outcomes in book.evidence.items()},
+    )
+    for book in BOOKS.values()
+)  # fmt: skip
+QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
+FAILING = dict.fromkeys(QUALITY, "error")
+SHOWN = {
+    "provider-outage, all of it": ("chat", "provider-outage", {
+        "user_signal": "errors", "provider_canary": "server_error", "gateway_canary": "server_error",
+        "gateway_health": "cooldown", "demand_profile": "retries_up",
+    }),
+    "provider-outage, a third of it, behind retries": ("chat", "provider-outage", {
+        "user_signal": "errors", "provider_canary": "server_error", "demand_profile": "retries_up",
+    }),
+    "provider-outage, with an incident on the page": ("rag", "provider-outage", {
+        "user_signal": "errors", "provider_canary": "overloaded", "gateway_canary": "overloaded",
+        "status_page": "incident", "change_log": "prompt",
+    }),
+    "provider-latency": ("chat", "provider-latency", {
+        "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow", "change_log": "config",
+    }),
+    "provider-latency, everything in flight": ("code", "provider-latency", {
+        "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "timeout", "gateway_health": "inflight_up",
+    }),
+    "rate-limit-exceeded, one tenant": ("chat", "rate-limit-exceeded", {
+        "user_signal": "errors", "provider_canary": "rate_limited", "gateway_canary": "rate_limited",
+        "rate_limit_headroom": "exhausted", "demand_profile": "tenant_surge",
+    }),
+    "rate-limit-exceeded, more users": ("chat", "rate-limit-exceeded", {
+        "user_signal": "errors", "provider_canary": "rate_limited", "rate_limit_headroom": "exhausted",
+        "demand_profile": "traffic_up",
+    }),
+    "quota-exhausted": ("agent", "quota-exhausted", {
+        "user_signal": "errors", "provider_canary": "quota_exhausted", "gateway_canary": "quota_exhausted",
+        "gateway_health": "cooldown", "demand_profile": "retries_up",
+    }),
+    "egress-failure, one zone": ("chat", "egress-failure", {
+        "user_signal": "errors", "provider_canary": "connect_error", "gateway_health": "zone_failing",
+        "egress": "dns_failed", "second_provider_canary": "connect_error",
+    }),
+    "egress-failure, a zone that is not ours": ("chat", "egress-failure", {
+        "user_signal": "errors", "gateway_health": "zone_failing", "gateway_canary": "connect_error",
+    }),
+    "egress-failure, all zones": ("rag", "egress-failure", {
+        "user_signal": "errors", "provider_canary": "connect_error", "gateway_canary": "connect_error",
+        "second_provider_canary": "connect_error", "egress": "tls_failed", "model_listing": "error", **FAILING,
+    }),
+    "model-drift, seen in the fingerprint": ("rag", "model-drift", {
+        "user_signal": "quality_drop", "golden_set": "drop", "golden_counterfactual": "drop",
+        "model_fingerprint": "changed", "token_profile": "shift",
+    }),
+    "model-drift, under the same fingerprint": ("rag", "model-drift", {
+        "user_signal": "quality_drop", "golden_set": "drop", "golden_counterfactual": "drop", "change_log": "deploy",
+    }),
+    "prompt-regression": ("rag", "prompt-regression", {
+        "user_signal": "quality_drop", "golden_set": "drop", "change_log": "prompt",
+    }),
+    "agent-runaway": ("agent", "agent-runaway", {
+        "demand_profile": "calls_per_task_up", "token_profile": "prompt_tokens_up",
+    }),
+    "stale-index": ("rag", "stale-index", {
+        "user_signal": "quality_drop", "index_freshness": "stale", "golden_set": "drop",
+    }),
+    "stale-index, before anybody complains": ("rag", "stale-index", {"index_freshness": "stale"}),
+    "traffic-surge": ("chat", "traffic-surge", {
+        "user_signal": "slow", "demand_profile": "traffic_up", "gateway_canary": "slow",
+        "gateway_health": "inflight_up",
+    }),
+    "credential-failure": ("chat", "credential-failure", {
+        "user_signal": "errors", "provider_canary": "unauthorized", "gateway_canary": "no_deployment",
+        "model_listing": "unauthorized", "change_log": "secret", "gateway_health": "cooldown",
+    }),
+    "model-retired": ("chat", "model-retired", {
+        "user_signal": "errors", "provider_canary": "model_missing", "gateway_canary": "model_missing",
+        "model_listing": "absent",
+    }),
+    "moderation-backlog": ("moderation-text", "moderation-backlog", {
+        "user_signal": "slow", "demand_profile": "queue_backlog", "provider_canary": "slow", "gateway_canary": "slow",
+    }),
+    "a slow moderation service without a queue": ("moderation-text", "provider-latency", {
+        "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow",
+    }),
+}  # fmt: skip
+UNHARMED = {
+    "a blip that is over": {"user_signal": "recovered"},
+    "a surge within capacity, a prompt just released": {"demand_profile": "traffic_up", "change_log": "prompt"},
+    "somebody else's status incident": {"status_page": "incident"},
+}
+
+
+def findings(kind: str, shown: dict[str, str], *, quality: bool) -> list[Finding]:
+    """What every probe shows, the healthy word where nothing is said; ``quality``: whether those were asked at all."""
+    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n != "index_freshness" or kind == "rag")]
+    result = []
+    for number, name in enumerate(asked):
+        word = shown.get(name, SIGNATURES[name].normal)
+        result.append(
+            Finding(
+                id=f"ev-{number}", probe=name, service="x", params={}, outcome=word,
+                verdict=SIGNATURES[name].outcomes[word], reading=Reading(outcome=word, summary="."),
+                started_at=datetime(2026, 11, 22, tzinfo=UTC), elapsed_s=1.0,
+            )
+        )  # fmt: skip
+    return result
+
+
+@pytest.mark.parametrize(("kind", "cause", "shown"), SHOWN.values(), ids=SHOWN.keys())
+def test_what_a_failure_ordinarily_shows_leads_to_it_without_help_from_the_page(
+    kind: str, cause: str, shown: dict[str, str]
+) -> None:
+    quality = bool(set(shown) & set(QUALITY)) or shown.get("user_signal") == "quality_drop"
+
+    diagnosis = diagnose(findings(kind, shown, quality=quality), {}, MODES, SIGNATURES, kind, final=True)
+
+    assert (diagnosis.conclusion, diagnosis.leader.mode) == ("cause", cause), diagnosis.reason
+    assert diagnosis.residual == ()
+
+
+@pytest.mark.parametrize("kind", ["chat", "rag", "agent"])
+@pytest.mark.parametrize("shown", UNHARMED.values(), ids=UNHARMED.keys())
+def test_what_harms_nobody_leads_to_no_fault(kind: str, shown: dict[str, str]) -> None:
+    # An open incident at the vendor is reason enough to measure quality before saying that all is well.
+    quality = "status_page" in shown
+
+    diagnosis = diagnose(findings(kind, shown, quality=quality), {}, MODES, SIGNATURES, kind, final=True)
+
+    assert (diagnosis.leader.mode, diagnosis.conclusion) == (NO_FAULT, "no_fault"), diagnosis.reason
