@@ -101,13 +101,26 @@ def blocked(text: str, allowed: Sequence[Network]) -> str | None:
         return f"{text} is not an address"
     mapped = getattr(address, "ipv4_mapped", None)
     checked: Address = mapped or address
-    if any(checked in net for net in NEVER if net.version == checked.version):
+    own = checked == ipaddress.IPv6Address("::1")
+    if not own and any(checked in net for net in NEVER if net.version == checked.version):
         return f"{text} is link-local, metadata, multicast, reserved or carries another address: never connected to"
     if any(checked in net for net in UNLESS_ALLOWED if net.version == checked.version) and not any(
         checked in net for net in allowed if net.version == checked.version
     ):
         return f"{text} is not a public address; list its network in this target's allow_private if it is meant"
     return None
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a peer address is this machine. No address: a socket in the file system, which is."""
+    if host is None:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
 
 
 def problems(targets: Sequence[Target]) -> list[str]:

@@ -166,6 +166,8 @@ class BodyGuard:
         chunked = any(name == b"transfer-encoding" for name, _ in headers)
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return 405
+        if sum(len(name) + len(value) for name, value in headers) > self._limits.header_bytes:
+            return 431
         if len(lengths) > 1 or (lengths and (chunked or not lengths[0].isdigit() or len(lengths[0]) > 12)):
             return 400
         if any(name == b"content-encoding" and value.strip().lower() != b"identity" for name, value in headers):

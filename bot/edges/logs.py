@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from bot.edges.untrusted import Redact, cut
+from bot.edges.text import Redact, cut
 
 MAX_MESSAGE_CHARS = 8_192
 

@@ -14,7 +14,7 @@ from bot.domain.page import Page, PageKind
 from bot.domain.signature import Headers, SigningSecret, Verified, pagerduty
 from bot.edges import strict_json
 from bot.edges.pagerduty_text import body_lines
-from bot.edges.untrusted import Redact, clean, cut
+from bot.edges.text import Redact, fit
 
 STALE_AFTER = timedelta(hours=72)
 AHEAD = timedelta(minutes=5)
@@ -99,8 +99,8 @@ def parse(raw: bytes, received_at: datetime, *, redact: Redact = str) -> Page | 
         incident_ref=reference,
         incident_key=_name(incident.get("incident_key"), redact),
         number=_number(incident),
-        title=cut(clean(redact(_text(incident.get("title")) or _text(incident.get("summary")))), MAX_TITLE_CHARS),
-        body=cut(clean(redact("\n".join(lines)[: 8 * MAX_BODY_CHARS]), lines=True), MAX_BODY_CHARS),
+        title=fit(_text(incident.get("title")) or _text(incident.get("summary")), MAX_TITLE_CHARS, redact),
+        body=fit("\n".join(lines), MAX_BODY_CHARS, redact, lines=True),
         link=_link(incident.get("html_url")),
         service_ref=_reference(service.get("id")),
         service_name=_name(service.get("summary"), redact),
@@ -131,9 +131,9 @@ def _when(value: Any, received_at: datetime) -> tuple[datetime, str]:
     """When it happened, never ahead of us and never absurdly long ago; and what was wrong with the sender's word."""
     try:
         told = datetime.fromisoformat(_text(value))
-    except ValueError:
+        told = told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return received_at, "Sender's time is missing or unreadable; the time of receipt is used."
-    told = told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
     if told - received_at > AHEAD:
         return received_at, f"Sender's clock says {told.isoformat()}, which has not come yet; time of receipt used."
     if received_at - told > BEHIND:
@@ -175,7 +175,7 @@ def _text(value: Any) -> str:
 
 
 def _name(value: Any, redact: Redact) -> str:
-    return cut(clean(redact(_text(value))), MAX_NAME_CHARS)
+    return fit(_text(value), MAX_NAME_CHARS, redact)
 
 
 def _reference(value: Any) -> str:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
-from bot.edges.secret_patterns import DECODABLE, PATTERNS
+from bot.edges.secret_patterns import KEY_BLOCK, PATTERNS
 
 MIN_SECRET = 6
 """A configured value shorter than this is not looked for: it would be found everywhere."""
@@ -20,6 +20,12 @@ MIN_SECRET = 6
 _BREAK = r"(?:\s|\\[nrt]|\"\s*\+?\s*\"|'\s*'){0,8}"
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{20,}={0,2}")
 _WORD = re.compile(r"[!-~]+")
+_WRAP = re.compile(r"(?<=[A-Za-z0-9_+/=.-])(?:\\?\r?\n[ \t]*|\\n)(?=[A-Za-z0-9_+/-])")
+_CONTINUED = re.compile(r"(?![0-9]{4}-[0-9]{2})(?=[\w+/=.-]*[0-9])(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{6,}")
+"""The rest of a secret on the next line: letters and digits, and not the time of a log line."""
+
+_LINE = 512
+"""How much of a line is looked at to find a secret that goes on in the next."""
 
 
 class Redactor:
@@ -43,6 +49,8 @@ class Redactor:
             text = self._forms.sub(lambda match: self._tag(*self._exact[match[0]]), text)
         for pattern, kind, value in self._broken:
             text = pattern.sub(self._tag(kind, value), text)
+        text = KEY_BLOCK.sub(lambda match: self._tag("pem", match[0]), text)
+        text = self._unwrapped(text)
         for kind, pattern in PATTERNS:
             text = pattern.sub(lambda match, kind=kind: self._replaced(kind, match), text)  # type: ignore[misc]
         text = _BLOB.sub(self._decoded_blob, text)
@@ -58,10 +66,27 @@ class Redactor:
     def _tag(self, kind: str, value: str) -> str:
         return f"[redacted:{kind}:{hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:4]}]"
 
+    def _unwrapped(self, text: str) -> str:
+        """Secrets that a line break cuts in two, from the last to the first so that places stay what they are."""
+        for wrap in reversed(list(_WRAP.finditer(text))):
+            tail = text[wrap.end() : wrap.end() + _LINE].split("\n", 1)[0]
+            if _CONTINUED.match(tail) is None:
+                continue
+            begin = max(text.rfind("\n", 0, wrap.start()) + 1, wrap.start() - _LINE)
+            head = text[begin : wrap.start()]
+            for kind, pattern in PATTERNS:
+                spans = (m.span("s") if "s" in pattern.groupindex else m.span() for m in pattern.finditer(head + tail))
+                cut = next(((a, b) for a, b in spans if a < len(head) < b), None)
+                if cut is not None:
+                    tag = self._tag(kind, (head + tail)[cut[0] : cut[1]])
+                    text = text[: begin + cut[0]] + tag + text[wrap.end() + cut[1] - len(head) :]
+                    break
+        return text
+
     def _replaced(self, kind: str, match: re.Match[str]) -> str:
         """Only the group ``s`` is the secret where a pattern names one; what stands before it stays."""
         if "s" not in match.re.groupindex:
-            return self._tag(kind, re.sub(r"\s", "", match[0]))
+            return self._tag(kind, match[0])
         if match["s"].startswith("[redacted:"):
             return match[0]
         start, end = match.start("s") - match.start(), match.end("s") - match.start()
@@ -77,7 +102,7 @@ class Redactor:
         """A tag if there is a secret in the decoded form, otherwise what was written."""
         if self._forms is not None and (found := self._forms.search(decoded)):
             return self._tag(*self._exact[found[0]])
-        for kind, pattern in DECODABLE:
+        for kind, pattern in (("pem", KEY_BLOCK), *PATTERNS):
             if match := pattern.search(decoded):
                 return self._tag(kind, match[0])
         return written

@@ -1,6 +1,7 @@
 """The same client where the simulated world owns time: requests carry the moment, replies say how long they took."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Protocol
 
 from config.clock import Clock
@@ -14,6 +15,8 @@ FAILURE = "x-sim-failure"
 
 REAL_TIMEOUT_S = 30.0
 """How long the world itself may take to answer; no time passes in the drill meanwhile."""
+
+Context = AbstractContextManager[None]
 
 _STEP_OF = {"dns": "dns", "connect": "tcp", "tls": "tls", "timeout": "http", "read": "http"}
 
@@ -35,21 +38,26 @@ class RealHttp(Protocol):
 
 
 class VirtualHttp:
-    """Implements :class:`config.http.Http` in virtual time: durations are the world's, timeouts are held to them."""
+    """Implements :class:`config.http.Http` in virtual time: durations are the world's, timeouts are held to them.
 
-    def __init__(self, inner: RealHttp, clock: Clock) -> None:
+    ``real`` is entered while the world is really asked: there virtual time stands still.
+    """
+
+    def __init__(self, inner: RealHttp, clock: Clock, *, real: Callable[[], Context] = nullcontext) -> None:
         self._inner = inner
         self._clock = clock
+        self._real = real
 
     async def request(
         self, target: str, method: str, path: str, *, purpose: Purpose = "read", query: Mapping[str, str] | None = None,
         body: object = None, headers: Mapping[str, str] | None = None, timeout_s: float = 8.0,
     ) -> Reply:  # fmt: skip
         """See :class:`config.http.Http`."""
-        reply = await self._inner.request(
-            target, method, path, purpose=purpose, query=query, body=body, timeout_s=REAL_TIMEOUT_S,
-            headers={**(headers or {}), **self._moment()},
-        )  # fmt: skip
+        with self._real():
+            reply = await self._inner.request(
+                target, method, path, purpose=purpose, query=query, body=body, timeout_s=REAL_TIMEOUT_S,
+                headers={**(headers or {}), **self._moment()},
+            )  # fmt: skip
         elapsed, first_byte = _seconds(reply, ELAPSED), _seconds(reply, FIRST_BYTE)
         await self._clock.sleep(min(elapsed, timeout_s))
         failure: Any = reply.headers.get(FAILURE, "")
@@ -64,7 +72,8 @@ class VirtualHttp:
 
     async def reach(self, target: str, *, timeout_s: float = 5.0) -> tuple[ReachStep, ...]:
         """See :class:`config.http.Http`. Only the last step takes virtual time."""
-        steps, reply = await self._inner.reach_reply(target, timeout_s=REAL_TIMEOUT_S, headers=self._moment())
+        with self._real():
+            steps, reply = await self._inner.reach_reply(target, timeout_s=REAL_TIMEOUT_S, headers=self._moment())
         if reply is None:
             return steps
         elapsed = min(_seconds(reply, ELAPSED), timeout_s)

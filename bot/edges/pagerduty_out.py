@@ -1,0 +1,198 @@
+"""The pager through PagerDuty's REST API. The only user of pdpyras, which is frozen upstream."""
+
+import asyncio
+import math
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from bot.edges.addresses import is_loopback
+from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
+from bot.edges.text import Redact, cut, fit
+from bot.ports import RetryLater, Undeliverable
+
+MAX_DETAILS_CHARS = 8_192
+MAX_NOTE_CHARS = 25_000
+TIMEOUT_S = (3.05, 10.0)
+"""To connect, and to read."""
+
+T = TypeVar("T")
+
+_REFERENCE = re.compile(r"[A-Za-z0-9]{1,64}")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,128}@[A-Za-z0-9.-]{1,128}")
+
+
+class NoPager:
+    """Stands in where no REST API key is set: webhooks come in, and nothing goes back."""
+
+    async def note(self, incident_ref: str, text: str) -> None:
+        """Not sent anywhere; the timeline has it."""
+
+    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved", "escalated"],
+                         on_behalf_of: str) -> None:  # fmt: skip  # noqa: ARG002
+        """Raise :class:`Undeliverable`: whoever clicked must know that the pager was not told."""
+        raise Undeliverable(f"no PagerDuty API key is set; mark {incident_ref} as {status} in PagerDuty itself")
+
+    async def details(self, incident_ref: str) -> str:  # noqa: ARG002 - the port's signature
+        """Nothing more than the webhook said."""
+        return ""
+
+
+class PagerDuty:
+    """Implements :class:`bot.ports.Pager`. One call at a time; attempts are bounded, and later ones are the outbox's.
+
+    ``from_email`` is a user of the account, needed with an account-level key; a person's own address goes before it.
+    """
+
+    def __init__(self, api_key: str, from_email: str = "", base_url: str = "https://api.pagerduty.com", *,
+                 redact: Redact = str, backoff_s: float = 0.25) -> None:  # fmt: skip
+        parts = urlsplit(base_url)
+        if parts.scheme != "https" and not is_loopback(parts.hostname or "?"):
+            raise ValueError(f"PagerDuty's base URL must be https, not {base_url!r}")
+        self._api_key = api_key
+        self._from_email = from_email
+        self._base_url = base_url.rstrip("/")
+        self._redact = redact
+        self._backoff_s = backoff_s
+        self._session: Any = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def note(self, incident_ref: str, text: str) -> None:
+        """See :class:`bot.ports.Pager`."""
+        path = f"/incidents/{_checked(incident_ref)}/notes"
+        note = {"note": {"content": cut(self._redact(text), MAX_NOTE_CHARS)}}
+        await self._call(lambda session: session.rpost(path, json=note))
+
+    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved", "escalated"],
+                         on_behalf_of: str) -> None:  # fmt: skip
+        """See :class:`bot.ports.Pager`. ``on_behalf_of`` is an e-mail address or a name."""
+        path = f"/incidents/{_checked(incident_ref)}"
+        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
+        change: dict[str, Any] = {"type": "incident_reference"}
+        if status == "escalated":
+            change["escalation_level"] = await self._next_level(path)
+        else:
+            change["status"] = status
+        if status == "resolved":
+            change["resolution"] = f"Resolved by {fit(on_behalf_of, 128, self._redact)} through Pagerunner"
+        # To escalate again after an unknown outcome could skip somebody: then a person has to look.
+        await self._call(
+            lambda session: session.rput(path, json={"incident": change}, headers=headers),
+            repeatable=status != "escalated",
+        )
+
+    async def details(self, incident_ref: str) -> str:
+        """See :class:`bot.ports.Pager`: at most 8,192 characters, cleaned, without secrets."""
+        path = f"/incidents/{_checked(incident_ref)}"
+        incident = await self._call(lambda session: session.rget(path))
+        alerts = await self._call(lambda session: session.rget(f"{path}/alerts", params={"limit": 25}))
+        lines = incident_lines(_mapping(incident))
+        for alert in alerts if isinstance(alerts, list) else []:
+            lines += alert_lines(_mapping(alert))
+        try:
+            values = await self._call(lambda session: session.jget(f"{path}/custom_fields/values"))
+            lines += field_lines(_mapping(values))
+        except Undeliverable:
+            pass  # not every plan has custom fields
+        return fit("\n".join(dict.fromkeys(lines)), MAX_DETAILS_CHARS, self._redact, lines=True)
+
+    async def _next_level(self, path: str) -> int:
+        """One above the highest level at which somebody is assigned now."""
+        incident = _mapping(await self._call(lambda session: session.rget(path)))
+        policy = _mapping(incident.get("escalation_policy")).get("id")
+        assigned = {_mapping(_mapping(a).get("assignee")).get("id") for a in incident.get("assignments") or []}
+        query = {"escalation_policy_ids": [policy], "limit": 100}
+        oncalls = await self._call(lambda session: session.rget("/oncalls", params=query))
+        levels: list[tuple[int, Any]] = [
+            (int(_mapping(entry).get("escalation_level") or 1), _mapping(_mapping(entry).get("user")).get("id"))
+            for entry in (oncalls if isinstance(oncalls, list) else [])
+        ]
+        current = max((level for level, user in levels if user in assigned), default=1)
+        higher = sorted({level for level, _ in levels if level > current})
+        if not higher:
+            raise Undeliverable(f"it is at the last level of its escalation policy ({current}); call somebody directly")
+        return higher[0]
+
+    async def _call(self, ask: Callable[[Any], T], *, repeatable: bool = True) -> T:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._ask, ask, repeatable)
+
+    def _ask(self, ask: Callable[[Any], T], repeatable: bool) -> T:
+        pdpyras = _pdpyras()
+        if self._session is None:
+            self._session = self._open(pdpyras)
+        try:
+            return ask(self._session)
+        except pdpyras.URLError as error:
+            raise Undeliverable(f"PagerDuty: {error}") from error
+        except pdpyras.PDClientError as error:
+            response = getattr(error, "response", None)
+            if response is not None:
+                raise _refusal(response.status_code, response.headers, response.text) from error
+            if repeatable or _surely_not_sent(error):
+                raise RetryLater(15.0, "PagerDuty cannot be reached") from error
+            raise Undeliverable("PagerDuty did not answer: it may have been done; look there first") from error
+
+    def _open(self, pdpyras: Any) -> Any:
+        session = pdpyras.APISession(self._api_key, default_from=self._from_email or None)
+        session.url = self._base_url
+        session.trust_env = False
+        session.max_redirects = 0
+        session.timeout = TIMEOUT_S
+        session.retry = {429: 2}
+        session.max_http_attempts = 2
+        session.max_network_attempts = 0
+        session.sleep_timer = self._backoff_s
+        return session
+
+
+def _pdpyras() -> Any:
+    """Import it when it is first needed; it warns at import that it is deprecated, which we know."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated', category=UserWarning)
+        import pdpyras  # noqa: PLC0415 - heavy, and only here
+    return pdpyras
+
+
+def _refusal(status: int, headers: Mapping[str, str], text: str) -> RetryLater | Undeliverable:
+    if status == 429:
+        return RetryLater(_seconds(headers), "PagerDuty's rate limit")
+    if status >= 500 or status < 400:
+        return RetryLater(15.0, f"PagerDuty answered {status} with nothing that can be read")
+    advice = {
+        400: "; with an account-level key, set PAGERUNNER_PAGERDUTY_FROM to the e-mail address of a user",
+        401: "; the API key is wrong or revoked: set PAGERUNNER_PAGERDUTY_API_KEY",
+        403: "; the API key may not do this: it needs to be able to write incidents",
+        404: "; there is no such incident for this API key",
+    }
+    return Undeliverable(f"PagerDuty answered {status}: {fit(text, 200, str)}{advice.get(status, '')}")
+
+
+def _seconds(headers: Mapping[str, str]) -> float:
+    """What it asked to wait, clamped to 1 to 300 s."""
+    for name in ("retry-after", "ratelimit-reset"):
+        try:
+            seconds = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return min(max(seconds, 1.0), 300.0)
+    return 30.0
+
+
+def _surely_not_sent(error: BaseException) -> bool:
+    """Whether the connection itself failed."""
+    cause = type(error.__cause__).__name__
+    return cause in ("ConnectTimeout", "ProxyError", "SSLError") or "NewConnectionError" in str(error.__cause__)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _checked(incident_ref: str) -> str:
+    if _REFERENCE.fullmatch(incident_ref) is None:
+        raise Undeliverable("not a PagerDuty incident id")
+    return incident_ref

@@ -1,0 +1,174 @@
+"""A PagerDuty with a memory: the part of its REST API that we use, and its published schema to hold both sides to."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+KEY = "u+AbCdEfGhIjKlMnOpQr"
+PATHS = ("/incidents/{id}", "/incidents/{id}/notes", "/incidents/{id}/alerts", "/incidents/{id}/custom_fields/values",
+         "/oncalls")  # fmt: skip
+
+
+def reference(kind: str, identifier: str, summary: str) -> dict[str, str]:
+    """A reference as the API writes it."""
+    url = f"https://api.pagerduty.com/{kind}s/{identifier}"
+    return {"id": identifier, "type": f"{kind}_reference", "summary": summary, "self": url, "html_url": url}
+
+
+@dataclass
+class PagerDutyState:
+    """What the account holds, and what was asked of it."""
+
+    incident: dict[str, Any] = field(default_factory=lambda: {
+        "id": "Q2PQ7M1", "type": "incident", "summary": "[#4821] LLM errors", "incident_number": 4821,
+        "self": "https://api.pagerduty.com/incidents/Q2PQ7M1", "html_url": "https://acme.pagerduty.com/incidents/Q2PQ7M1",
+        "created_at": "2026-11-22T12:00:00Z", "updated_at": "2026-11-22T12:00:00Z", "status": "triggered",
+        "title": "LLM errors", "incident_key": "llm", "urgency": "high", "is_mergeable": True,
+        "service": reference("service", "PSVC1", "Chat"), "assigned_via": "escalation_policy",
+        "assignments": [{"at": "2026-11-22T12:00:00Z", "assignee": reference("user", "PANA", "Ana Ruiz")}],
+        "escalation_policy": reference("escalation_policy", "PEP1", "Assist"), "teams": [],
+        "body": {"type": "incident_body", "details": {"runbook": "none yet"}},
+    })  # fmt: skip
+    levels: dict[int, str] = field(default_factory=lambda: {1: "PANA", 2: "PBEN", 3: "PCHI"})
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    fields: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    failures: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """Answers to give first: status and headers."""
+    fields_forbidden: bool = False
+
+
+def application(state: PagerDutyState, check: Callable[..., None]) -> web.Application:
+    """The API over this state; ``check`` sees every request with its answer."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Any) -> web.StreamResponse:
+        body = await request.text()
+        state.requests.append((request.method, request.path, dict(request.headers), json.loads(body) if body else None))
+        answer = _refusal(request, state) or await handler(request)
+        check(request, body, answer)
+        return answer
+
+    app = web.Application(middlewares=[around])
+    app.add_routes([
+        web.get("/incidents/{id}", lambda request: _get(request, state)),
+        web.put("/incidents/{id}", lambda request: _put(request, state)),
+        web.post("/incidents/{id}/notes", lambda request: _note(request, state)),
+        web.get("/incidents/{id}/alerts", lambda request: _alerts(request, state)),
+        web.get("/incidents/{id}/custom_fields/values", lambda request: _fields(request, state)),
+        web.get("/oncalls", lambda request: _oncalls(request, state)),
+    ])  # fmt: skip
+    return app
+
+
+def _error(status: int, message: str, **headers: str) -> web.Response:
+    return web.json_response({"error": {"code": 2000 + status, "message": message}}, status=status, headers=headers)
+
+
+def _refusal(request: web.Request, state: PagerDutyState) -> web.Response | None:
+    if state.failures:
+        status, headers = state.failures.pop(0)
+        return _error(status, "Told to fail", **headers)
+    if request.headers.get("Authorization") != f"Token token={KEY}":
+        return _error(401, "Unauthorized")
+    if request.match_info.get("id") not in (None, state.incident["id"]):
+        return _error(404, "Not Found")
+    if request.method in ("POST", "PUT") and "@" not in request.headers.get("From", ""):
+        return _error(400, "Requester User Not Found")
+    return None
+
+
+async def _get(_: web.Request, state: PagerDutyState) -> web.Response:
+    return web.json_response({"incident": state.incident})
+
+
+async def _put(request: web.Request, state: PagerDutyState) -> web.Response:
+    change = (await request.json())["incident"]
+    if "status" in change:
+        state.incident["status"] = change["status"]
+        if change["status"] == "resolved":
+            state.incident["assignments"] = []
+    if "escalation_level" in change:
+        user = state.levels[change["escalation_level"]]
+        state.incident["status"] = "triggered"
+        state.incident["assignments"] = [{"at": "2026-11-22T12:10:00Z", "assignee": reference("user", user, user)}]
+    return web.json_response({"incident": state.incident})
+
+
+async def _note(request: web.Request, state: PagerDutyState) -> web.Response:
+    content = (await request.json())["note"]["content"]
+    note = {"id": f"PN{len(state.notes)}", "user": reference("user", "PANA", "Ana Ruiz"), "content": content,
+            "channel": {"summary": "The PagerDuty website or APIs"}, "created_at": "2026-11-22T12:05:00Z"}  # fmt: skip
+    state.notes.append(note)
+    return web.json_response({"note": note})
+
+
+async def _alerts(_: web.Request, state: PagerDutyState) -> web.Response:
+    return web.json_response({"alerts": state.alerts, "limit": 25, "offset": 0, "more": False, "total": None})
+
+
+async def _fields(_: web.Request, state: PagerDutyState) -> web.Response:
+    if state.fields_forbidden:
+        return _error(403, "Forbidden")
+    return web.json_response({"custom_fields": state.fields})
+
+
+async def _oncalls(request: web.Request, state: PagerDutyState) -> web.Response:
+    assert request.query.getall("escalation_policy_ids[]") == ["PEP1"]
+    policy, rota = reference("escalation_policy", "PEP1", "Assist"), reference("schedule", "PSCH", "Rota")
+    times = {"start": "2026-11-22T00:00:00Z", "end": "2026-11-23T00:00:00Z"}
+    oncalls = [
+        {"user": reference("user", user, user), "escalation_level": level, "escalation_policy": policy,
+         "schedule": rota, **times}
+        for level, user in state.levels.items()
+    ]  # fmt: skip
+    return web.json_response({"oncalls": oncalls, "limit": 100, "offset": 0, "more": False, "total": None})
+
+
+@asynccontextmanager
+async def pagerduty(state: PagerDutyState, check: Callable[..., None] = lambda *_: None) -> AsyncIterator[str]:
+    """Serve it; yields the base URL."""
+    server = TestServer(application(state, check), host="127.0.0.1")
+    await server.start_server()
+    try:
+        yield str(server.make_url("")).rstrip("/")
+    finally:
+        await server.close()
+
+
+@cache
+def published_schema() -> Any | None:
+    """The published schema of the paths in use, None when ``PAGERUNNER_CONTRACTS`` names no folder that holds it."""
+    folder = os.environ.get("PAGERUNNER_CONTRACTS", "")
+    path = Path(folder) / "pagerduty_rest_openapi.json"
+    if not folder or not path.is_file():
+        return None
+    from openapi_core import Config, OpenAPI
+
+    whole = json.loads(path.read_text())
+    whole["paths"] = {name: _usable(whole, whole["paths"][name]) for name in PATHS}
+    # The published document has an invalid default, so it is not itself validated.
+    return OpenAPI.from_dict(whole, config=Config(spec_validator_cls=None))
+
+
+def _usable(whole: Any, item: Any) -> Any:
+    """Without header parameters that OpenAPI says are to be ignored, and that clients do not send on reads."""
+    known = whole["components"]["parameters"]
+
+    def kept(parameter: Any) -> bool:
+        meant = known[parameter["$ref"].rsplit("/", 1)[1]] if "$ref" in parameter else parameter
+        return not (meant["in"] == "header" and meant["name"].lower() in ("accept", "content-type", "authorization"))
+
+    for operation in item.values():
+        if isinstance(operation, dict) and "parameters" in operation:
+            operation["parameters"] = [p for p in operation["parameters"] if kept(p)]
+    return item
