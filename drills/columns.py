@@ -1,0 +1,60 @@
+"""Which raw columns the world keeps: families of counts that are drawn, sums that follow, and levels.
+
+An exported series is a sum of some of them, so a histogram bucket is stored once and not once for each ``le``.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FINISH, PROVIDERS, TENANTS
+from drills.queues import OUTCOMES
+
+LE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, float("inf"))
+"""Bounds of all histograms, seconds."""
+_S, _P, _E, _B, _T = len(APPS), len(PROVIDERS), len(ERRORS), len(LE), len(TENANTS)
+
+DRAWN: dict[str, tuple[int, ...]] = {
+    "ok": (_S, _P, _B), "ttft": (_S, _P, _B), "failed": (_S, _P, _E), "finish": (_S, len(FINISH)),
+    "tasks": (_S, _T, len(CLASSES)), "calls": (_S, _T), "retries": (_S, _T), "reports": (_S,),
+    "decisions": (_S, len(OUTCOMES)), "cooled": (_S, _P), "fallbacks": (_S,),
+}  # fmt: skip
+"""Families whose counts are Poisson draws."""
+SUMS: dict[str, tuple[int, ...]] = {
+    "ok_sum": (_S, _P), "ttft_sum": (_S, _P), "tokens_in": (_S,), "tokens_out": (_S,), "tenant_tokens": (_S, _T),
+    "overhead_sum": (_S,),
+}  # fmt: skip
+"""Families that follow from the draws."""
+GAUGES: dict[str, tuple[int, ...]] = {
+    "users": (_S,), "quality": (_S,), "in_flight": (_S,), "remaining": (_S, _P), "state": (_S, len(DEPLOYMENTS)),
+    "queue": (_S,), "judge": (_S,), "up": (_S,), "watermark": (1,),
+}  # fmt: skip
+NOISY = ("users", "quality", "in_flight", "judge")
+
+
+def _offsets(families: Mapping[str, tuple[int, ...]], start: int) -> dict[str, tuple[int, tuple[int, ...]]]:
+    result = {}
+    for name, shape in families.items():
+        result[name] = (start, shape)
+        start += int(np.prod(shape))
+    return result
+
+
+def width(families: Mapping[str, tuple[int, ...]]) -> int:
+    """Number of columns of these families."""
+    return sum(int(np.prod(shape)) for shape in families.values())
+
+
+DRAWS = width(DRAWN) + len(NOISY) * _S
+"""Uniforms that one step needs."""
+COUNTERS = width(DRAWN) + width(SUMS)
+COLUMNS = COUNTERS + width(GAUGES)
+AT = {
+    **_offsets(DRAWN, 0), **_offsets(SUMS, width(DRAWN)), **_offsets(GAUGES, COUNTERS),
+}  # fmt: skip
+
+
+def column(family: str, *position: int) -> int:
+    """Number of a raw column."""
+    start, shape = AT[family]
+    return start + int(np.ravel_multi_index(position, shape))

@@ -1,0 +1,55 @@
+"""What people have set: the admin documents, as the numbers that the model needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from drills.company import APPS, PROVIDERS, TENANTS
+from drills.draws import Floats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Controls:
+    """Constant between two admin writes."""
+
+    weights: Floats
+    """Share of a service's traffic that goes to each provider: services x providers."""
+    admit: Floats
+    """Share of each traffic class that is admitted, 0 to 1."""
+    max_retries: int
+    drained: tuple[bool, ...]
+    """For each deployment."""
+    max_steps: tuple[float | None, ...]
+    """For each service."""
+    max_tokens: tuple[float | None, ...]
+    max_context: tuple[float | None, ...]
+    tenant_limit: tuple[float | None, ...]
+    """Tokens a minute, for each tenant."""
+    pinned: tuple[bool, ...]
+    """For each service: whether it asks for the dated snapshot instead of the alias."""
+    on_timeout: tuple[str, ...]
+    """For each service: what becomes of an item that waited too long: ``hold``, ``pass`` or ``block``."""
+    hold: tuple[bool, ...]
+    prompt_version: Mapping[str, int] = field(default_factory=dict)
+    """Version in production of each prompt."""
+
+
+def neutral() -> Controls:
+    """As set on an ordinary day."""
+    count = len(APPS)
+    weights = np.zeros((count, len(PROVIDERS)))
+    weights[:, 0] = 1.0
+    return Controls(
+        weights=weights,
+        admit=np.ones(2),
+        max_retries=2,
+        drained=(False, False, False),
+        max_steps=(None,) * count,
+        max_tokens=(None,) * count,
+        max_context=(None,) * count,
+        tenant_limit=(None,) * len(TENANTS),
+        pinned=(False,) * count,
+        on_timeout=("block",) * count,
+        hold=(False,) * count,
+    )

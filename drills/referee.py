@@ -1,0 +1,155 @@
+"""The referee: makes worlds, knows the truth, watches what users go through, and scores. Not for the assistant."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from drills import baselines, noise, pages, score
+from drills.company import INDEX_OF
+from drills.draws import digest, uniform
+from drills.outgoing import Incoming, Outgoing, json_reply
+from drills.scenarios import SCENARIOS, build
+from drills.when import iso
+from drills.world import World
+
+if TYPE_CHECKING:
+    from drills.server import Stage
+
+Json = dict[str, Any]
+_ROLLBACK_SHARE = 0.10
+"""In this share of runs the harness is asked to undo what was done, and the documents must be as before."""
+
+
+class Referee:
+    """Routes requests below ``/referee``; the server has checked the token."""
+
+    def __init__(self) -> None:
+        self.shadow: World | None = None
+        """The same world in which nobody does anything."""
+        self.healthy: World | None = None
+        """The same world without its faults."""
+
+    async def handle(self, request: Incoming, stage: Stage) -> Outgoing:
+        """Answer one request."""
+        body = request.json()
+        body = body if isinstance(body, dict) else {}
+        match (request.method, request.path.strip("/")):
+            case ("GET", "scenarios"):
+                return json_reply({"scenarios": list(SCENARIOS)})
+            case ("POST", "worlds"):
+                return self._make(body, stage)
+            case ("GET", "state"):
+                return self._state(stage)
+            case ("POST", "advance"):
+                return self._advance(body, stage)
+            case ("POST", "finish"):
+                return self._finish(body, stage)
+        return json_reply({"error": "not found"}, 404)
+
+    def _make(self, body: Json, stage: Stage) -> Outgoing:
+        name = str(body.get("scenario", ""))
+        if name not in SCENARIOS:
+            return json_reply({"error": f"no scenario {name!r}; known: {list(SCENARIOS)}"}, 422)
+        mode = body.get("mode", "virtual")
+        if mode not in ("virtual", "real"):
+            return json_reply({"error": "mode must be virtual or real"}, 422)
+        seed = int(body.get("seed", 1))
+        start = float(body.get("start") or stage.wall())
+        ambient = bool(body.get("noise", True))
+        world = make_world(name, seed, start, noise_on=ambient)
+        stage.put_on(world, virtual=mode == "virtual")
+        self.shadow = None
+        self.healthy = healthy_world(world)
+        wanted = body.get("baselines", "service")
+        services = (world.scenario.service,) if wanted == "service" else None
+        found = [] if wanted == "none" else baselines.record(self.healthy, services)
+        scenario = world.scenario
+        return json_reply(
+            {
+                "world": f"w{digest(seed, name, start) % 10**10:010d}",
+                "page": pages.page(seed, scenario, failed=worst_errors(world)),
+                "started_at": scenario.started_at,
+                "page_at": scenario.page_at,
+                "service": scenario.service,
+                "baselines": found,
+                "changes": told_changes(world),
+                "solvable": scenario.solvable,
+                "rollback_drill": uniform(seed, "rollback-drill", name) < _ROLLBACK_SHARE,
+            }
+        )
+
+    def _state(self, stage: Stage) -> Outgoing:
+        world = stage.world
+        if world is None:
+            return json_reply({"error": "no world; POST /referee/worlds first"}, 409)
+        scenario = world.scenario
+        return json_reply(
+            {
+                "scenario": scenario.id,
+                "seed": world.seed,
+                "truth": list(scenario.truth),
+                "service": scenario.service,
+                "onset": scenario.onset,
+                "ends": scenario.ends,
+                "now": world.latest,
+                "figures": dict(scenario.figures),
+                "solvable": scenario.solvable,
+                "sli": score.sli_report(world, self._healthy(world)),
+                "writes": [asdict(write) for write in world.documents.writes],
+                "documents_hash": world.documents.state_hash(),
+                "initial_hash": world.initial_hash,
+            }
+        )
+
+    def _advance(self, body: Json, stage: Stage) -> Outgoing:
+        if stage.world is None:
+            return json_reply({"error": "no world; POST /referee/worlds first"}, 409)
+        to = float(body.get("to", stage.world.latest))
+        stage.world.advance(to)
+        return json_reply({"now": stage.world.latest, "at": iso(stage.world.latest)})
+
+    def _finish(self, body: Json, stage: Stage) -> Outgoing:
+        world = stage.world
+        if world is None:
+            return json_reply({"error": "no world; POST /referee/worlds first"}, 409)
+        if self.shadow is None and world.documents.writes:
+            self.shadow = World(world.scenario, world.seed, noise=world.noise)
+        return json_reply(score.finish(world, self.shadow or world, self._healthy(world), body))
+
+    def _healthy(self, world: World) -> World:
+        if self.healthy is None:
+            self.healthy = healthy_world(world)
+        return self.healthy
+
+
+def make_world(name: str, seed: int, start: float, *, noise_on: bool = True) -> World:
+    """A world with its past, up to its start."""
+    return World(build(name, seed, start), seed, noise=noise_on)
+
+
+def healthy_world(world: World) -> World:
+    """The same, without faults and without the change that caused one."""
+    scenario = replace(world.scenario, faults=(), prompt_in_production={}, prompt_effects={}, placeholder=None)
+    return World(scenario, world.seed, noise=world.noise)
+
+
+def worst_errors(world: World) -> float:
+    """The largest share of requests that failed in any minute since the onset."""
+    scenario = world.scenario
+    starts, errors = world.ledger.series(INDEX_OF[scenario.service], "errors")
+    seen = errors[(starts >= scenario.onset - 60.0) & (starts <= scenario.page_at)]
+    return float(seen.max()) if len(seen) else 0.0
+
+
+def told_changes(world: World) -> list[Json]:
+    """The change log as ``POST /changes`` takes it."""
+    found = noise.changes(world.seed, world.scenario, noise=world.noise)
+    return [
+        {
+            "id": f"chg-{digest(world.seed, number, change.summary) % 10**8:08d}", "at": iso(change.at),
+            "kind": change.kind, "service": change.service, "summary": change.summary, "before": change.before,
+            "after": change.after, "actor": change.actor,
+        }
+        for number, change in enumerate(found)
+    ]  # fmt: skip
