@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Literal
 
 from bot.domain.approval import requirement, stricter
+from bot.domain.faults import FaultPoint, no_fault
 from bot.domain.incident import Incident, Status
 from bot.domain.proposal import Plan, Principal, Proposal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
@@ -70,6 +71,7 @@ class Parts:
     specs: dict[str, ProbeSpec]
     publish: Callable[[str], Awaitable[Sequence[str]]]
     """Writes the postmortem files of an incident; returns their names."""
+    fault: FaultPoint = no_fault
 
 
 class Flow:
@@ -84,6 +86,7 @@ class Flow:
         """Turn the deliveries that wait into incidents, a batch at a time; returns how many there were."""
         waiting = await self._.intake.pending()
         if waiting:
+            self._.fault("K2")
             placed = [self._place(self._.understand(received)) for received in waiting]
             await self._.casebook.settle(placed, self._.clock.now())
             await self._start_wanted()
@@ -101,6 +104,7 @@ class Flow:
             await self._.casebook.investigated(incident_id, number, facts, "", self._.clock.now())
             return
         found = await self._.triage.investigate(incident, number)
+        self._.fault("K3")
         facts = await self._propose(incident, number, found)
         await self._.casebook.investigated(incident_id, number, facts, found.summary, self._.clock.now())
 
@@ -109,6 +113,7 @@ class Flow:
     async def decide(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
                      context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
         """Count a person's vote on exactly this plan; an approved plan becomes a job of its own."""
+        self._.fault("K6")
         proposal = await self._.gate.proposal(proposal_id)
         if proposal is None:
             return VoteResult.NOT_FOUND
@@ -116,6 +121,7 @@ class Flow:
         result = await self._.gate.vote(
             proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason
         )
+        self._.fault("K7")
         if result is VoteResult.APPROVED:
             arguments = {"proposal": proposal_id}
             await self._.jobs.submit("mitigate", f"mitigate:{proposal_id}", proposal.plan.incident_id, arguments)
@@ -138,11 +144,13 @@ class Flow:
             if why:
                 await self._.gate.revoke(proposal_id, why, self._.clock.now())
                 return
+        self._.fault("K8")
         claim = await self._.gate.claim(proposal_id, "apply", self._.clock.now())
         if claim.state in ("claimed", "interrupted"):
             result = await self._effect(proposal, service, claim, "apply")
             if result is not None:
                 await self._.gate.finish(f"{proposal_id}:apply", result, self._.clock.now())
+                self._.fault("K12")
                 await self._after_effect(proposal, result)
 
     # --- verify ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ A probe, an action or a connector is added here with one line.
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 from bot.desk import FlowDesk
@@ -33,26 +35,33 @@ from config.http import Http
 from diagnostics.differential import diagnose
 from diagnostics.model import AnyProbe, Finding, ProbeContext, ProbeSpec
 from diagnostics.order import next_calls
-from diagnostics.probes.canary import GatewayCanary, ProviderCanary, SecondProviderCanary
+from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
 from diagnostics.probes.demand import DemandProfile
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
-from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSet
+from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
 from diagnostics.probes.listing import ModelListing
 from diagnostics.probes.signal import UserSignal
-from diagnostics.probes.status_page import StatusPage
+from diagnostics.probes.status_page import StatusPageProbe
 from diagnostics.probes.structured import StructuredOutput
 from diagnostics.probes.telemetry import TelemetryCheck
 from diagnostics.probes.tokens import TokenProfile
 from diagnostics.runner import OnEvent, ProbeRunner, TokenBudget
+from knowledge.chroma_index import ChromaIndex
+from knowledge.embedder import SentenceTransformerEmbedder
+from knowledge.ingest import documents
+from knowledge.lexical_index import LexicalIndex
 from knowledge.model import Librarian
+from knowledge.retrieval import HybridLibrarian
 from runbooks.actions.catalogue_of_actions import BUILT_IN
+from runbooks.lint import lint
 from runbooks.model import ActionRegistry, AnyAction, Library
 from runbooks.resolve import resolve
+from runbooks.shelf import Folder, Shelf
 
 PROBES: tuple[AnyProbe, ...] = (
     UserSignal(),
@@ -60,12 +69,12 @@ PROBES: tuple[AnyProbe, ...] = (
     GatewayCanary(),
     RateLimitHeadroom(),
     ModelListing(),
-    StatusPage(),
+    StatusPageProbe(),
     Egress(),
-    SecondProviderCanary(),
+    ProviderCanary(second=True),
     GatewayHealth(),
     ChangeLog(),
-    GoldenSet(),
+    GoldenSetProbe(),
     GoldenCounterfactual(),
     ModelFingerprint(),
     IndexFreshness(),
@@ -81,6 +90,25 @@ LIBRARY = Path(__file__).resolve().parent.parent / "runbooks" / "library"
 def specs() -> dict[str, ProbeSpec]:
     """Probe name -> what it is, in the order of the table."""
     return {probe.spec.name: probe.spec for probe in PROBES}
+
+
+def open_shelf(folders: Sequence[Path], registry: ActionRegistry, catalogue: Catalogue | None, today: date) -> Shelf:
+    """The runbooks of these folders after the built-in library, linted against what probes and actions really are."""
+    check = partial(
+        lint, probes=specs(), actions={n: a.spec for n, a in registry.items()}, catalogue=catalogue, today=today
+    )
+    shelf = Shelf([Folder(path=path) for path in (LIBRARY, *folders)], check=check)
+    shelf.refresh()
+    return shelf
+
+
+def open_librarian(shelf: Library, index: Path | None, model: Path | None = None) -> HybridLibrarian:
+    """Search over the shelf: by words at once, by meaning after ``warm``; by words alone without an ``index`` folder."""
+    if index is None:
+        return HybridLibrarian(documents(shelf.all()), words=LexicalIndex())
+    embedder = SentenceTransformerEmbedder(model)
+    vectors = ChromaIndex(index, embedder)
+    return HybridLibrarian(documents(shelf.all()), words=LexicalIndex(), embedder=embedder, vectors=vectors)
 
 
 def actions(declared: Sequence[AnyAction] = ()) -> ActionRegistry:
@@ -144,7 +172,7 @@ def assemble(edges: Edges) -> Assistant:
     """Build the assistant on these edges. Does no I/O."""
     casebook, gate = SqlCasebook(edges.database), SqlGate(edges.database)
     history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue)
-    inbox = SqlInbox(edges.database)
+    inbox = SqlInbox(edges.database, edges.fault)
     reading = ReadingHttp(edges.http)
     registry = {probe.spec.name: probe for probe in PROBES}
 
@@ -163,14 +191,14 @@ def assemble(edges: Edges) -> Assistant:
     async def context(incident: Incident) -> ProbeContext:
         return await nodes.probe_context(incident, tools)
 
-    publisher = Publisher(records, edges.exports)
+    publisher = Publisher(records, edges.exports, edges.fault)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
         casebook=casebook, gate=gate, triage=edges.triage,
         planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
-        publish=publisher.publish,
+        publish=publisher.publish, fault=edges.fault,
     )  # fmt: skip
     flow = Flow(parts)
     courier = Courier(edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault)

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +18,24 @@ from bot.edges import logs
 from bot.edges.clock import SystemClock
 from bot.edges.database import Database
 from bot.edges.export import Export
-from bot.edges.http import ReadingHttp, SafeHttp
+from bot.edges.http import SafeHttp
 from bot.edges.jobs import DurableJobs
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
 from bot.edges.redact import Redactor
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
-from bot.ports import Chat, Pager, People, Received
+from bot.ports import Chat, Pager, People, Received, RetryLater
 from bot.triage.checkpoint import open_saver, signing_key
 from bot.triage.late import LateTriage
-from bot.wiring import LIBRARY, Assistant, Edges, actions, assemble, specs
+from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf
 from config.catalogue import Catalogue
 from config.settings import Settings
+from knowledge.ingest import documents
 from knowledge.retrieval import HybridLibrarian
-from runbooks.actions.http_action import load_http_actions
-from runbooks.lint import Linter
+from runbooks.actions.http_action_file import load_http_actions
 from runbooks.model import ActionRegistry
-from runbooks.shelf import Folder, Shelf
+from runbooks.shelf import Shelf
 
 log = logging.getLogger("pagerunner.serve")
 
@@ -66,16 +65,15 @@ class Built:
         self.triage.ready(GraphTriage(self.assistant.tools, saver))
         await self.jobs.start()
         stack.callback(self.jobs.stop)
-        if self.slack is not None:
-            await self.slack.connect(stack)
-        warming = asyncio.create_task(self._warm())
-        stack.callback(warming.cancel)
+        background = [self._warm()] if self.slack is None else [self._warm(), self.slack.connect(stack)]
+        for work in background:
+            stack.callback(asyncio.create_task(work).cancel)
 
     async def refresh_runbooks(self) -> None:
         """Pick up edits; what is broken keeps its last good version, and is said once."""
         change = await asyncio.to_thread(self.shelf.refresh)
         if change:
-            await asyncio.to_thread(self.librarian.reload)
+            await asyncio.to_thread(self.librarian.reload, documents(self.shelf.all()))
             log.info("runbooks changed: %s; removed: %s", ", ".join(change.changed), ", ".join(change.removed))
 
     async def record_baselines(self) -> None:
@@ -125,13 +123,19 @@ class SlackSide:
         )  # fmt: skip
 
     async def connect(self, stack: contextlib.AsyncExitStack) -> None:
-        """Open the Socket Mode connection; HTTP mode needs none."""
+        """Open the Socket Mode connection, again until it stands; HTTP mode needs none."""
         from bot.edges.slack_app import start_socket_mode  # noqa: PLC0415
 
-        if self._settings.slack == "socket":
-            token = self._settings.slack_app_token.get_secret_value()
-            handler = await start_socket_mode(self.app, token, self._settings.slack_api)
-            stack.push_async_callback(handler.close_async)
+        token = self._settings.slack_app_token.get_secret_value()
+        while self._settings.slack == "socket":
+            try:
+                handler = await start_socket_mode(self.app, token, self._settings.slack_api)
+            except RetryLater as error:
+                log.error("Slack is not connected: %s", error)
+                await asyncio.sleep(min(error.after_s, 30.0))
+            else:
+                stack.push_async_callback(handler.close_async)
+                return
 
 
 def assemble_server(
@@ -147,8 +151,8 @@ def assemble_server(
     clock = SystemClock()
     http = SafeHttp(declared, targets)
     registry = action_registry(chosen)
-    shelf = open_shelf(chosen, declared, registry)
-    librarian = open_librarian(chosen, shelf)
+    shelf = open_shelf(own_folders(chosen, declared), registry, declared, clock.now().date())
+    librarian = open_librarian(shelf, chosen.data / "index", chosen.embedder)
     slack = SlackSide(chosen, declared) if chosen.slack != "off" else None
     triage = LateTriage()
     holder: list[Assistant] = []
@@ -162,7 +166,7 @@ def assemble_server(
     assistant = assemble(
         Edges(
             catalogue=declared, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
-            librarian=librarian, library=shelf, people=people, chat=chat, pager=_pager(chosen), actions=registry,
+            librarian=librarian, library=shelf, people=people, chat=chat, pager=_pager(chosen, redact), actions=registry,
             redact=redact, fault=fault, exports=chosen.export_folder, golden_root=str(chosen.catalogue.parent),
             tokens_per_incident=chosen.canary_tokens_per_incident,
         )
@@ -170,7 +174,7 @@ def assemble_server(
     holder.append(assistant)
     if slack is not None:
         slack.attach(assistant, clock)
-    web = _web(chosen, declared, assistant, token, slack, clock, arrived)
+    web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact)
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,
         librarian=librarian, slack=slack, http=http,
@@ -188,31 +192,20 @@ def action_registry(chosen: Settings) -> ActionRegistry:
     return actions(load_http_actions(path.read_text("utf-8"), str(path)) if path else ())
 
 
-def open_shelf(chosen: Settings, declared: Catalogue, registry: ActionRegistry) -> Shelf:
-    """The runbooks in use: the built-in library, the configured folders, the teams' own; later ones come first."""
-    own = [chosen.catalogue.parent / team.runbooks for team in declared.teams if team.runbooks]
-    folders = [Folder(path=path) for path in (LIBRARY, *chosen.runbooks, *own)]
-    linter = Linter(
-        probes=specs(), actions={n: a.spec for n, a in registry.items()}, catalogue=declared,
-        today=SystemClock().now().date(),
-    )  # fmt: skip
-    shelf = Shelf(folders, check=linter)
-    shelf.refresh()
-    return shelf
+def own_folders(chosen: Settings, declared: Catalogue) -> list[Path]:
+    """Runbook folders beside the built-in library: the configured ones, then the teams' own."""
+    return [*chosen.runbooks, *(chosen.catalogue.parent / team.runbooks for team in declared.teams if team.runbooks)]
 
 
-def open_librarian(chosen: Settings, shelf: Shelf) -> HybridLibrarian:
-    """Search over the shelf: by words at once, by meaning once :meth:`warm` has run."""
-    raise NotImplementedError
-
-
-def _pager(chosen: Settings) -> Pager | None:
+def _pager(chosen: Settings, redact: Callable[[str], str]) -> Pager | None:
     key = chosen.pagerduty_api_key.get_secret_value()
     if not key:
-        return None
+        from bot.edges.pagerduty_out import NoPager  # noqa: PLC0415
+
+        return NoPager()
     from bot.edges.pagerduty_out import PagerDuty  # noqa: PLC0415
 
-    return PagerDuty(key, chosen.pagerduty_from, chosen.pagerduty_api)
+    return PagerDuty(key, chosen.pagerduty_from, base_url=chosen.pagerduty_api, redact=redact)
 
 
 def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:
@@ -221,7 +214,7 @@ def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:
 
 def _web(
     chosen: Settings, declared: Catalogue, assistant: Assistant, token: str, slack: SlackSide | None,
-    clock: SystemClock, arrived: Callable[[], None],
+    clock: SystemClock, arrived: Callable[[], None], redact: Callable[[str], str],
 ) -> WebDeps:  # fmt: skip
     handler = None
     if slack is not None and chosen.slack == "http":
@@ -238,7 +231,7 @@ def _web(
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), slack_handler=handler, api_token=token,
         change_tokens=(change_token,) if change_token else (), services=frozenset(s.name for s in declared.services),
-        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant), on_accept=on_accept,
+        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant), on_accept=on_accept, redact=redact,
     )  # fmt: skip
 
 
@@ -248,6 +241,3 @@ def _checks(assistant: Assistant) -> tuple[ReadyCheck, ...]:
         return "" if backlog < 10_000 else f"{backlog} deliveries wait"
 
     return (ReadyCheck(name="storage", check=storage),)
-
-
-_ = (date, Path, ReadingHttp)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bot.domain import plan_card, wording
 from bot.domain.card import against, newest_findings, verdict
-from bot.domain.detail import argument_line, finding_line
+from bot.domain.detail import argument_line, finding_line, percent
 from bot.domain.next_step import next_step
 from bot.domain.statement import Statement, code, current, plain, refs_of
 from bot.domain.untrusted import quote
@@ -27,7 +27,7 @@ def why(view: IncidentView) -> Iterator[Statement]:
     for other in diagnosis.ranked[1:3]:
         contrary = against(other)
         if contrary is not None:
-            text = f"• Not {plain(other.title)} ({wording.percent(other.probability)}): "
+            text = f"• Not {plain(other.title)} ({percent(other.probability)}): "
             text += f"{plain(contrary.probe)} {plain(contrary.outcome)} {wording.WEIGHTS[contrary.weight]}"
             yield Statement(text=text, refs=(contrary.finding_id,))
     for ref in diagnosis.residual:
@@ -39,7 +39,7 @@ def how_sure(view: IncidentView) -> Iterator[Statement]:
     if view.diagnosis is None:
         return
     for hypothesis in view.diagnosis.ranked[:4]:
-        share = wording.percent(hypothesis.probability)
+        share = percent(hypothesis.probability)
         refs = tuple(argument.finding_id for argument in hypothesis.arguments[:2])
         yield Statement(text=f"• {share} {plain(hypothesis.title)}", refs=refs)
     if view.diagnosis.reason:
@@ -110,7 +110,7 @@ def unknown(view: IncidentView) -> Iterator[Statement]:
         what = f"{plain(found.probe)} {plain(found.outcome)}" if found else "a finding"
         yield Statement(text=f"• {what} is not explained by the leading cause", refs=(ref,))
     rest = 1 - view.diagnosis.leader.probability
-    yield Statement(text=f"• A chance of {wording.percent(rest)} that it is something else.")
+    yield Statement(text=f"• A chance of {percent(rest)} that it is something else.")
     yield from _would_tell(view)
 
 
@@ -122,7 +122,7 @@ def ruled_out(view: IncidentView) -> Iterator[Statement]:
         contrary = against(hypothesis)
         if contrary is not None:
             verb = "ruled out" if contrary.weight is Weight.RULES_OUT else "less likely"
-            text = f"• {plain(hypothesis.title)} ({wording.percent(hypothesis.probability)}) {verb}: "
+            text = f"• {plain(hypothesis.title)} ({percent(hypothesis.probability)}) {verb}: "
             text += f"{plain(contrary.probe)} {plain(contrary.outcome)}"
             yield Statement(text=text, refs=(contrary.finding_id,))
 
@@ -203,7 +203,7 @@ def about_cause(view: IncidentView, mode: str) -> Iterator[Statement]:
     hypothesis = next((h for h in view.diagnosis.ranked if h.mode == mode), None) if view.diagnosis else None
     if hypothesis is None:
         return
-    yield Statement(text=f"{plain(hypothesis.title)}: {wording.percent(hypothesis.probability)}")
+    yield Statement(text=f"{plain(hypothesis.title)}: {percent(hypothesis.probability)}")
     for argument in sorted(hypothesis.arguments, key=lambda argument: -abs(argument.bits))[:6]:
         yield Statement(text=argument_line(argument), refs=(argument.finding_id,))
     if not hypothesis.arguments:

@@ -1,10 +1,10 @@
 """The card: one incident on one phone screen, as plain facts. Pure; a surface decides how it looks."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from bot.domain import plan_card, wording
+from bot.domain.ballot import Ballot, Button, ballot, buttons
 from bot.domain.incident import Status
 from bot.domain.next_step import next_step
 from bot.domain.proposal import ProposalState
@@ -12,8 +12,8 @@ from bot.domain.untrusted import line
 from bot.domain.view import IncidentView, ProposalView
 from diagnostics.model import Argument, Diagnosis, Finding, Hypothesis, Verdict, Weight
 
-Button = Literal["approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate"]
 MAX_PROBE_LINES = 12
+MAX_ABNORMAL = 2
 MAX_RUNNERS_UP = 2
 
 
@@ -34,18 +34,8 @@ class Section:
 
     key: str
     title: str
+    """Empty where the lines' own labels say enough."""
     lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ballot:
-    """What the buttons vote on."""
-
-    proposal_id: str
-    plan_hash: str
-    confirm_title: str
-    confirm_text: str
-    confirm_go: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,17 +56,21 @@ class Card:
 def build(view: IncidentView) -> Card:
     """The card of an incident as it stands. The same view gives the same card."""
     pv = view.open_proposal or (view.proposals[-1] if view.proposals else None)
-    ballot = _ballot(pv)
     sections = [_probes(view), _causes(view), _plan(pv), _state(view, pv), _unknown(view), _next(view)]
     headline = line(_headline(view), 140)
+    known = known_references(view)
     return Card(
         incident_id=view.incident.id,
         headline=headline,
-        context=tuple(_context(view)),
-        banners=tuple(_banners(view, pv)),
-        sections=tuple(section for section in sections if section is not None and section.lines),
-        buttons=_buttons(view, pv),
-        ballot=ballot,
+        context=_citable(_context(view), known),
+        banners=_citable(_banners(view, pv), known),
+        sections=tuple(
+            replace(section, lines=_citable(section.lines, known))
+            for section in sections
+            if section is not None and section.lines
+        ),
+        buttons=buttons(view, pv),
+        ballot=ballot(pv),
         fallback=line(f"{view.incident.id} {view.incident.service}: {headline}", 250),
     )
 
@@ -107,6 +101,11 @@ def against(hypothesis: Hypothesis) -> Argument | None:
     """What speaks most strongly against a hypothesis: something that rules it out, before anything else."""
     contrary = [a for a in hypothesis.arguments if a.bits < 0 or a.weight in (Weight.RULES_OUT, Weight.AGAINST)]
     return min(contrary, key=lambda a: (a.weight is not Weight.RULES_OUT, a.bits), default=None)
+
+
+def _citable(lines: Iterable[Line], known: frozenset[str]) -> tuple[Line, ...]:
+    """The lines without references to anything that does not exist."""
+    return tuple(replace(each, refs=tuple(ref for ref in each.refs if ref in known)) for each in lines)
 
 
 def _headline(view: IncidentView) -> str:
@@ -169,9 +168,10 @@ def _probes(view: IncidentView) -> Section:
     else:
         bad = [finding for finding in findings if finding.verdict is Verdict.ABNORMAL]
         good = [finding for finding in findings if finding.verdict is Verdict.NORMAL]
-        lines += [_probe_line(finding) for finding in bad[:5]]
-        if len(bad) > 5:
-            lines.append(_group(wording.mark(Verdict.ABNORMAL), "also", bad[5:]))
+        in_full = MAX_ABNORMAL if view.proposals else 2 * MAX_ABNORMAL
+        lines += [_probe_line(finding) for finding in bad[:in_full]]
+        if bad[in_full:]:
+            lines.append(_group(wording.mark(Verdict.ABNORMAL), "also", bad[in_full:]))
         if good:
             lines.append(_group(wording.mark(Verdict.NORMAL), "normal", good))
         lines += [Line(mark=wording.RUNNING, label=line(name, 40), text="running") for name in view.running]
@@ -198,25 +198,30 @@ def _causes(view: IncidentView) -> Section | None:
     showed = ", ".join(f"{a.probe} {a.outcome}" for a in strongest)
     lines = [
         Line(
-            label=f"{line(leader.title, 80)} {wording.percent(leader.probability)}",
-            text=f"because {showed}" if showed else "no finding speaks for it by itself",
+            label="Because" if showed else line(leader.title, 80),
+            text=showed or "no finding speaks for it by itself",
             refs=tuple(a.finding_id for a in strongest),
         )
     ]
     if not any(pv.apply for pv in view.proposals):
-        lines += [_runner_up(other) for other in diagnosis.ranked[1 : 1 + MAX_RUNNERS_UP]]
+        lines += _runners_up(diagnosis.ranked[1 : 1 + MAX_RUNNERS_UP])
     if len(diagnosis.causes) > 1:
         lines.append(Line(label="More than one cause", text=", ".join(line(cause, 60) for cause in diagnosis.causes)))
-    return Section(key="causes", title="Most likely", lines=tuple(lines))
+    return Section(key="causes", title="", lines=tuple(lines))
 
 
-def _runner_up(other: Hypothesis) -> Line:
-    why = against(other)
-    label = f"{line(other.title, 80)} {wording.percent(other.probability)}"
-    if why is None:
-        return Line(label=label, text="not ruled out")
-    word = "ruled out by" if why.weight is Weight.RULES_OUT else "less likely because of"
-    return Line(label=label, text=f"{word} {why.probe} {why.outcome}", refs=(why.finding_id,))
+def _runners_up(others: Sequence[Hypothesis]) -> Iterator[Line]:
+    """What else it could be: what is ruled out in one line, and each that is not in its own."""
+    excluded: list[tuple[str, str]] = []
+    for other in others:
+        why = against(other)
+        name = f"{line(other.title, 60)} {wording.percent(other.probability)}"
+        if why is None:
+            yield Line(label="Not ruled out", text=name, refs=tuple(a.finding_id for a in other.arguments[:1]))
+        else:
+            excluded.append((f"{name} ({why.probe} {why.outcome})", why.finding_id))
+    if excluded:
+        yield Line(label="Not", text="; ".join(text for text, _ in excluded), refs=tuple(ref for _, ref in excluded))
 
 
 def _plan(pv: ProposalView | None) -> Section | None:
@@ -229,14 +234,14 @@ def _plan(pv: ProposalView | None) -> Section | None:
     lines = [head, *facts] if proposal.rationale else facts
     if proposal.state is ProposalState.OPEN:
         if proposal.votable:
-            lines.append(Line(label="Approvals", text=plan_card.approvals(pv)))
-        refs = () if proposal.rationale else (plan.runbook,)
-        lines.append(Line(label="Plan", text=plan_card.code(proposal.plan_hash), refs=refs))
+            votes = f"{plan_card.code(proposal.plan_hash)}, {plan_card.approvals(pv)}"
+            lines.append(Line(label="Plan", text=votes, refs=() if proposal.rationale else (plan.runbook,)))
     else:  # Decided: what matters now is what became of it.
         lines = [each for each in lines if each.label in ("Target", "Change", "To do", "Undo")]
     by = "" if proposal.proposed_by == "pagerunner" else f", edited by {line(proposal.proposed_by, 60)}"
     word = "Proposed" if proposal.state is ProposalState.OPEN else "Decided"
-    return Section(key="plan", title=f"{word}: {plan_card.title(plan)} ({plan.risk}{by})", lines=tuple(lines))
+    risk = wording.RISKS[plan.risk] if proposal.state is ProposalState.OPEN else plan.risk
+    return Section(key="plan", title=f"{word}: {plan_card.title(plan)} ({risk}{by})", lines=tuple(lines))
 
 
 def _state(view: IncidentView, pv: ProposalView | None) -> Section | None:
@@ -261,55 +266,15 @@ def _unknown(view: IncidentView) -> Section | None:
     lines = []
     unsure = [f for f in newest_findings(view) if f.verdict not in (Verdict.NORMAL, Verdict.ABNORMAL)]
     if unsure:
-        lines.append(_group(wording.mark(Verdict.INCONCLUSIVE), "no answer", unsure))
+        lines.append(_group(wording.mark(Verdict.INCONCLUSIVE), "Unknown", unsure))
     if diagnosis.residual:
         probes = {finding.id: finding.probe for finding in view.findings}
         names = ", ".join(line(probes.get(ref, ref), 40) for ref in diagnosis.residual)
-        lines.append(Line(label="not explained", text=names, refs=diagnosis.residual))
+        lines.append(Line(label="Not explained", text=names, refs=diagnosis.residual))
     if view.retrieval is not None and view.retrieval.notice:
-        lines.append(Line(label="search", text=line(view.retrieval.notice)))
-    return Section(key="unknown", title="Unknown", lines=tuple(lines))
+        lines.append(Line(label="Search", text=line(view.retrieval.notice)))
+    return Section(key="unknown", title="", lines=tuple(lines))
 
 
 def _next(view: IncidentView) -> Section:
-    return Section(key="next", title="Next", lines=(Line(text=next_step(view)),))
-
-
-def _buttons(view: IncidentView, pv: ProposalView | None) -> tuple[Button, ...]:
-    buttons: list[Button] = []
-    if view.incident.active and pv is not None:
-        proposal = pv.proposal
-        if proposal.state is ProposalState.OPEN and proposal.votable:
-            if not view.frozen and not plan_card.why_uninspectable(proposal.plan):
-                buttons.append("approve")
-            buttons += ["reject", "edit", "another"]
-        elif plan_card.is_manual(proposal.plan) and _awaits_hand(pv):
-            buttons.append("done")
-    if view.incident.active and not (pv and pv.proposal.state is ProposalState.OPEN and pv.proposal.votable):
-        buttons.append("did")
-    buttons.append("why")
-    if view.incident.status is Status.OPEN:
-        buttons.append("acknowledge")
-    if view.incident.active:
-        buttons.append("escalate")
-    return tuple(buttons)
-
-
-def _awaits_hand(pv: ProposalView) -> bool:
-    """Whether a manual action is approved and nobody has said that it is done."""
-    if pv.proposal.state not in (ProposalState.APPROVED, ProposalState.EXECUTING):
-        return False
-    return pv.apply is None or pv.apply.finished_at is None
-
-
-def _ballot(pv: ProposalView | None) -> Ballot | None:
-    if pv is None:
-        return None
-    plan = pv.proposal.plan
-    return Ballot(
-        proposal_id=pv.proposal.id,
-        plan_hash=pv.proposal.plan_hash,
-        confirm_title=line(f"{plan_card.title(plan)}?", 100),
-        confirm_text=plan_card.confirmation(plan),
-        confirm_go="Approve",
-    )
+    return Section(key="next", title="", lines=(Line(label="Next", text=next_step(view)),))

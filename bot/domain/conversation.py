@@ -50,6 +50,8 @@ _INTENTS: tuple[tuple[str, str, _Reply], ...] = (
      answers.why),
 )  # fmt: skip
 
+_ASKING = re.compile(r"(why|what|what's|how|who|which|when|since when|is (it|this)|status|explain)\b")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topic:
@@ -66,6 +68,12 @@ def answer(question: str, view: IncidentView) -> Answer:
     if statements:
         return _compose(statements, view, known=all(each.known for each in statements))
     return _compose(list(answers.not_known(view)), view, known=False)
+
+
+def is_question(text: str) -> bool:
+    """Whether a message in an incident's thread asks us something: people also talk to each other there."""
+    said = _normal(text)
+    return "?" in said or _ASKING.match(said) is not None or re.search(_INTENTS[0][1], said) is not None
 
 
 def topic(question: str, view: IncidentView) -> Topic:
@@ -85,12 +93,12 @@ def topic(question: str, view: IncidentView) -> Topic:
 
 def _named(text: str, view: IncidentView) -> Topic | None:
     """A question that names one of this incident's probes or causes is about that one."""
-    for probe in dict.fromkeys([*(finding.probe for finding in view.findings), *view.running]):
-        if _mentions(text, probe):
-            return Topic(name="probe", reply=partial(answers.about_probe, probe=probe))
     for hypothesis in view.diagnosis.ranked if view.diagnosis else ():
         if _mentions(text, hypothesis.mode) or hypothesis.title.lower() in text:
             return Topic(name="cause", reply=partial(answers.about_cause, mode=hypothesis.mode))
+    for probe in dict.fromkeys([*(finding.probe for finding in view.findings), *view.running]):
+        if _mentions(text, probe):
+            return Topic(name="probe", reply=partial(answers.about_probe, probe=probe))
     return None
 
 

@@ -47,17 +47,17 @@ def deltas(view: IncidentView) -> list[str]:
     lines: list[str] = []
     previous: tuple[str, float] | None = None
     for entry in made:
-        leader = entry.fact.data.get("leader")
-        share = entry.fact.data.get("probability")
-        if not isinstance(leader, str) or not isinstance(share, int | float):
+        ranked = entry.fact.data.get("ranked") or ()
+        if not ranked:
             continue
         when = wording.clock(entry.at)
-        now = (leader, float(share))
+        leader = str(ranked[0]["mode"])
+        now = (leader, float(ranked[0]["probability"]))
         if previous is None or previous[0] != leader:
-            lines.append(f"{when} new leader {quote(leader)} {wording.percent(now[1])} `#{entry.seq}`")
+            lines.append(f"{when} new leader {quote(leader)} {percent(now[1])} `#{entry.seq}`")
         elif abs(previous[1] - now[1]) >= 0.01:
             moved = "stronger" if now[1] > previous[1] else "weaker"
-            shift = f"{wording.percent(previous[1])} → {wording.percent(now[1])}"
+            shift = f"{percent(previous[1])} → {percent(now[1])}"
             lines.append(f"{when} {quote(leader)} {moved}: {shift} `#{entry.seq}`")
         previous = now
     return ["*How the answer changed*", *lines] if lines else []
@@ -69,7 +69,7 @@ def retrieval(view: IncidentView) -> list[str]:
         return []
     lines = ["*Runbooks found*"]
     for match in view.retrieval.matches[:3]:
-        lines.append(f"{quote(match.title)} `{escape(line(match.best_chunk))}` prior {wording.percent(match.prior)}")
+        lines.append(f"{quote(match.title)} `{escape(line(match.best_chunk))}` prior {percent(match.prior)}")
         lines += [f"    {quote(reason.text, 160)} ({reason.contribution:+.2f})" for reason in match.reasons[:3]]
     if view.retrieval.notice:
         lines.append(quote(view.retrieval.notice, 200))
@@ -78,7 +78,7 @@ def retrieval(view: IncidentView) -> list[str]:
 
 def finding_line(finding: Finding) -> str:
     """One finding with everything that makes it checkable."""
-    numbers = wording.statistics(finding)
+    numbers = escape(wording.statistics(finding))
     test = f", {quote(finding.reading.test)}" if finding.reading.test else ""
     tail = f" ({numbers}{test})" if numbers or test else ""
     head = f"{wording.mark(finding.verdict)} *{escape(line(finding.probe, 40))}* {escape(line(finding.outcome, 40))}"
@@ -92,7 +92,12 @@ def argument_line(argument: Argument) -> str:
     return f"    {argument.bits:+.1f} bits: {seen} {words} `{escape(line(argument.finding_id, 40))}`"
 
 
+def percent(share: float) -> str:
+    """A share, escaped: it may say that it is less or more than a bound."""
+    return escape(wording.percent(share))
+
+
 def _hypothesis(hypothesis: Hypothesis) -> Iterator[str]:
-    yield f"*{escape(line(hypothesis.title, 80))}* {wording.percent(hypothesis.probability)}"
+    yield f"*{escape(line(hypothesis.title, 80))}* {percent(hypothesis.probability)}"
     strongest = sorted(hypothesis.arguments, key=lambda argument: -abs(argument.bits))
     yield from (argument_line(argument) for argument in strongest[:MAX_ARGUMENTS])

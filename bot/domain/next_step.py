@@ -36,7 +36,7 @@ def _about_proposal(view: IncidentView, pv: ProposalView) -> str:
         return "Do it as written above, then press Done; it is verified after that."
     if pv.apply is not None and pv.apply.state is EffectState.DONE:
         return _about_effect(view, pv)
-    return f"Wait. It is being carried out; then {plan_card.verification(plan)}."
+    return f"Wait. It is being carried out, then verified: {plan_card.verification(plan)}."
 
 
 def _about_vote(view: IncidentView, pv: ProposalView) -> str:
@@ -63,7 +63,7 @@ def _about_effect(view: IncidentView, pv: ProposalView) -> str:
     if effect.state is EffectState.FAILED:
         return "It was not done, for the reason above. It is looked into again; escalate if that takes too long."
     if effect.state is not EffectState.DONE:
-        return f"Wait. It is being carried out; then {plan_card.verification(plan)}."
+        return f"Wait. It is being carried out, then verified: {plan_card.verification(plan)}."
     if not effect.verdict:
         return f"Wait. It is being verified: {plan_card.verification(plan)}."
     if effect.verdict == "better":

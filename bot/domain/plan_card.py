@@ -1,6 +1,7 @@
 """What a card says about a proposal: the plan, fact by fact, and what became of it. Made from the typed plan alone."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,23 +54,22 @@ def plan_facts(plan: Plan) -> tuple[PlanFact, ...]:
     if plan.instructions:
         facts.append(PlanFact(label="To do", shown=_lines(plan.instructions, INSTRUCTIONS)))
     params = _params(plan)
-    if params.text:
+    if params.text or not params.whole:
         facts.append(PlanFact(label="With", shown=params))
     facts += [
-        PlanFact(label="Risk", shown=Shown(text=wording.RISKS[plan.risk])),
         PlanFact(label="Who notices", shown=fact(plan.blast_radius, SENTENCE)),
         PlanFact(label="Undo", shown=fact(plan.undo, SENTENCE)),
         PlanFact(label="Check", shown=fact(verification(plan))),
     ]
     if plan.lease_s is not None:
-        lease = f"reverted by itself {wording.duration(plan.lease_s)} after it was seen to help"
+        lease = f"{wording.duration(plan.lease_s)} once it helps, then set back by itself"
         facts.append(PlanFact(label="Lease", shown=Shown(text=lease)))
     return tuple(facts)
 
 
 def verification(plan: Plan) -> str:
     """How it will be judged."""
-    return f"{plan.verify_probe} must say {plan.verify_outcome} within {wording.duration(plan.verify_within_s)}"
+    return f"{plan.verify_probe} is {plan.verify_outcome} within {wording.duration(plan.verify_within_s)}"
 
 
 def why_uninspectable(plan: Plan) -> str:
@@ -89,7 +89,7 @@ def approvals(pv: ProposalView) -> str:
     plan = pv.proposal.plan
     have = sum(1 for vote in pv.votes if vote.decision == "approve")
     team = f"team {plan.approver_team}" if plan.approver_team else "nobody: the policy names no approver"
-    return f"{have} of {plan.min_approvers} by {team}, until {wording.clock(plan.expires_at)}"
+    return f"{have} of {plan.min_approvers} approvals by {team}, until {wording.clock(plan.expires_at)}"
 
 
 def confirmation(plan: Plan, limit: int = SENTENCE) -> str:
@@ -221,12 +221,14 @@ def _change(what: str, before: str, after: str) -> Shown:
 
 
 def _params(plan: Plan) -> Shown:
+    """The parameters that the target and the changes do not show already; all of them must be fit to be shown."""
     skip = {"title", "instructions"} if is_manual(plan) else set()
     pairs = [(key, fact(_plain(value))) for key, value in plan.params.items() if key not in skip]
     problem = next((f"{key} is {shown.problem}" for key, shown in pairs if not shown.whole), "")
-    return Shown(
-        text=", ".join(f"{line(key, 40)} = {shown.text}" for key, shown in pairs[:MAX_PARAMS]), problem=problem
-    )
+    seen = " ".join([plan.target, *(text for change in plan.diff for text in change)])
+    hidden = [(key, shown) for key, shown in pairs if re.search(rf"\b{re.escape(shown.text)}\b", seen) is None]
+    text = ", ".join(f"{line(key, 40)} = {shown.text}" for key, shown in hidden[:MAX_PARAMS])
+    return Shown(text=text, problem=problem)
 
 
 def _plain(value: Any) -> str:

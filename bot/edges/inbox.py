@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, insert, select
 
 from bot.domain import codec
+from bot.domain.faults import FaultPoint, no_fault
 from bot.edges.database import Database
 from bot.edges.schema import inbox, seen
 from bot.ports import Received
@@ -14,18 +15,22 @@ from bot.ports import Received
 class SqlInbox:
     """Group commit: whatever arrives while one commit runs goes into the next."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, fault: FaultPoint = no_fault) -> None:
         self._database = database
+        self._fault = fault
         self._waiting: list[tuple[Received, asyncio.Future[bool]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
     async def accept(self, received: Received) -> bool:
         """See :class:`bot.ports.Inbox`."""
+        self._fault("K0")
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((received, answer))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        return await answer
+        new = await answer
+        self._fault("K1")
+        return new
 
     async def pending(self, limit: int = 200) -> Sequence[Received]:
         """Deliveries that no batch has settled yet, oldest first."""

@@ -26,6 +26,12 @@ class InlineJobs:
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
+    async def drop(self) -> None:
+        """Give up whatever still runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     @property
     def busy(self) -> bool:
         return bool(self._tasks)

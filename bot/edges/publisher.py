@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from bot.domain.faults import FaultPoint, no_fault
 from bot.edges.export import Export
 from bot.ports import Records
 
@@ -15,9 +16,10 @@ Form = Literal["md", "html", "json", "csv"]
 class Publisher:
     """Writes into ``folder``; a file that is there is replaced in one step."""
 
-    def __init__(self, records: Records, folder: Path) -> None:
+    def __init__(self, records: Records, folder: Path, fault: FaultPoint = no_fault) -> None:
         self._records = records
         self._folder = folder
+        self._fault = fault
 
     async def publish(self, incident_id: str) -> Sequence[str]:
         """Write every form; returns the file names."""
@@ -27,12 +29,12 @@ class Publisher:
         names = []
         for form in get_args(Form):
             name = f"{incident_id}.{form}"
-            write(self._folder, name, Export().export(view, form))
+            write(self._folder, name, Export().export(view, form), self._fault)
             names.append(name)
         return names
 
 
-def write(folder: Path, name: str, content: bytes) -> Path:
+def write(folder: Path, name: str, content: bytes, fault: FaultPoint = no_fault) -> Path:
     """Put ``content`` under ``name``: a temporary file first, synced, then renamed; never through a link."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stray in folder.glob(f".{name}.*"):
@@ -41,6 +43,7 @@ def write(folder: Path, name: str, content: bytes) -> Path:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
+        fault("K13")
         os.fsync(file.fileno())
     path = folder / name
     Path(temporary).replace(path)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from bot.domain.card import Ballot, Button, Card, Line, Section
+from bot.domain.ballot import Ballot, Button
+from bot.domain.card import Card, Line, Section
 from bot.domain.untrusted import elide, escape, line
 
 Block = dict[str, Any]
 
 MAX_BLOCKS = 50
 MAX_TEXT = 3_000
-MAX_REFS = 2
+MAX_REFS = 1
 """References printed with a line of the card; the thread has all of them."""
 
 PREFIX = "pagerunner_"
@@ -77,6 +78,11 @@ def mrkdwn_blocks(text: str) -> list[Block]:
     return blocks[:MAX_BLOCKS]
 
 
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """Escaped text, shortened without going through an entity. What can be cut before it is escaped, should be."""
+    return text if len(text) <= limit else re.sub(r"&[a-z]{0,3}$", "", text[:limit])
+
+
 def action_id(button: Button) -> str:
     """The ``action_id`` of a button."""
     return PREFIX + button
@@ -123,10 +129,11 @@ def _confirm(ballot: Ballot) -> Block:
 
 
 def _section(section: Section) -> Block:
-    elements: list[Block] = [_text(section.title, bold=True)]
+    elements: list[Block] = [_text(section.title, bold=True)] if section.title else []
     blocks: list[Block] = []
     for each in section.lines:
-        elements.append(_text("\n"))
+        if elements:
+            elements.append(_text("\n"))
         if "\n" in each.text:  # Commands to copy: kept as they are, in a block of their own.
             elements.append(_text(each.label, bold=True))
             blocks += [{"type": "rich_text_section", "elements": elements}, _preformatted(each.text)]
@@ -134,8 +141,7 @@ def _section(section: Section) -> Block:
         else:
             elements += _line(each)
     if elements:
-        trimmed = elements[1:] if elements[0]["text"] == "\n" else elements
-        blocks.append({"type": "rich_text_section", "elements": trimmed})
+        blocks.append({"type": "rich_text_section", "elements": elements})
     return _rich(blocks)
 
 
@@ -188,4 +194,4 @@ def _plain(text: str, limit: int) -> Block:
 
 
 def _mrkdwn(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:MAX_TEXT], "verbatim": True}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text), "verbatim": True}}

@@ -1,0 +1,213 @@
+"""``pagerunner demo``: the whole way of an incident, with a simulated application and a loopback Slack workspace.
+
+Everything here is the product itself except the two worlds it talks to: the application's faults are real HTTP on this
+machine, and so is the workspace. Nothing leaves the machine.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bot.cli.local import fail
+from bot.cli.story import Ending, Server, Story
+
+SCENARIOS = {
+    "provider-outage": "S01", "provider-latency": "S03", "rate-limit-exceeded": "S04", "quota-exhausted": "S06",
+    "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
+    "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
+}  # fmt: skip
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example"
+
+
+@click.command(name="demo")
+@click.option("--scenario", default="provider-outage", show_default=True, help=", ".join(SCENARIOS))
+@click.option("--seed", default=1, show_default=True, help="Another seed is another incident of the same kind.")
+@click.option("--scripted-person", is_flag=True, help="A scripted person clicks Approve in the workspace.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+def command(scenario: str, seed: int, scripted_person: bool, out: Path) -> None:
+    """Rehearse the whole way of an incident: page, probes, diagnosis, approval, mitigation, verification, postmortem."""
+    code = SCENARIOS.get(scenario, scenario)
+    if code not in SCENARIOS.values():
+        fail(f"There is no scenario {scenario!r}; choose one of {', '.join(SCENARIOS)}.", 2)
+    with ExitStack() as stack:
+        Demo(out.resolve(), code, seed, stack).run(scripted=scripted_person)
+
+
+class Demo:
+    """Starts the worlds and the product, sends the page, and tells what happens."""
+
+    def __init__(self, out: Path, code: str, seed: int, stack: ExitStack) -> None:
+        from rich.console import Console  # noqa: PLC0415
+
+        self._out = out
+        self._home = out / "demo"
+        self._code = code
+        self._seed = seed
+        self._stack = stack
+        self._console = Console(highlight=False)
+        self._began = time.monotonic()
+        self._parts: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self, *, scripted: bool) -> None:
+        """The whole demo; ends when the postmortem is written, or with the proposal open."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._home.mkdir(parents=True)
+        place = self._start_worlds()
+        born = place.referee("POST", "/worlds", {
+            "scenario": self._code, "seed": self._seed, "mode": "real", "start": time.time(),
+        })  # fmt: skip
+        server = self._start_server(place, born)
+        self._say(f"[bold]Open {place.slack}[/bold] to see the incident channel as the people on call do.")
+        if scripted:
+            self._spawn("person", [sys.executable, "-m", "drills", "slack-person", "--url", place.slack, "--as",
+                                   _approver(born["service"]), "--click", "Approve", "--wait", "150"])  # fmt: skip
+        server.send(born["page"])
+        self._say(f"Sent the page: [bold]{born['page']['event']['data']['title']}[/bold]")
+        interactive = sys.stdin.isatty() and not scripted
+        story = Story(server, self._console, self._began, interactive=interactive)
+        ended = story.tell(patient=interactive or scripted, on_mitigated=lambda: _recover(place, server, born))
+        self._finish(ended, place)
+
+    def _start_worlds(self) -> "Place":
+        world, slack = _free_port(8900), _free_port(8901)
+        place = Place(world=f"http://127.0.0.1:{world}", slack=f"http://127.0.0.1:{slack}", token=secrets.token_hex(16))
+        self._say("Starting a simulated LLM application and a loopback Slack workspace ...")
+        python = [sys.executable, "-m", "drills"]
+        self._spawn("world", [*python, "world", "--port", str(world), "--referee-token", place.token])
+        self._spawn("slack", [*python, "slack", "--port", str(slack), "--bot-token", "xoxb-loopback", "--app-token",
+                              "xapp-loopback"])  # fmt: skip
+        for port, name in ((world, "world"), (slack, "slack")):
+            self._wait_for(port, name)
+        return place
+
+    def _start_server(self, place: "Place", born: dict[str, Any]) -> "Server":
+        self._say("Starting Pagerunner on SQLite and embedded Chroma, connected to the workspace in Socket Mode ...")
+        text = (EXAMPLE / "catalogue.yaml").read_text("utf-8")
+        (self._home / "catalogue.yaml").write_text(text.replace("http://127.0.0.1:8900", place.world), "utf-8")
+        shutil.copytree(EXAMPLE / "golden", self._home / "golden")
+        history = {"baselines": born["baselines"], "changes": born["changes"]}
+        (self._home / "history.json").write_text(json.dumps(history), "utf-8")
+        secret, port = secrets.token_hex(24), _free_port(8080)
+        environment = {
+            **os.environ, "PAGERUNNER_DATA": str(self._home / "data"), "PAGERUNNER_PORT": str(port),
+            "PAGERUNNER_CATALOGUE": str(self._home / "catalogue.yaml"), "PAGERUNNER_EXPORTS": str(self._out),
+            "PAGERUNNER_SLACK": "socket", "PAGERUNNER_SLACK_API": f"{place.slack}/api/",
+            "PAGERUNNER_SLACK_BOT_TOKEN": "xoxb-loopback", "PAGERUNNER_SLACK_APP_TOKEN": "xapp-loopback",
+            "PAGERUNNER_PAGERDUTY_SECRETS": secret, "PAGERUNNER_CANARY_TOKENS_PER_HOUR": "0",
+            "ACME_OPENAI_KEY": "sk-simulated-acme", "BETA_ANTHROPIC_KEY": "sk-simulated-beta",
+        }  # fmt: skip
+        pagerunner = [sys.executable, "-m", "bot"]
+        subprocess.run([*pagerunner, "history", str(self._home / "history.json")], env=environment, check=True,
+                       stdout=subprocess.DEVNULL)  # fmt: skip
+        self._spawn("pagerunner", [*pagerunner, "serve"], environment)
+        self._wait_for(port, "pagerunner", ready="Pagerunner is ready")
+        return Server(f"http://127.0.0.1:{port}", self._home / "data", secret, environment)
+
+    def _spawn(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+        """Start a part; its output goes to a file, and it is stopped when the demo ends."""
+        log = self._stack.enter_context((self._home / f"{name}.log").open("wb"))
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        self._stack.callback(_stop, process)
+        self._parts[name] = process
+
+    def _wait_for(self, port: int, name: str, ready: str = "") -> None:
+        """Until the part listens (and says that it is ready); shows its output if it ends instead."""
+        log = self._home / f"{name}.log"
+        for _ in range(600):
+            if self._parts[name].poll() is not None:
+                fail(f"{name} ended at its start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+            if (not ready or ready in log.read_text("utf-8", "replace")) and _listens(port):
+                return
+            time.sleep(0.1)
+        fail(f"{name} did not start within 60 s; its output is in {log}")
+
+    def _finish(self, ended: "Ending", place: "Place") -> None:
+        lasted = time.monotonic() - self._began
+        if ended.proposal:
+            self._say(
+                f"The proposal {ended.proposal} is open and nothing was executed: only a person can approve it.\n"
+                "  Run `make demo` in a terminal to decide here or in the browser, "
+                "or `make demo APPROVE=yes` to let a scripted person click in the workspace."
+            )
+        if ended.files:
+            self._say("Postmortem: " + ", ".join(str(self._out / name) for name in ended.files))
+        self._say(f"Done in {lasted:.0f} s. Logs of every part: {self._home}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where the two worlds listen."""
+
+    world: str
+    slack: str
+    token: str
+
+    def referee(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Ask the world's referee; the product cannot."""
+        import httpx  # noqa: PLC0415
+
+        headers = {"x-referee-token": self.token}
+        reply = httpx.request(method, f"{self.world}/referee{path}", json=body, headers=headers, timeout=60)
+        reply.raise_for_status()
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+
+def _recover(place: Place, server: "Server", born: dict[str, Any]) -> None:
+    """The monitor that paged sees its signal recover, and resolves its incident in the pager, as monitors do."""
+    event = json.loads(json.dumps(born["page"]["event"]))
+    event["id"] += "R"
+    event["event_type"] = "incident.resolved"
+    event["occurred_at"] = server.now()
+    event["data"]["status"] = "resolved"
+    server.send({"event": event})
+
+
+def _approver(service: str) -> str:
+    """A person of the workspace who may approve for this service."""
+    return {"text-moderation": "U0CHI", "code-assistant": "U0EVA"}.get(service, "U0ANA")
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port if nobody has it, any other otherwise."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise AssertionError("no free port")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()

@@ -1,0 +1,230 @@
+"""The demo's terminal: tells what the timeline says, live, and lets the local person decide."""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LONGEST_S = 300.0
+
+
+class Server:
+    """The running product, as PagerDuty and a local person see it."""
+
+    def __init__(self, address: str, data: Path, secret: str, environment: Mapping[str, str]) -> None:
+        import httpx  # noqa: PLC0415
+
+        self._address = address
+        self._secret = secret
+        self._environment = environment
+        token = (data / "token").read_text("ascii").strip()
+        self._client = httpx.Client(
+            base_url=f"{address}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=10
+        )
+
+    def send(self, event: Mapping[str, Any]) -> None:
+        """Deliver a webhook, signed as PagerDuty signs."""
+        import httpx  # noqa: PLC0415
+
+        raw = json.dumps(event).encode()
+        signature = hmac.new(self._secret.encode(), raw, hashlib.sha256).hexdigest()
+        headers = {"x-pagerduty-signature": f"v1={signature}", "content-type": "application/json"}
+        httpx.post(f"{self._address}/webhooks/pagerduty", content=raw, headers=headers, timeout=10).raise_for_status()
+
+    def get(self, path: str, **query: str) -> Any:
+        reply = self._client.get(path, params=query)
+        reply.raise_for_status()
+        return reply.json()
+
+    def vote(self, proposal: str, decision: str) -> str:
+        """``pagerunner approve`` or ``reject``, the very command, by the local person."""
+        command = [sys.executable, "-m", "bot", decision, proposal, "--yes"]
+        done = subprocess.run(command, env=dict(self._environment), capture_output=True, text=True, check=False)
+        return (done.stdout or done.stderr).strip().rsplit("\n", 1)[-1]
+
+    def now(self) -> str:
+        return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How the demo ended: with an open proposal, or with files."""
+
+    proposal: str = ""
+    files: tuple[str, ...] = ()
+
+
+class Story:
+    """Follows the one incident of the demo."""
+
+    def __init__(self, server: Server, console: "Console", began: float, *, interactive: bool) -> None:
+        self._server = server
+        self._console = console
+        self._began = began
+        self._interactive = interactive
+        self._seen = 0
+        self._incident = ""
+        self._asked = ""
+        self._idle_since = 0.0
+
+    def tell(self, *, patient: bool, on_mitigated: Callable[[], None]) -> Ending:
+        """Until the postmortem is written; without patience, until the proposal is open or nothing is to be done."""
+        recovered = False
+        while time.monotonic() - self._began < LONGEST_S:
+            entries = self._news()
+            for entry in entries:
+                self._line(entry)
+            kinds = [entry["kind"] for entry in entries]
+            verdicts = [e["data"].get("verdict") for e in entries if e["kind"] == "verification_made"]
+            if "better" in verdicts and not recovered:
+                recovered = True
+                time.sleep(2)
+                on_mitigated()
+            if "incident_closed" in kinds:
+                return Ending(files=tuple(self._files()))
+            proposal = self._open_proposal() if self._incident else None
+            if proposal is not None and not patient:
+                return Ending(proposal=proposal["id"])
+            if proposal is not None and self._interactive:
+                self._ask(proposal)
+            if proposal is None and "investigation_ended" in kinds and not self._proposals():
+                return self._nothing_to_do(patient=patient)
+            self._pause()
+        return Ending()
+
+    def _news(self) -> list[dict[str, Any]]:
+        if not self._incident:
+            found = self._server.get("/incidents", active="false")
+            items = found["incidents"] if isinstance(found, dict) else found
+            if not items:
+                return []
+            self._incident = items[0]["id"]
+        answer = self._server.get(f"/incidents/{self._incident}/timeline", after=str(self._seen))
+        entries: list[dict[str, Any]] = answer["entries"] if isinstance(answer, dict) else answer
+        self._seen = entries[-1]["seq"] if entries else self._seen
+        return entries
+
+    def _proposals(self) -> list[dict[str, Any]]:
+        answer = self._server.get(f"/incidents/{self._incident}/proposals")
+        return list(answer["proposals"] if isinstance(answer, dict) else answer)
+
+    def _open_proposal(self) -> dict[str, Any] | None:
+        return next((p for p in self._proposals() if p["state"] == "open" and p["votable"]), None)
+
+    def _files(self) -> list[str]:
+        entries = self._server.get(f"/incidents/{self._incident}/timeline")
+        items = entries["entries"] if isinstance(entries, dict) else entries
+        exported = [e["data"]["files"] for e in items if e["kind"] == "exported"]
+        return list(exported[-1]) if exported else []
+
+    def _nothing_to_do(self, *, patient: bool) -> Ending:
+        self._print("[bold]Nothing is proposed[/bold]: see the diagnosis above. That is an answer, too.")
+        return Ending()
+
+    def _ask(self, proposal: dict[str, Any]) -> None:
+        """Ask once; the answer may as well come from the browser."""
+        if proposal["id"] != self._asked:
+            self._asked = proposal["id"]
+            self._console.print(
+                f"\n  [bold]Approve {proposal['id']} exactly as shown?[/bold] Type [bold]a[/bold] to approve, "
+                "[bold]r[/bold] to reject, or click in the browser.", end=" "
+            )  # fmt: skip
+        with contextlib.suppress(OSError, ValueError):
+            ready, _, _ = select.select([sys.stdin], [], [], 0)
+            word = sys.stdin.readline().strip().lower() if ready else ""
+            if word[:1] in ("a", "r"):
+                decision = "approve" if word[0] == "a" else "reject"
+                self._print(self._server.vote(proposal["id"], decision))
+
+    def _pause(self) -> None:
+        time.sleep(0.25)
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}", soft_wrap=True)
+
+    def _line(self, entry: dict[str, Any]) -> None:
+        tell = _TELL.get(entry["kind"])
+        if tell is not None:
+            for line in tell(entry["data"]):
+                self._print(line)
+
+
+def _probe(data: dict[str, Any]) -> list[str]:
+    from rich.markup import escape  # noqa: PLC0415
+
+    colour = {"normal": "green", "abnormal": "red"}.get(data["verdict"], "yellow")
+    mark = {"normal": "ok", "abnormal": "!!"}.get(data["verdict"], "??")
+    return [
+        f"  [{colour}]{mark}[/{colour}] {data['probe']}: {data['outcome']}, {escape(data['summary'])} [dim]{data['evidence']}[/dim]"
+    ]
+
+
+def _retrieved(data: dict[str, Any]) -> list[str]:
+    from rich.markup import escape  # noqa: PLC0415
+
+    lines = [
+        f"[bold]Runbooks that fit[/bold] ({data['mode']}{': ' + escape(data['notice']) if data['notice'] else ''})"
+    ]
+    for match in data["matches"][:3]:
+        reasons = "; ".join(escape(reason) for reason in match["reasons"][:2])
+        lines.append(f"  {match['score']:.2f}  {match['runbook']}  [dim]{reasons}[/dim]")
+    return lines
+
+
+def _diagnosed(data: dict[str, Any]) -> list[str]:
+    ranked = ", ".join(f"{one['mode']} {one['probability']:.0%}" for one in data["ranked"][:4])
+    return [f"[bold]Differential[/bold] ({data['conclusion']}): {ranked}  [dim]{data['reason']}[/dim]"]
+
+
+def _proposed(data: dict[str, Any]) -> list[str]:
+    from rich.markup import escape  # noqa: PLC0415
+
+    plan = data["plan"]
+    lines = [f"[bold]Proposed[/bold] {data['proposal']}: {plan['action']} on {plan['target']}, risk {plan['risk']}"]
+    lines += [f"  {escape(what)}: {escape(before)} -> {escape(after)}" for what, before, after in plan["diff"]]
+    lines.append(f"  undo: {escape(plan['undo'])}")
+    verify = f"{plan['verify_probe']} is {plan['verify_outcome']} within {plan['verify_within_s']} s"
+    lines.append(f"  verify: {verify}; from {plan['runbook']}; plan {data['plan_hash'][:12]}")
+    if data["withheld"]:
+        lines.append(f"  not put to the vote: {escape(data['withheld'])}")
+    return lines
+
+
+def _verified(data: dict[str, Any]) -> list[str]:
+    from rich.markup import escape  # noqa: PLC0415
+
+    return [f"[bold]Verified: {data['verdict']}[/bold]. {escape(data['reason'])}"]
+
+
+_TELL: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "incident_opened": lambda d: [f"[bold]Incident opened[/bold] for {d['service']} (team {d['team'] or 'none'})"],
+    "runbooks_retrieved": _retrieved,
+    "probe_finished": _probe,
+    "diagnosis_made": _diagnosed,
+    "proposal_made": _proposed,
+    "proposal_withheld": _proposed,
+    "vote_cast": lambda d: [f"[bold]{d['name']}[/bold] voted to {d['decision']} by way of {d['via']}"],
+    "vote_denied": lambda d: [f"A vote by {d['name']} did not count: {d['denied']} {d['why']}"],
+    "proposal_approved": lambda d: [f"Approved: exactly plan {d['plan_hash'][:12]}"],
+    "effect_applied": lambda d: [f"[bold]Executed[/bold]: {d['detail']}"],
+    "effect_reverted": lambda d: [f"[bold]Undone[/bold]: {d['detail']}"],
+    "effect_conflict": lambda d: [f"Not executed: {d['detail']}"],
+    "effect_failed": lambda d: [f"Failed: {d['detail']}"],
+    "effect_unknown": lambda d: [f"Unknown: {d['detail']}"],
+    "verification_made": _verified,
+    "lease_started": lambda d: [f"Lease until {d['until'][11:19]} UTC, then it is put back by itself"],
+    "incident_resolved": lambda _: ["The monitor recovered: [bold]incident resolved[/bold]"],
+    "incident_closed": lambda _: ["[bold]Closed[/bold]; the postmortem is written"],
+}

@@ -1,0 +1,65 @@
+"""The buttons of a card: which there are now, and exactly what a press of one votes on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.domain import plan_card
+from bot.domain.incident import Status
+from bot.domain.proposal import ProposalState
+from bot.domain.untrusted import line
+from bot.domain.view import IncidentView, ProposalView
+
+Button = Literal["approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ballot:
+    """What the buttons vote on."""
+
+    proposal_id: str
+    plan_hash: str
+    confirm_title: str
+    confirm_text: str
+    confirm_go: str
+
+
+def buttons(view: IncidentView, pv: ProposalView | None) -> tuple[Button, ...]:
+    """The buttons that do something now, in the order in which they are shown."""
+    shown: list[Button] = []
+    if view.incident.active and pv is not None:
+        proposal = pv.proposal
+        if proposal.state is ProposalState.OPEN and proposal.votable:
+            if not view.frozen and not plan_card.why_uninspectable(proposal.plan):
+                shown.append("approve")
+            shown += ["reject", "edit", "another"]
+        elif plan_card.is_manual(proposal.plan) and _awaits_hand(pv):
+            shown.append("done")
+    if view.incident.active and not (pv and pv.proposal.state is ProposalState.OPEN and pv.proposal.votable):
+        shown.append("did")
+    shown.append("why")
+    if view.incident.status is Status.OPEN:
+        shown.append("acknowledge")
+    if view.incident.active:
+        shown.append("escalate")
+    return tuple(shown)
+
+
+def _awaits_hand(pv: ProposalView) -> bool:
+    """Whether a manual action is approved and nobody has said that it is done."""
+    if pv.proposal.state not in (ProposalState.APPROVED, ProposalState.EXECUTING):
+        return False
+    return pv.apply is None or pv.apply.finished_at is None
+
+
+def ballot(pv: ProposalView | None) -> Ballot | None:
+    """What a vote on this proposal says."""
+    if pv is None:
+        return None
+    plan = pv.proposal.plan
+    return Ballot(
+        proposal_id=pv.proposal.id,
+        plan_hash=pv.proposal.plan_hash,
+        confirm_title=line(f"{plan_card.title(plan)}?", 100),
+        confirm_text=plan_card.confirmation(plan),
+        confirm_go="Approve",
+    )

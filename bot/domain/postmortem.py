@@ -1,0 +1,256 @@
+"""The postmortem: an incident's view as a document. Every statement cites how we know it; prose is made from facts.
+
+Pure and deterministic: the same view gives the same document.
+"""
+
+from collections.abc import Iterator
+
+from bot.domain import measures as timing
+from bot.domain import plan_card, wording
+from bot.domain.card import verdict
+from bot.domain.document import (
+    Block,
+    Document,
+    Part,
+    Picture,
+    Points,
+    Row,
+    Section,
+    Statement,
+    Table,
+    code,
+    name,
+    quoted,
+    say,
+    strong,
+)
+from bot.domain.incident import Status
+from bot.domain.pictures import lanes
+from bot.domain.postmortem_decisions import actor, changes, decisions, lessons, people
+from bot.domain.postmortem_findings import cause, checks, evidence, impact, runbooks
+from bot.domain.sentences import sentence
+from bot.domain.timeline import GENESIS, Provenance
+from bot.domain.view import IncidentView
+from diagnostics.model import Verdict
+
+PROVENANCE = {
+    Provenance.OBSERVED: "observed",
+    Provenance.HUMAN: "human",
+    Provenance.RETRIEVED: "retrieved",
+    Provenance.COMPUTED: "computed",
+    Provenance.MODEL: "model",
+}
+MAX_PAGES = 20
+
+
+def build(view: IncidentView) -> Document:
+    """Everything that is known of the incident, in the order in which a reader asks."""
+    over = view.incident.status in (Status.RESOLVED, Status.CLOSED)
+    sections = (
+        Section(key="summary", title="Summary", blocks=(Points(items=tuple(summary(view))),)),
+        Section(key="times", title="Times", blocks=tuple(_times(view))),
+        Section(key="impact", title="Impact", blocks=tuple(impact(view))),
+        Section(key="detection", title="Detection", blocks=tuple(_detection(view))),
+        Section(key="cause", title="Cause", blocks=tuple(cause(view))),
+        Section(key="checks", title="What was checked", blocks=tuple(checks(view))),
+        Section(key="runbooks", title="Runbooks", blocks=tuple(runbooks(view))),
+        Section(key="changes", title="Changes before it", blocks=tuple(changes(view))),
+        Section(key="decisions", title="Decisions and what was done", blocks=tuple(decisions(view))),
+        Section(key="people", title="What people did and said", blocks=tuple(people(view))),
+        Section(key="lessons", title="Lessons and follow-ups", blocks=tuple(lessons(view))),
+        Section(key="timeline", title="Timeline", blocks=tuple(_timeline(view))),
+        Section(key="evidence", title="Evidence", blocks=tuple(evidence(view))),
+        Section(key="integrity", title="Integrity", blocks=tuple(_integrity(view))),
+    )
+    what = "Postmortem of" if over else "Report, while it goes on:"
+    return Document(
+        incident_id=view.incident.id, title=f"{what} {view.incident.id}", head=tuple(_head(view)),
+        sections=sections, anchors=anchors(view),
+    )  # fmt: skip
+
+
+def anchors(view: IncidentView) -> dict[str, str]:
+    """Where each reference leads. The names are counted, never taken from an id that came from outside."""
+    found = {view.incident.id: "incident"}
+    found |= {pv.proposal.id: f"p{number}" for number, pv in enumerate(view.proposals, start=1)}
+    found |= {change.id: f"c{number}" for number, change in enumerate(view.changes, start=1)}
+    found |= {finding.id: f"e{number}" for number, finding in enumerate(view.findings, start=1)}
+    return found | {f"#{entry.seq}": f"t{entry.seq}" for entry in view.timeline}
+
+
+def summary(view: IncidentView) -> Iterator[Statement]:
+    """Two to five sentences: page, users, cause, what was done, how it ended."""
+    incident = view.incident
+    arrived = timing.first_ref(view, "page_received", "page_stale", "incident_opened")
+    yield say("The page ", quoted(incident.title, 160), " about ", code(incident.service), " arrived at ",
+              utc(incident.opened_at), ".", refs=(arrived,))  # fmt: skip
+    felt = next((f for f in view.findings if f.probe == timing.USERS and f.verdict is Verdict.ABNORMAL), None)
+    if felt is not None:
+        yield say("Users felt it: ", quoted(felt.reading.summary), ".", refs=(felt.id,))
+    if view.diagnosis is not None and view.diagnosis.ranked:
+        yield say(*_verdict(view), ".", refs=(timing.last_ref(view, "diagnosis_made"),))
+    done = [pv for pv in view.proposals if pv.apply is not None and pv.apply.state.value == "done"]
+    if done:
+        parts: list[Part] = []
+        for number, pv in enumerate(done):
+            assert pv.apply is not None
+            became = wording.EFFECT_VERDICTS.get(pv.apply.verdict, "not verified yet")
+            parts += ["; then " if number else "", quoted(plan_card.title(pv.proposal.plan), 80), " on ",
+                      code(pv.proposal.plan.target), f" was carried out after approval: {became}"]  # fmt: skip
+        yield say(*parts, ".", refs=[pv.proposal.id for pv in done])
+    else:
+        refs = [pv.proposal.id for pv in view.proposals] or [incident.id]
+        yield say("Nothing was changed by Pagerunner.", refs=refs)
+    yield _ending(view)
+
+
+def _verdict(view: IncidentView) -> Iterator[Part]:
+    assert view.diagnosis is not None
+    leader = view.diagnosis.leader
+    share = wording.percent(leader.probability)
+    match view.diagnosis.conclusion:
+        case "cause":
+            yield from ("The findings point to ", quoted(leader.title, 100), f" ({share} sure)")
+        case "no_fault":
+            yield f"No fault was found ({share} sure)"
+        case _:
+            yield from ("The cause is not sure; the best guess is ", quoted(leader.title, 100), f" ({share})")
+
+
+def _ending(view: IncidentView) -> Statement:
+    took = {m.key: m for m in timing.measures(view)}
+    parts = [
+        f"{word} {wording.duration(took[key].seconds or 0)} after the first page"
+        for key, word in (("acknowledge", "acknowledged"), ("mitigate", "mitigated"), ("resolve", "resolved"))
+        if took[key].seconds is not None
+    ]
+    refs = [ref for key in ("acknowledge", "mitigate", "resolve") for ref in took[key].refs]
+    still = "" if took["resolve"].seconds is not None else "It is not resolved yet"
+    text = "; ".join(part for part in (still, ", ".join(parts)) if part)
+    return say(text[:1].upper() + text[1:], ".", refs=refs or [view.incident.id])
+
+
+def utc(at: object) -> str:
+    """Date and time to the second, always UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _head(view: IncidentView) -> Iterator[Statement]:
+    incident, own = view.incident, (view.incident.id,)
+    yield say(quoted(incident.title, 300), refs=(timing.first_ref(view, "page_received", "page_stale"),))
+    yield say(strong("Status: "), wording.STATUS[incident.status], refs=own)
+    service: list[Part] = [strong("Service: "), code(incident.service)]
+    if view.service is None:
+        service.append(", which is not in the catalogue")
+    else:
+        service += [
+            f", a {view.service.kind} service in ",
+            code(view.service.environment),
+            f", {view.service.mode} mode",
+        ]
+    yield say(*service, refs=own)
+    if view.team is not None:
+        yield say(strong("Team: "), code(view.team.name), refs=own)
+    last = view.timeline[-1] if view.timeline else None
+    if last is not None:
+        yield say(strong("As of: "), f"{utc(last.at)}, the last entry of the timeline", refs=(f"#{last.seq}",))
+
+
+def _times(view: IncidentView) -> Iterator[Block]:
+    yield Picture(key="lanes", drawn=lanes(view))
+    rows = []
+    for measure in timing.measures(view):
+        took = say(wording.duration(measure.seconds), refs=measure.refs) if measure.seconds is not None else \
+            say(f"none: {measure.missing}", gap=True)  # fmt: skip
+        span = f"{measure.since} → {measure.until}" if measure.seconds is not None else ""
+        rows.append(Row(cells=(say(measure.label, gap=True), took, say(span, gap=True))))
+    yield Table(heads=("Measure", "Took", "From → to"), rows=tuple(rows), title="How long it took")
+    happened = timing.moments(view)
+    start, opened = timing.began(view).at, view.incident.opened_at
+    yield Table(
+        heads=("Moment", "Time", "After it began", "After the page"), title="Moments",
+        rows=tuple(
+            Row(cells=(say(m.label, gap=True), say(utc(m.at), refs=(m.ref,)), say(_after(m.at, start), gap=True),
+                       say(_after(m.at, opened), gap=True)))
+            for m in happened
+        ),
+    )  # fmt: skip
+
+
+def _after(at: object, start: object) -> str:
+    seconds = (at - start).total_seconds()  # type: ignore[operator]
+    return f"+ {wording.duration(seconds)}" if seconds >= 0 else f"− {wording.duration(-seconds)}"
+
+
+def _detection(view: IncidentView) -> Iterator[Block]:
+    pages = view.entries("page_received", "page_joined", "page_stale")
+    points = [_page(view, entry) for entry in pages[:MAX_PAGES]]
+    if len(pages) > MAX_PAGES:
+        rest = pages[MAX_PAGES:]
+        points.append(say(f"{len(rest)} further pages joined, the last at {utc(rest[-1].at)}.",
+                          refs=(f"#{rest[-1].seq}",)))  # fmt: skip
+    start = timing.began(view)
+    if start.ref in {finding.id for finding in view.findings}:
+        points.append(say(f"Telemetry shows that it began at {utc(start.at)}.", refs=(start.ref,)))
+    else:
+        points.append(say("When users were first affected is not recorded.", gap=True))
+    points.append(say(f"{wording.plural(view.incident.pages, 'page')} in all.", refs=(view.incident.id,)))
+    yield Points(items=tuple(points))
+
+
+def _page(view: IncidentView, entry: object) -> Statement:
+    from bot.domain.timeline import Entry
+
+    assert isinstance(entry, Entry)
+    data = entry.fact.data
+    words = {"page_received": "First page", "page_joined": "Page", "page_stale": "Old page, not investigated"}
+    parts: list[Part] = [f"{words[entry.fact.kind]} received at {utc(entry.at)} from ", *actor(view, entry.fact.actor)]
+    occurred = data.get("occurred_at")
+    told = timing.parsed(occurred)
+    if told is not None:
+        parts.append(f", occurred {utc(told)} ({_after(entry.at, told)} until it was here)")
+    parts += [": ", quoted(str(data.get("title", view.incident.title)), 160), "."]
+    return say(*parts, refs=(f"#{entry.seq}",))
+
+
+def _timeline(view: IncidentView) -> Iterator[Block]:
+    if not view.timeline:
+        yield Points(items=(say("Nothing is recorded.", gap=True),))
+        return
+    known = set(anchors(view))
+    rows = []
+    for entry in view.timeline:
+        told = sentence(entry.fact)
+        key = f"#{entry.seq}"
+        cited = tuple(ref for ref in told.refs if ref in known)
+        rows.append(
+            Row(
+                key=key,
+                cells=(
+                    say(key, gap=True), say(f"{entry.at:%Y-%m-%d %H:%M:%S}", gap=True),
+                    say(PROVENANCE[entry.fact.provenance], gap=True), say(*actor(view, entry.fact.actor), gap=True),
+                    Statement(spans=told.spans, refs=cited or (key,)),
+                ),
+            )
+        )  # fmt: skip
+    yield Table(heads=("Entry", "UTC", "How known", "Who", "What"), rows=tuple(rows))
+
+
+def _integrity(view: IncidentView) -> Iterator[Block]:
+    if not view.timeline:
+        yield Points(items=(say("There is no entry to verify.", gap=True),))
+        return
+    last = view.timeline[-1]
+    first = view.timeline[0]
+    begins = "the first of this installation" if first.previous == GENESIS else "chained to what came before it"
+    yield Points(
+        items=(
+            say(f"{wording.plural(len(view.timeline), 'entry', 'entries')} of the timeline, {begins}; the last is "
+                f"#{last.seq} with hash ", code(last.hash), ".", refs=(f"#{last.seq}",)),
+            say("Each entry's hash covers its content, its number and the hash before it. ",
+                code("pagerunner audit verify"), " checks the whole chain; the JSON export has every hash.", gap=True),
+        )
+    )  # fmt: skip
+
+
+__all__ = ["anchors", "build", "name", "summary", "utc", "verdict"]

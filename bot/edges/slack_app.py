@@ -1,0 +1,137 @@
+"""Slack's side of the conversation: Bolt with our listeners, over Socket Mode or over HTTP behind our verification."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl
+
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.edges.slack_clicks import Clicks
+from bot.edges.slack_client import SLACK_API, Refused, ask, is_loopback, new_client
+from bot.edges.slack_commands import Commands
+from bot.edges.slack_desk import Json, Reception, SlackDeps, logger
+from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
+from bot.edges.slack_talk import Talk
+from bot.ports import RetryLater
+from config.clock import Clock
+
+NO_RETRY = {"x-slack-no-retry": "1"}
+
+
+def build_app(deps: SlackDeps) -> AsyncApp:
+    """Bolt with all listeners. A request is acknowledged after it was dealt with, never before; nothing is lazy.
+
+    Signatures are checked before Bolt sees a request (:mod:`bot.edges.slack_http`), or not needed (Socket Mode).
+    """
+
+    async def authorize() -> AuthorizeResult:
+        us = await deps.workspace.us()
+        return AuthorizeResult(
+            enterprise_id=us.enterprise_id or None, team_id=us.team_id, bot_id=us.bot_id or None,
+            bot_user_id=us.bot_user_id, bot_token=deps.client.token,
+        )  # fmt: skip
+
+    app = AsyncApp(
+        name="pagerunner", logger=logger, client=AsyncWebClient(base_url=deps.client.base_url, retry_handlers=[]),
+        signing_secret="", authorize=authorize, process_before_response=True, request_verification_enabled=False,
+        ssl_check_enabled=False, ignoring_self_events_enabled=True, url_verification_enabled=True,
+        attaching_function_token_enabled=False, attaching_conversation_kwargs_enabled=False,
+    )  # fmt: skip
+    app.middleware(_binding(deps))
+    reception = Reception(deps=deps)
+    Clicks(reception).register(app)
+    Commands(reception=reception).register(app)
+    Talk(reception).register(app)
+    return app
+
+
+def http_handler(app: AsyncApp) -> SlackHandler:
+    """Answer verified requests. 503 asks Slack to send it again; what can never succeed says so."""
+
+    async def handle(request: SlackRequest) -> SlackReply:
+        if not _readable(request.raw):
+            return SlackReply(status=400, headers=NO_RETRY)
+        bolt_request = AsyncBoltRequest(body=request.raw.decode("utf-8"), headers=dict(request.headers))
+        answer = await app.async_dispatch(bolt_request)
+        status = 503 if answer.status >= 500 else answer.status
+        headers = {name: values[0] for name, values in answer.headers.items() if values}
+        if status in (403, 404):
+            headers |= NO_RETRY
+        return SlackReply(status=status, headers=headers, body=str(answer.body or "").encode())
+
+    return handle
+
+
+async def start_socket_mode(app: AsyncApp, app_token: str, base_url: str = SLACK_API) -> AsyncSocketModeHandler:
+    """Connect out to Slack; no public address is needed. It reconnects by itself; ``close_async`` ends it.
+
+    Raises :class:`RetryLater` when Slack cannot be reached now or refuses the token: the caller tries again, loudly.
+    """
+    handler = AsyncSocketModeHandler(app, app_token, web_client=new_client("", base_url))
+    if is_loopback(base_url):
+        handler.client.proxy = None
+    try:
+        # Asked for here and not by the library, which would try a refused token again for ever, without telling.
+        handler.client.wss_uri = await _wss_url(handler)
+        await handler.connect_async()  # type: ignore[no-untyped-call]
+    except BaseException:  # Cancelled or refused: nothing half-open stays behind.
+        await handler.close_async()  # type: ignore[no-untyped-call]
+        raise
+    return handler
+
+
+async def keep_socket_mode(app: AsyncApp, app_token: str, base_url: str, clock: Clock) -> None:
+    """Be connected until cancelled. Slack's absence, at the start too, is logged and waited out; nothing else stops."""
+    while True:
+        try:
+            handler = await start_socket_mode(app, app_token, base_url)
+        except RetryLater as later:
+            logger.error("slack_not_connected", extra={"reason": later.reason, "again_s": later.after_s})
+            await clock.sleep(later.after_s)
+            continue
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+async def _wss_url(handler: AsyncSocketModeHandler) -> str:
+    try:
+        told = await ask(handler.client.web_client.apps_connections_open(app_token=handler.app_token))
+    except Refused as refused:
+        raise RetryLater(60.0, f"Socket Mode: {refused}; check the app-level token") from refused
+    return str(told["url"])
+
+
+def _binding(deps: SlackDeps) -> Callable[..., Awaitable[BoltResponse | None]]:
+    """A request for another workspace or another app is not ours, however well it is signed."""
+
+    async def bound(body: Json, next_: Callable[[], Awaitable[None]]) -> BoltResponse | None:
+        us = await deps.workspace.us()
+        team = body.get("team_id") or (body.get("team") or {}).get("id")
+        app = body.get("api_app_id")
+        if team != us.team_id or (deps.app_id and app != deps.app_id):
+            logger.warning("slack_foreign_team", extra={"team": str(team)[:20], "app": str(app)[:20]})
+            return BoltResponse(status=403, body="")
+        await next_()
+        return None
+
+    return bound
+
+
+def _readable(raw: bytes) -> bool:
+    """Whether a body is what Slack sends: a JSON object, or a form whose payload is one."""
+    try:
+        text = raw.decode("utf-8")
+        if text.startswith("{"):
+            return isinstance(json.loads(text), dict)
+        form = dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True))
+        return isinstance(json.loads(form["payload"]), dict) if "payload" in form else "command" in form
+    except (ValueError, RecursionError):
+        return False

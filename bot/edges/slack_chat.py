@@ -1,0 +1,123 @@
+"""The chat port over Slack's Web API: one card for an incident, edited in place, and its thread."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain import card
+from bot.domain.view import IncidentView, MessageRef
+from bot.edges import slack_blocks
+from bot.edges.slack_client import Refused, ask, read
+from bot.ports import RetryLater
+from config.clock import Clock
+
+CHANNEL_TTL = timedelta(seconds=60)
+LOOK_BACK = 100
+"""Messages of a channel or thread that are searched for one that may have been posted already."""
+_EVENT = "pagerunner_message"
+_GONE = frozenset({"message_not_found", "cant_update_message"})
+_REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
+
+
+class SlackChat:
+    """See :class:`bot.ports.Chat`. Posts nothing into a channel that is shared with another organisation."""
+
+    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._own_until: dict[str, datetime] = {}
+        self._unsure: set[str] = set()
+
+    async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
+        """Post the card, or bring the posted one up to date; one that somebody deleted is posted again."""
+        built = card.build(view)
+        content = {"text": slack_blocks.fallback_text(built), "blocks": slack_blocks.card_blocks(built)}
+        channel = message.channel if message else view.incident.channel
+        await self.must_be_ours(channel)
+        if message is not None:
+            try:
+                return await self._update(message, content)
+            except Refused as refused:
+                if refused.code not in _GONE:
+                    raise
+        key = f"card:{view.incident.id}"
+        posted = await self._perhaps_posted(key, channel, None)
+        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
+
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Reply in the thread below ``message``."""
+        await self.must_be_ours(message.channel)
+        digest = sha256(f"{message.channel}:{message.ts}:{text}".encode()).hexdigest()[:32]
+        key = f"say:{digest}"
+        if await self._perhaps_posted(key, message.channel, message.ts) is None:
+            shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
+            content = {"text": slack_blocks.cut(text), "blocks": shown}
+            await self._post(key, message.channel, message.ts, content)
+
+    async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:
+        try:
+            await ask(self._client.chat_update(channel=message.channel, ts=message.ts, **content))
+        except Refused as refused:
+            if refused.code not in _REFUSED_BLOCKS:
+                raise
+            await ask(self._client.chat_update(channel=message.channel, ts=message.ts, **_without_blocks(content)))
+        return message
+
+    async def _post(self, key: str, channel: str, thread: str | None, content: Mapping[str, Any]) -> MessageRef:
+        try:
+            try:
+                sent = await self._send(key, channel, thread, content)
+            except Refused as refused:
+                if refused.code not in _REFUSED_BLOCKS:
+                    raise
+                sent = await self._send(key, channel, thread, _without_blocks(content))
+        except RetryLater as later:
+            if "limits the rate" not in later.reason:
+                self._unsure.add(key)  # It may have arrived: look before it is posted again.
+            raise
+        self._unsure.discard(key)
+        return MessageRef(channel=str(sent.get("channel") or channel), ts=str(sent["ts"]))
+
+    async def _send(self, key: str, channel: str, thread: str | None, content: Mapping[str, Any]) -> dict[str, Any]:
+        return await ask(
+            self._client.chat_postMessage(
+                channel=channel, thread_ts=thread, unfurl_links=False, unfurl_media=False,
+                metadata={"event_type": _EVENT, "event_payload": {"key": key}}, **content,
+            )
+        )  # fmt: skip
+
+    async def _perhaps_posted(self, key: str, channel: str, thread: str | None) -> MessageRef | None:
+        """The message of an earlier try whose answer was lost. What a restart forgets can be posted twice, once."""
+        if key not in self._unsure:
+            return None
+        where: dict[str, Any] = {"channel": channel, "limit": LOOK_BACK, "include_all_metadata": True}
+        if thread is None:
+            found = await read(self._client, "conversations.history", **where)
+        else:
+            found = await read(self._client, "conversations.replies", ts=thread, **where)
+        for message in found.get("messages") or ():
+            metadata = message.get("metadata") or {}
+            if metadata.get("event_type") == _EVENT and (metadata.get("event_payload") or {}).get("key") == key:
+                self._unsure.discard(key)
+                return MessageRef(channel=channel, ts=str(message["ts"]))
+        return None
+
+    async def must_be_ours(self, channel: str) -> None:
+        """Incidents stay inside: refuse a channel that people of another organisation can read, or soon can."""
+        now = self._clock.now()
+        if self._own_until.get(channel, now) > now:
+            return
+        told = (await read(self._client, "conversations.info", channel=channel)).get("channel") or {}
+        if told.get("is_ext_shared") or told.get("is_pending_ext_shared"):
+            self._own_until.pop(channel, None)
+            reason = "the channel is shared with another organisation; incidents are not posted there"
+            raise Refused("ext_shared_channel", reason)
+        self._own_until[channel] = now + CHANNEL_TTL
+
+
+def _without_blocks(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Slack refused the layout: better a plain line that reaches people than nothing."""
+    return {"text": f"{content['text']}\nThis message could not be shown in full; `/oncall show` has it.", "blocks": []}

@@ -1,0 +1,103 @@
+"""Who may approve, by catalogue and by what Slack says of the person now. When unsure, the answer is no."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.proposal import Principal
+from bot.edges.slack_client import Workspace, read
+from bot.ports import RetryLater, Undeliverable
+from config.catalogue import Approvers, Catalogue
+from config.clock import Clock
+
+GROUP_TTL = timedelta(seconds=60)
+ELSEWHERE = "approve at the console or with `pagerunner approve` instead"
+_SLACK_ID = re.compile(r"slack:([TE][A-Z0-9]{1,20})/([UW][A-Z0-9]{1,20})")
+
+
+class SlackPeople:
+    """See :class:`bot.ports.People`."""
+
+    def __init__(self, client: AsyncWebClient, workspace: Workspace, catalogue: Catalogue, clock: Clock) -> None:
+        self._client = client
+        self._workspace = workspace
+        self._catalogue = catalogue
+        self._clock = clock
+        self._groups: dict[str, tuple[datetime, frozenset[str]]] = {}
+
+    async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
+        """Whether this person is an approver of the team now, and why not in plain words otherwise."""
+        owners = self._catalogue.team(team) if team else None
+        if owners is None:
+            return False, "the policy names no team that may approve this"
+        if who.id.startswith("local:"):
+            return _local(who, owners.approvers, team)
+        match = _SLACK_ID.fullmatch(who.id)
+        if match is None or who.via != "slack":
+            return False, "this is nobody that the catalogue could name"
+        try:
+            return await self._slack(match[1], match[2], owners.approvers, team)
+        except (RetryLater, Undeliverable) as error:
+            return False, f"Slack cannot say who you are now ({error}); {ELSEWHERE}"
+
+    async def _slack(self, team_id: str, user: str, approvers: Approvers, team: str) -> tuple[bool, str]:
+        us = await self._workspace.us()
+        if not us.team_id or team_id != us.team_id:
+            return False, "you belong to another workspace"
+        if user not in approvers.slack_users and not await self._in_a_group(user, approvers.slack_groups):
+            return False, f"you are not an approver of team {team}"
+        told = (await read(self._client, "users.info", user=user)).get("user")
+        why = _unfit(told, user, us.team_id)
+        return (not why, why)
+
+    async def _in_a_group(self, user: str, groups: tuple[str, ...]) -> bool:
+        """Membership of any of the groups; a group that cannot be read raises only if no other one has the user."""
+        trouble: Exception | None = None
+        for group in groups:
+            try:
+                if user in await self._members(group):
+                    return True
+            except (RetryLater, Undeliverable) as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
+        return False
+
+    async def _members(self, group: str) -> frozenset[str]:
+        now = self._clock.now()
+        known = self._groups.get(group)
+        if known is not None and known[0] > now:
+            return known[1]
+        told = await read(self._client, "usergroups.users.list", usergroup=group)
+        members = frozenset(str(user) for user in told.get("users") or ())
+        self._groups[group] = (now + GROUP_TTL, members)
+        return members
+
+
+def _local(who: Principal, approvers: Approvers, team: str) -> tuple[bool, str]:
+    if who.via == "slack":
+        return False, "a local person acts at the console or the command line only"
+    return (True, "") if approvers.local else (False, f"team {team} does not let local people approve")
+
+
+def _unfit(told: Mapping[str, Any] | None, user: str, team_id: str) -> str:
+    """Why Slack's own words about somebody rule them out; empty if they do not."""
+    if not isinstance(told, Mapping) or told.get("id") != user:
+        return f"Slack does not know you; {ELSEWHERE}"
+    flags = (
+        ("deleted", "your account is deactivated"),
+        ("is_bot", "a bot cannot approve"),
+        ("is_workflow_bot", "a bot cannot approve"),
+        ("is_stranger", "you belong to another organisation"),
+        ("is_restricted", "a guest cannot approve"),
+        ("is_ultra_restricted", "a guest cannot approve"),
+    )
+    for flag, why in flags:
+        if told.get(flag):
+            return why
+    if told.get("team_id") != team_id:
+        return "you belong to another workspace"
+    return ""

@@ -1,0 +1,110 @@
+"""Questions in chat: mentions anywhere, and replies in the thread of a card. Answers come from findings, never acts."""
+
+import re
+
+from slack_bolt.async_app import AsyncApp
+
+from bot.domain import conversation
+from bot.domain.proposal import Principal
+from bot.domain.untrusted import escape
+from bot.domain.view import MessageRef
+from bot.edges.slack_desk import Json, Place, Reception, key, logger, principal
+from bot.ports import Undeliverable
+
+MAX_TEXT = 2_000
+_TOLD = re.compile(r"^\s*(hint|note|did)\s*:\s*(.+)$", re.IGNORECASE | re.DOTALL)
+_MENTION = re.compile(r"<@[A-Z0-9]+(\|[^>]*)?>")
+
+
+class Talk:
+    """Listeners for ``app_mention`` and ``message`` events."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._ = reception
+        self._deps = reception.deps
+
+    def register(self, app: AsyncApp) -> None:
+        """Tell Bolt what we listen to; every other event is taken note of and ignored."""
+        app.event("app_mention")(self.mentioned)
+        app.event("message")(self.message)
+        app.event(re.compile(".*"))(self.ignored)
+
+    async def mentioned(self, event: Json, body: Json) -> None:
+        """Somebody spoke to us."""
+        await self._heard(event, body, mentioned=True)
+
+    async def message(self, event: Json, body: Json) -> None:
+        """Somebody wrote something; it concerns us in the thread of a card, if it asks or tells."""
+        if event.get("thread_ts"):
+            await self._heard(event, body, mentioned=False)
+
+    async def ignored(self) -> None:
+        """Nothing to do, and no reason for Slack to send it again."""
+
+    async def _heard(self, event: Json, body: Json, *, mentioned: bool) -> None:
+        if event.get("subtype") or event.get("bot_id") or not event.get("user"):
+            return  # Bots, ourselves included, edits and deletions: never an input of ours.
+        channel, ts = str(event.get("channel") or ""), str(event.get("ts") or "")
+        thread = str(event.get("thread_ts") or "")
+        text = _MENTION.sub(" ", str(event.get("text") or "")[:MAX_TEXT]).strip()
+        place = Place(channel=channel, thread_ts=thread)
+
+        async def tell(said: str) -> None:
+            await self._.tell(str(event["user"]), place, said)
+
+        async def work() -> None:
+            incident_id = await self._.incident_at(channel, thread)
+            if incident_id is None and not mentioned:
+                return
+            if not await self._allowed(event, body, channel):
+                return
+            told = _TOLD.match(text)
+            if not mentioned and told is None and not conversation.is_question(text):
+                return
+            if await self._deps.first_time(key("message", channel, ts)):
+                here = MessageRef(channel=channel, ts=thread or ts)
+                await self._respond(text, incident_id, here, _author(event, body), told)
+
+        await self._.guarded(tell, work())
+
+    async def _respond(
+        self, text: str, incident_id: str | None, here: MessageRef, who: Principal, told: re.Match[str] | None
+    ) -> None:
+        incident_id = incident_id or await self._.only_incident_in(here.channel)
+        view = await self._deps.records.view(incident_id) if incident_id else None
+        if view is None:
+            command = self._deps.command
+            await self._deps.chat.say(here, f"Ask me in the thread of an incident's card; `{command} list` shows them.")
+        elif told is not None:
+            await self._deps.chat.say(here, escape(await self._take(view.incident.id, told, who)))
+        else:
+            await self._deps.desk.note(view.incident.id, "question_asked", text, who)
+            await self._deps.chat.say(here, conversation.answer(text or "status", view).text)
+
+    async def _take(self, incident_id: str, told: re.Match[str], who: Principal) -> str:
+        """``hint:``, ``note:`` and ``did:`` put something on the timeline; a hint starts another investigation."""
+        desk, said = self._deps.desk, told[2].strip()
+        match told[1].lower():
+            case "hint":
+                return (await desk.hint(incident_id, said, who)).text
+            case "did":
+                return (await desk.note(incident_id, "person_did", said, who)).text
+            case _:
+                return (await desk.note(incident_id, "note_added", said, who)).text
+
+    async def _allowed(self, event: Json, body: Json, channel: str) -> bool:
+        """Only people of our workspace are answered, and only where nobody else can read it."""
+        if not await self._.ours(_author(event, body)):
+            logger.warning("slack_foreign_author", extra={"channel": channel})
+            return False
+        try:
+            await self._deps.chat.must_be_ours(channel)
+        except Undeliverable as error:
+            logger.warning("slack_not_answered", extra={"channel": channel, "reason": str(error)})
+            return False
+        return True
+
+
+def _author(event: Json, body: Json) -> Principal:
+    team = event.get("user_team") or event.get("source_team") or event.get("team") or body.get("team_id")
+    return principal({"id": event.get("user"), "team_id": team}, None)

@@ -1,0 +1,258 @@
+"""Rehearses the product in a drill's virtual time: the same flow, probes and actions against a simulated world.
+
+The world is another process and answers over HTTP; ground truth stays there. A scripted person approves what is
+proposed, some seconds after seeing it, as the drill prescribes.
+"""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bot.domain.faults import no_fault
+from bot.domain.proposal import Principal, ProposalState
+from bot.domain.view import IncidentView
+from bot.edges import history_file
+from bot.edges.database import Database
+from bot.edges.http import SafeHttp
+from bot.edges.inline_jobs import InlineJobs
+from bot.edges.local_people import LocalPeople
+from bot.edges.virtual import VirtualClock, VirtualLoop
+from bot.edges.virtual_http import VirtualHttp
+from bot.ports import Received, VoteContext
+from bot.triage.graph import GraphTriage
+from bot.triage.late import LateTriage
+from bot.wiring import Assistant, Edges, actions, assemble
+from config.catalogue import Catalogue
+from knowledge.model import Librarian
+from runbooks.model import Library
+
+APPROVER = Principal(id="local:drill", name="drill", via="cli")
+SEES_AFTER_S = 20.0
+"""How long the scripted person takes to read a proposal."""
+GIVES_UP_AFTER_S = 1_800.0
+WATCHES_S = 660.0
+"""The drill goes on for so long after the last event, so that the referee sees whether it stays well."""
+
+
+class World:
+    """The simulated world's process, as its referee's friend sees it."""
+
+    def __init__(self, port: int, token: str, process: "subprocess.Popen[bytes]") -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = process
+        self._client = httpx.Client(base_url=self.url, headers={"x-referee-token": token}, timeout=120, trust_env=False)
+
+    @classmethod
+    def start(cls, token: str) -> "World":
+        """Start the world on a free port, and wait until it answers."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        command = [sys.executable, "-m", "drills", "world", "--port", str(port), "--referee-token", token]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        world = cls(port, token, process)
+        with httpx.Client(transport=httpx.HTTPTransport(retries=60), base_url=world.url) as client:
+            client.get("/")
+        return world
+
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Ask the referee."""
+        reply = self._client.request(method, f"/referee{path}", json=body)
+        reply.raise_for_status()
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    def stop(self) -> None:
+        self._client.close()
+        self._process.terminate()
+        self._process.wait(10)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """What all drills of one run share."""
+
+    world: World
+    catalogue: Catalogue
+    library: Library
+    librarian: Librarian
+    golden_root: str
+
+
+def rehearse(stage: Stage, scenario: str, seed: int, start: float) -> dict[str, Any]:
+    """One drill from page to score."""
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_drill(stage, scenario, seed, start, loop))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _drill(stage: Stage, scenario: str, seed: int, start: float, loop: VirtualLoop) -> dict[str, Any]:
+    born = stage.world.ask("POST", "/worlds", {"scenario": scenario, "seed": seed, "start": start, "mode": "virtual"})
+    clock = VirtualClock(datetime.fromtimestamp(born["page_at"], UTC), loop)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "drill.sqlite")
+        database.open()
+        try:
+            assistant, jobs = _assistant(stage, database, clock, loop, Path(folder))
+            await history_file.load(assistant.history, {k: born[k] for k in ("baselines", "changes")})
+            observer = Observer(assistant, jobs, clock)
+            incident_id = await observer.page(born["page"])
+            await observer.watch(incident_id)
+            view = await assistant.records.view(incident_id)
+            assert view is not None
+            stage.world.ask("POST", "/advance", {"to": clock.now().timestamp() + WATCHES_S})
+            return stage.world.ask("POST", "/finish", report(view, observer, clock.now()))
+        finally:
+            await jobs.drop()
+            database.close()
+
+
+def _assistant(
+    stage: Stage, database: Database, clock: VirtualClock, loop: VirtualLoop, folder: Path
+) -> tuple[Assistant, InlineJobs]:
+    from langgraph.checkpoint.memory import InMemorySaver  # noqa: PLC0415 - drills end with their process
+
+    holder: list[Assistant] = []
+
+    async def perform(kind: str, arguments: Mapping[str, str]) -> None:
+        await holder[0].perform(kind, arguments)
+
+    jobs, triage = InlineJobs(perform), LateTriage()
+    keys = {target.auth_env: "drill" for target in stage.catalogue.targets if target.auth_env}
+    assistant = assemble(
+        Edges(
+            catalogue=stage.catalogue, database=database, clock=clock, http=VirtualHttp(SafeHttp(stage.catalogue, keys), clock, real=loop.real), jobs=jobs,
+            triage=triage, librarian=stage.librarian, library=stage.library, people=LocalPeople(stage.catalogue),
+            chat=None, pager=None, actions=actions(), redact=str, fault=no_fault, exports=folder / "exports",
+            golden_root=stage.golden_root, tokens_per_incident=200_000,
+        )
+    )  # fmt: skip
+    holder.append(assistant)
+    triage.ready(GraphTriage(assistant.tools, InMemorySaver()))
+    return assistant, jobs
+
+
+class Observer:
+    """Delivers the page, lets time pass, and is the scripted person."""
+
+    def __init__(self, assistant: Assistant, jobs: InlineJobs, clock: VirtualClock) -> None:
+        self._assistant = assistant
+        self._jobs = jobs
+        self._clock = clock
+        self._first_seen: dict[str, datetime] = {}
+
+    async def page(self, event: Mapping[str, Any]) -> str:
+        """The page arrives; returns the incident."""
+        raw = json.dumps(event).encode()
+        key = f"pagerduty:{event['event']['id']}"
+        received = Received(key=key, source="pagerduty", body=raw, received_at=self._clock.now())
+        await self._assistant.inbox.accept(received)
+        await self._assistant.flow.receive()
+        (incident,) = await self._assistant.records.incidents()
+        return incident.id
+
+    async def watch(self, incident_id: str) -> None:
+        """Sweep and decide until nothing more will happen."""
+        until = self._clock.now().timestamp() + GIVES_UP_AFTER_S
+        while self._clock.now().timestamp() < until:
+            await self._clock.sleep(2)
+            await self._assistant.flow.sweep()
+            view = await self._assistant.records.view(incident_id)
+            assert view is not None
+            await self._decide(view)
+            if not self._jobs.busy and over(view):
+                return
+
+    async def _decide(self, view: IncidentView) -> None:
+        shown = view.open_proposal
+        if shown is None or shown.proposal.state is not ProposalState.OPEN or not shown.proposal.votable:
+            return
+        one = shown.proposal
+        seen = self._first_seen.setdefault(one.id, self._clock.now())
+        if (self._clock.now() - seen).total_seconds() >= SEES_AFTER_S:
+            people = [APPROVER, Principal(id="local:second", name="second", via="cli")]
+            for who in people[: one.plan.min_approvers]:
+                context = VoteContext(incident_id=view.incident.id)
+                await self._assistant.desk.vote(one.id, one.plan_hash, "approve", who, context)
+
+
+def over(view: IncidentView) -> bool:
+    """Whether nothing more will happen by itself: mitigated, or looked and nothing (more) to propose."""
+    ended = view.entries("investigation_ended")
+    if not ended or len(ended) < view.incident.investigations:
+        return False
+    waiting = [p for p in view.proposals if p.proposal.state.value in ("open", "approved", "executing")
+               and p.proposal.votable]  # fmt: skip
+    unverified = [
+        p for p in view.proposals if p.apply is not None and p.apply.state.value == "done" and not p.apply.verdict
+    ]
+    undoing = [p for p in view.proposals if p.apply is not None and p.apply.verdict in ("worse", "unknown")
+               and p.revert is None and p.proposal.plan.effect != "manual"]  # fmt: skip
+    return not (waiting or unverified or undoing)
+
+
+def report(view: IncidentView, observer: Observer, now: datetime) -> dict[str, Any]:
+    """What the assistant concluded and did, for the referee to score."""
+    diagnoses = view.entries("diagnosis_made")
+    final = view.diagnosis
+    ids = {finding.id for finding in view.findings}
+    cited = [c for entry in view.entries("verification_made") for c in entry.fact.data["evidence"]]
+    return {
+        "now": now.timestamp(),
+        "conclusion": final.conclusion if final else "inconclusive",
+        "diagnosis": [{"mode": h.mode, "probability": h.probability} for h in (final.ranked if final else ())],
+        "causes": list(final.causes) if final else [],
+        "diagnosed_at": _settled_at(diagnoses),
+        "history": [
+            {"at": entry.at.timestamp(), "conclusion": entry.fact.data["conclusion"],
+             "causes": entry.fact.data["causes"], "ranked": entry.fact.data["ranked"]}
+            for entry in diagnoses
+        ],
+        "proposals": [
+            {"id": p.proposal.id, "action": p.proposal.plan.action, "params": dict(p.proposal.plan.params),
+             "target": p.proposal.plan.target, "risk": p.proposal.plan.risk, "at": p.proposal.created_at.timestamp(),
+             "votable": p.proposal.votable, "approvals": sum(v.decision == "approve" for v in p.votes),
+             "min_approvers": p.proposal.plan.min_approvers, "state": p.proposal.state.value,
+             "applied_at": p.apply.finished_at.timestamp() if p.apply and p.apply.finished_at else None,
+             "verdict": p.apply.verdict if p.apply else "",
+             "reverted": bool(p.revert and p.revert.state.value == "done")}
+            for p in view.proposals
+        ],
+        "probes_run": sum(f.verdict.value not in ("not_run",) and f.round == 0 for f in view.findings),
+        "tokens": sum(f.reading.tokens for f in view.findings),
+        "citations": {"made": len(cited), "missing": sum(c not in ids for c in cited)},
+        "entities": entities(view),
+    }  # fmt: skip
+
+
+def entities(view: IncidentView) -> list[str]:
+    """Names that were stated: runbooks, probes and actions, for the referee to check against what exists."""
+    named = {cause for cause in (view.diagnosis.causes if view.diagnosis else ())}
+    return sorted(named | {p.proposal.plan.runbook.split("#")[0] for p in view.proposals})
+
+
+def _settled_at(diagnoses: Sequence[Any]) -> float | None:
+    """When the final leading cause was first in front and stayed there."""
+    settled = None
+    last = diagnoses[-1].fact.data["ranked"][0]["mode"] if diagnoses and diagnoses[-1].fact.data["ranked"] else None
+    for entry in reversed(diagnoses):
+        if not entry.fact.data["ranked"] or entry.fact.data["ranked"][0]["mode"] != last:
+            break
+        settled = entry.at.timestamp()
+    return settled
