@@ -13,8 +13,10 @@ from typing import Literal
 from bot.domain.approval import requirement, stricter
 from bot.domain.faults import FaultPoint, no_fault
 from bot.domain.incident import Incident, Status
-from bot.domain.proposal import Plan, Principal, Proposal, ProposalState, VoteResult
+from bot.domain.plan_card import why_uninspectable
+from bot.domain.proposal import Effect, Plan, Principal, Proposal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
+from bot.domain.untrusted import quote
 from bot.domain.verification import Judgement, deciding_probes, judge
 from bot.ports import (
     Casebook,
@@ -42,6 +44,8 @@ UNMAPPED = "unmapped"
 MAX_ATTEMPTS = 2
 """After this many mitigations that did not help, a human re-diagnoses."""
 CHECK_EVERY = timedelta(seconds=5)
+CHECK_SHARE = 5
+"""Later checks are further apart: a fifth of the time that has passed since the effect."""
 CLAIM_VALID = timedelta(seconds=10)
 """A claim older than this is not acted on: the process may have been asleep since."""
 SPENT = {
@@ -71,6 +75,8 @@ class Parts:
     specs: dict[str, ProbeSpec]
     publish: Callable[[str], Awaitable[Sequence[str]]]
     """Writes the postmortem files of an incident; returns their names."""
+    detail: Callable[[str], Awaitable[Sequence[str]]]
+    """What the thread is told of an investigation: messages that our own code wrote and escaped."""
     fault: FaultPoint = no_fault
 
 
@@ -106,6 +112,7 @@ class Flow:
         found = await self._.triage.investigate(incident, number)
         self._.fault("K3")
         facts = await self._propose(incident, number, found)
+        await self._tell_detail(incident_id, number)
         await self._.casebook.investigated(incident_id, number, facts, found.summary, self._.clock.now())
 
     # --- decide ----------------------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ class Flow:
         before = _latest(await self._.casebook.findings(incident.id), round_=0)
         after = await self._read_again(incident, probes, proposal.plan.attempt, effect.checks)
         judgement = judge(proposal.plan, before, after)
-        await self._conclude(effect_id, proposal, incident, judgement, last=self._.clock.now() >= effect.verify_by)
+        await self._conclude(effect, proposal, incident, judgement, last=self._.clock.now() >= effect.verify_by)
 
     # --- close -----------------------------------------------------------------------------------------------------
 
@@ -232,7 +239,7 @@ class Flow:
         if not await self._.gate.lease_over(effect_id, fact, now):
             return
         if stopped:
-            text = f"The lease of {proposal.id} has ended, and execution is {stopped}. Revert it by hand, or unfreeze."
+            text = f"The lease of {proposal.id} has ended, and execution is frozen. Revert it by hand, or unfreeze.\n{quote(stopped)}"
             await self._.casebook.say(incident.id, f"lease:{proposal.id}", text, now)
         else:
             await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
@@ -265,6 +272,11 @@ class Flow:
         team = self._.catalogue.team(service.team)
         channel = team.slack_channel if team else self._.catalogue.fallback_channel
         return replace(placed, service=service.name, team=service.team, channel=channel)
+
+    async def _tell_detail(self, incident_id: str, number: int) -> None:
+        """The evidence and the differential, in the card's thread: the card itself stays short."""
+        for part, text in enumerate(await self._.detail(incident_id)):
+            await self._.casebook.say(incident_id, f"detail:{number}:{part}", text, self._.clock.now())
 
     async def _start_wanted(self) -> None:
         for incident_id, number in await self._.casebook.wanted():
@@ -324,8 +336,9 @@ class Flow:
             return plan, "this service is in observe mode: nothing is executed; do it by hand and tell the thread"
         if need is None:
             return plan, f"policy names nobody who may approve {risk} on {service.name}"
-        if not plan.inspectable:
-            return plan, "this plan cannot be shown whole on a card, so it cannot be approved here"
+        hidden = why_uninspectable(plan)
+        if hidden:
+            return plan, f"this plan cannot be shown whole on a card, so nobody can approve it: {hidden}"
         return plan, ""
 
     async def _no_longer_approved(self, proposal: Proposal, incident: Incident, service: Service) -> str:
@@ -370,7 +383,7 @@ class Flow:
             return
         now = self._.clock.now()
         if result.status is EffectStatus.UNKNOWN:
-            text = f"{proposal.id} may or may not have taken effect: {result.detail}. Look at {proposal.plan.target}."
+            text = f"{proposal.id} may or may not have taken effect. Look at the target.\n{quote(result.detail)}"
             await self._.casebook.say(proposal.plan.incident_id, f"unknown:{proposal.id}", text, now)
             return
         reason = f"{proposal.plan.action} ended as {result.status.value}: {result.detail}"
@@ -390,11 +403,12 @@ class Flow:
             await self._.casebook.found(incident.id, incident.investigations, call, finding, self._.clock.now())
         return {finding.probe: finding for finding in findings}
 
-    async def _conclude(self, effect_id: str, proposal: Proposal, incident: Incident, judgement: Judgement, *,
+    async def _conclude(self, effect: Effect, proposal: Proposal, incident: Incident, judgement: Judgement, *,
                         last: bool) -> None:  # fmt: skip
         now = self._.clock.now()
         if judgement.answer == "pending" and not last:
-            await self._.gate.checked(effect_id, now + CHECK_EVERY, "", [], None, now)
+            since = now - effect.finished_at if effect.finished_at else CHECK_EVERY
+            await self._.gate.checked(effect.id, now + max(CHECK_EVERY, since / CHECK_SHARE), "", [], None, now)
             return
         verdict = "unknown" if judgement.answer == "pending" else judgement.answer
         data = {"proposal": proposal.id, "verdict": verdict, "reason": judgement.reason,
@@ -404,7 +418,7 @@ class Flow:
         if verdict == "better" and proposal.plan.lease_s:
             lease = now + timedelta(seconds=proposal.plan.lease_s)
             facts.append(_computed("lease_started", {"proposal": proposal.id, "until": lease.isoformat()}))
-        if not await self._.gate.checked(effect_id, None, verdict, facts, lease, now):
+        if not await self._.gate.checked(effect.id, None, verdict, facts, lease, now):
             return
         if verdict == "better":
             await self._.casebook.move(incident.id, Status.MITIGATED, [], now)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.desk import FlowDesk
+from bot.domain.detail import detail
 from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
 from bot.edges.casebook import SqlCasebook
@@ -191,6 +192,10 @@ def assemble(edges: Edges) -> Assistant:
     async def context(incident: Incident) -> ProbeContext:
         return await nodes.probe_context(incident, tools)
 
+    async def told(incident_id: str) -> Sequence[str]:
+        view = await records.view(incident_id)
+        return () if view is None or edges.chat is None else detail(view)
+
     publisher = Publisher(records, edges.exports, edges.fault)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
@@ -198,7 +203,7 @@ def assemble(edges: Edges) -> Assistant:
         planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
-        publish=publisher.publish, fault=edges.fault,
+        publish=publisher.publish, detail=told, fault=edges.fault,
     )  # fmt: skip
     flow = Flow(parts)
     courier = Courier(edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault)

@@ -103,16 +103,19 @@ class _Belief:
     specs: Specs
     findings: Sequence[Finding]
     exponents: Sequence[float]
+    seen: Sequence[Mapping[str, float]]
+    """How likely each finding is under each hypothesis."""
 
     @classmethod
     def of(cls, findings: Sequence[Finding], prior: Mapping[str, float], modes: Mapping[str, Mode],
            specs: Specs) -> "_Belief":  # fmt: skip
-        logs = [{h: math.log(likelihood.chance(modes.get(h, h), specs[f.probe], f)) for h in prior} for f in findings]
+        drop = likelihood.quality_drop(findings)
+        seen = [{h: likelihood.chance(modes.get(h, h), specs[f.probe], f, drop) for h in prior} for f in findings]
         exponents = likelihood.exponents(findings, specs)
         scores = {h: math.log(chance) if chance > 0 else -math.inf for h, chance in prior.items()}
-        for log, exponent in zip(logs, exponents, strict=True):
-            scores = {h: score + exponent * log[h] for h, score in scores.items()}
-        return cls(prior, _normalised(scores), modes, specs, findings, exponents)
+        for chances, exponent in zip(seen, exponents, strict=True):
+            scores = {h: score + exponent * math.log(chances[h]) for h, score in scores.items()}
+        return cls(prior, _normalised(scores), modes, specs, findings, exponents, seen)
 
     def ranked(self) -> list[str]:
         """Most probable first; ties in alphabetical order."""
@@ -123,26 +126,21 @@ class _Belief:
 
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         titles = {NO_FAULT: "No fault, or already over", OTHER: "A cause that no runbook describes"}
-        chances = {
-            f.id: {h: likelihood.chance(self.modes.get(h, h), self.specs[f.probe], f) for h in self.posterior}
-            for f in self.findings
-        }
         return tuple(
             Hypothesis(
                 mode=h,
                 title=self.modes[h].title if h in self.modes else titles[h],
                 probability=self.posterior[h],
-                arguments=self._arguments(h, chances),
+                arguments=self._arguments(h),
             )
             for h in self.ranked()
         )
 
-    def _arguments(self, h: str, chances: Mapping[str, Mapping[str, float]]) -> tuple[Argument, ...]:
+    def _arguments(self, h: str) -> tuple[Argument, ...]:
         others = [other for other in self.prior if other != h]
         weight = sum(self.prior[other] for other in others) or 1.0
         arguments = []
-        for finding, exponent in zip(self.findings, self.exponents, strict=True):
-            likely = chances[finding.id]
+        for finding, exponent, likely in zip(self.findings, self.exponents, self.seen, strict=True):
             average = sum(self.prior[other] * likely[other] for other in others) / weight
             bits = exponent * math.log2(likely[h] / average) if average > 0 else 0.0
             word = self._word(h, finding, bits)

@@ -6,6 +6,7 @@ number here changes every diagnosis: the drills measure whether for the better.
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
 from diagnostics.model import NO_FAULT, OTHER, Finding, Mode, ProbeSpec, Verdict, Weight
 
@@ -41,9 +42,9 @@ like ``usual`` instead when the mode calls nothing abnormal usual."""
 
 NORMAL_IF_UNMENTIONED = 0.95
 """A probe that a mode does not mention most likely shows what it shows on a healthy service."""
-NORMAL_IF_NO_FAULT = 0.985
+NORMAL_IF_NO_FAULT = 0.99
 NORMAL_IF_OTHER = 0.80
-UNRELIABLE = 0.02
+UNRELIABLE = 0.01
 """Share of readings that are simply wrong: one reading never rules anything out for good."""
 
 SYMPTOM = "user_signal"
@@ -85,20 +86,26 @@ FAMILIES: Mapping[str, str] = {
     "second_provider_canary": "availability",
     "model_listing": "availability",
     "egress": "availability",
-    "golden_set": "quality",
-    "golden_counterfactual": "quality",
-    "model_fingerprint": "quality",
-    "structured_output": "quality",
+    "golden_set": "answers",
+    "structured_output": "answers",
     "demand_profile": "demand",
     "token_profile": "demand",
 }
-"""Probes that fail together for one reason."""
+"""Probes that fail together for one reason. The counterfactual and the fingerprint are in none: they measure the model
+apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
+MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,
 shared by all probes that could not measure."""
 FAMILY_EXPONENT = 1 / 3
 """Each of n findings of a family counts n to the power of minus this: five that agree weigh like three witnesses."""
+
+POWER_FOR: Mapping[str, float] = {"golden_set": 0.20, "golden_counterfactual": 0.20}
+"""The drop that the power of these probes is stated for. If users lost less, they could hardly have seen it."""
+DROPS = (("user_signal", "quality_drop"), ("golden_set", "drop"))
+LOST = "quality_lost"
+"""Findings that measure how far quality fell: under this key of their details, else as baseline minus value."""
 
 Outcomes = Mapping[str, float]
 
@@ -112,17 +119,42 @@ def distribution(hypothesis: Mode | str, spec: ProbeSpec) -> Outcomes:
     return {word: (1 - UNRELIABLE) * raw[word] / total + UNRELIABLE / len(words) for word in words}
 
 
-def chance(hypothesis: Mode | str, spec: ProbeSpec, finding: Finding) -> float:
+def chance(hypothesis: Mode | str, spec: ProbeSpec, finding: Finding, drop: float | None) -> float:
     """How likely this finding is under a hypothesis.
 
     A healthy outcome counts as far as the test could have shown something else: without power it says nothing.
+    ``drop`` is how far quality has fallen elsewhere, as :func:`quality_drop` tells.
     """
     likely = distribution(hypothesis, spec)[finding.outcome]
     power = finding.reading.power
     if finding.verdict is not Verdict.NORMAL or power is None:
         return likely
+    if drop is not None and finding.probe in POWER_FOR:
+        power = _power_at(drop, power, POWER_FOR[finding.probe])
     shown = min(1.0, max(0.0, power))
     return shown * likely + (1 - shown) * distribution(NO_FAULT, spec)[finding.outcome]
+
+
+def quality_drop(findings: Sequence[Finding]) -> float | None:
+    """How many points (of 1) quality has fallen, by the probe that saw most of it; None if none did."""
+    drops = [_lost(finding) for finding in findings if (finding.probe, finding.outcome) in DROPS]
+    return max((drop for drop in drops if drop > 0), default=None)
+
+
+def _lost(finding: Finding) -> float:
+    told = finding.reading.details.get(LOST)
+    if isinstance(told, int | float):
+        return float(told)
+    value, baseline = finding.reading.value, finding.reading.baseline
+    return baseline - value if value is not None and baseline is not None else 0.0
+
+
+def _power_at(effect: float, power: float, known_for: float) -> float:
+    """Power for another effect than it is known for: what separates the two grows with the effect."""
+    normal = NormalDist()
+    critical = normal.inv_cdf(0.99)
+    distance = critical + normal.inv_cdf(min(0.999, max(0.001, power)))
+    return normal.cdf(max(0.0, distance) * effect / known_for - critical)
 
 
 def _listed(listed: Mapping[str, Weight], spec: ProbeSpec, words: Sequence[str]) -> dict[str, float]:
@@ -205,8 +237,7 @@ def exponents(findings: Sequence[Finding], specs: Mapping[str, ProbeSpec]) -> li
 
 def family(probe: str, outcome: str) -> str:
     """The group of findings that fail together with this one."""
-    group = FAMILIES.get(probe, probe)
-    return BROKEN if group == "quality" and outcome == BROKEN else group
+    return BROKEN if probe in MEASURE_QUALITY and outcome == BROKEN else FAMILIES.get(probe, probe)
 
 
 def needs_a_cause(finding: Finding) -> bool:

@@ -56,8 +56,10 @@ def quality(
             lower = base + UNRESOLVED * (effect < 0.0)
             for level, share in ((base, 1.0 - unresolved), (lower, unresolved)):
                 if share > 0.0:
-                    hit = mean_success(level - effects.shift[:, model])
-                    result[:, number] += weight * share * ((1.0 - part) * mean_success(level) + part * hit)
+                    good = mean_success(level)
+                    if part.any():
+                        good = (1.0 - part) * good + part * mean_success(level - effects.shift[:, model])
+                    result[:, number] += weight * share * good
     stale = _FRESH * stale_share(index_lag)[:, None]
     result = result * (1.0 - stale) + STALE_SUCCESS * stale
     normal = np.array([app.finish[1] for app in APPS])

@@ -6,6 +6,7 @@ lowers a rate lowers the very counts that would have been drawn without it.
 """
 
 import hashlib
+from collections.abc import Hashable
 from functools import lru_cache
 
 import numpy as np
@@ -29,7 +30,8 @@ def generator(seed: int, component: str, *key: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=digest(seed, component, *key)))
 
 
-def uniform(seed: int, component: str, *key: object) -> float:
+@lru_cache(maxsize=65_536)
+def uniform(seed: int, component: str, *key: Hashable) -> float:
     """One number in [0, 1)."""
     return (digest(seed, component, *key) >> 75) / float(1 << 53)
 

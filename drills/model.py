@@ -133,12 +133,13 @@ def _tokens(seed: int, question: Question, pieces: Sequence[str], loss: float, n
         first = -abs(fixed.normal(0.35, 0.20))
         moved = -0.45 * loss * (0.6 + 0.8 * fixed.random()) + float(jitter[place, 0])
         own = min(first + moved, -1e-4)
+        own = round(own, 6)
         others = [(piece, own)]
         for rank in range(1, question.top_logprobs):
             drop = -1.2 * rank - abs(fixed.normal(0.5, 0.3)) + 0.35 * loss * fixed.normal() + jitter[place, rank]
             others.append((_alternative(piece, rank), round(own + float(drop), 6)))
         alternatives = tuple(others[: question.top_logprobs])
-        result.append(Token(text=piece, logprob=round(own, 6), alternatives=alternatives))
+        result.append(Token(text=piece, logprob=own, alternatives=alternatives))
     return tuple(result)
 
 

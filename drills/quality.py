@@ -27,7 +27,8 @@ def success(difficulty: float, effect: float) -> float:
 def mean_success(effect: Floats) -> Floats:
     """The same, on average over all questions that users ask."""
     logits = EASE - DIFFICULTY_MEAN + np.asarray(effect)[..., None] + DIFFICULTY_SPREAD * _NODES
-    result: Floats = (1.0 / (1.0 + np.exp(-SLOPE * logits))) @ _WEIGHTS
+    # Not a matrix product: its last bits depend on how many rows there are.
+    result: Floats = ((1.0 / (1.0 + np.exp(-SLOPE * logits))) * _WEIGHTS).sum(axis=-1)
     return result
 
 

@@ -59,11 +59,11 @@ class Referee:
         ambient = bool(body.get("noise", True))
         world = make_world(name, seed, start, noise_on=ambient)
         stage.put_on(world, virtual=mode == "virtual")
-        self.shadow = None
-        self.healthy = healthy_world(world)
+        self.shadow = world.twin()
+        self.healthy = None
         wanted = body.get("baselines", "service")
         services = (world.scenario.service,) if wanted == "service" else None
-        found = [] if wanted == "none" else baselines.record(self.healthy, services)
+        found = [] if wanted == "none" else baselines.record(self._healthy(world), services)
         scenario = world.scenario
         return json_reply(
             {
@@ -113,8 +113,6 @@ class Referee:
         world = stage.world
         if world is None:
             return json_reply({"error": "no world; POST /referee/worlds first"}, 409)
-        if self.shadow is None and world.documents.writes:
-            self.shadow = World(world.scenario, world.seed, noise=world.noise)
         return json_reply(score.finish(world, self.shadow or world, self._healthy(world), body))
 
     def _healthy(self, world: World) -> World:

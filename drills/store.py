@@ -32,7 +32,8 @@ class Store:
 
     def append(self, times: Floats, counts: Floats, gauges: Floats, keep: Floats) -> None:
         """Add increments and levels of consecutive steps; samples are kept where ``keep`` is true (a scrape)."""
-        running = self._carry + np.cumsum(counts, axis=0)
+        # Added up one by one from the carry on, so that the last bit does not depend on how many come at once.
+        running = np.cumsum(np.concatenate([self._carry[None, :], counts]), axis=0)[1:]
         self._carry = running[-1].copy()
         chosen = keep.astype(bool)
         fresh = int(chosen.sum())

@@ -5,6 +5,7 @@ and the same settings give the same rates in real and in virtual time.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr
@@ -26,11 +27,14 @@ from drills.draws import Floats, uniform
 from drills.faults import MODEL_ORDER, Effects
 
 TOP_TENANT = 0
+_WAVES = 2.0 * np.pi / np.array([5400.0, 1500.0, 420.0])
 LOOP_STEPS = 400.0
 """Steps after which a looping agent stops by itself."""
 LOOP_GROWTH, CONTEXT_WINDOW = 450.0, 10_000.0
 """Tokens by which each step of a loop lengthens the next one, up to the window that the agent keeps."""
 RETRY_WAIT_S = 0.6
+_AT_EASE = 0.4
+"""Below this load a limit turns nobody away."""
 STICKY = np.array([0.0, 0.5, 0.5, 0.5, 0.6, 1.0, 0.6, 0.35])
 """For each error: share of failures that a retry meets again, because the same shard, bucket or connection answers."""
 _BURST = 0.15
@@ -126,12 +130,15 @@ def flow(
 
 def _wobble(seed: int, times: Floats) -> Floats:
     """Slow ups and downs of each service's activity: a few per cent, smooth in time."""
-    result = np.ones((len(times), len(APPS)))
-    for number, app in enumerate(APPS):
-        for wave, period in enumerate((5400.0, 1500.0, 420.0)):
-            phase = uniform(seed, "wobble", app.name, wave) * 2.0 * np.pi
-            result[:, number] += 0.02 * np.sin(times / period * 2.0 * np.pi + phase)
+    angles = times[:, None, None] * _WAVES + _phases(seed)
+    result: Floats = 1.0 + 0.02 * np.sin(angles).sum(axis=2)
     return result
+
+
+@lru_cache(maxsize=8)
+def _phases(seed: int) -> Floats:
+    waves = range(len(_WAVES))
+    return 2.0 * np.pi * np.array([[uniform(seed, "wobble", app.name, wave) for wave in waves] for app in APPS])
 
 
 def _burst(seed: int, times: Floats) -> Floats:
@@ -214,18 +221,20 @@ def _limits(
     """Share rejected by the limits, utilisation, and the chance that an attempt fails otherwise, egress included."""
     provider = np.array([0, 0, 1, 1])
     failures = effects.fail.copy()
-    failures[:, :, ERRORS.index("connection_error")] += (effects.dns @ zone_share.T)[:, provider]
+    failures[:, :, ERRORS.index("connection_error")] += (effects.dns[:, None, :] * zone_share).sum(axis=2)[:, provider]
     for model in np.flatnonzero(blocked[provider]):
         failures[:, model, :] = 0.0
         failures[:, model, NO_DEPLOYMENT] = 1.0
     passing = np.clip(1.0 - failures.sum(axis=2), 0.0, 1.0)
-    demand = tokens @ weights_by_model(controls)
+    demand = (tokens[:, :, None] * weights_by_model(controls)).sum(axis=1)
     rejected = np.zeros_like(passing)
     util = demand / _LIMITS
     for _ in range(8):
         missed = 1.0 - passing * (1.0 - rejected)
         tries = 1.0 + missed * 0.6 * controls.max_retries
         util = demand * tries * passing / _LIMITS
+        if util.max() < _AT_EASE:
+            break
         rejected = 0.5 * rejected + 0.5 * turned_away(util)
     return turned_away(util), util, failures
 

@@ -4,6 +4,7 @@ Real and virtual time differ only in who says what time it is. A world is born w
 minute, then steps of five seconds. All draws are keyed, so who asks, when and how often changes nothing.
 """
 
+import copy
 from collections import Counter
 from dataclasses import dataclass
 
@@ -84,8 +85,7 @@ class World:
         self.latest = max(self.latest, to)
         steps = int((to - self.reached) // STEP_S)
         while steps > 0:
-            first = round((self.reached - self.fine_from) / STEP_S)
-            number, offset = divmod(first, _CHUNK)
+            number, offset = divmod(round((self.reached - self.fine_from) / STEP_S), _CHUNK)
             count = min(steps, _CHUNK - offset)
             draws = chunk(self.seed, "steps", number, _CHUNK, DRAWS)[offset : offset + count]
             self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws)
@@ -106,13 +106,17 @@ class World:
         counts, gauges = record(current, queue, draws, step_s, self.ingestion.watermark(ends))
         self.store.append(ends, counts, gauges, np.isclose(ends % SCRAPE_S, 0.0).astype(np.float64))
         calls = current.calls.sum(axis=2) * 60.0 * current.attempts
-        acme = (calls @ weights_by_model(self.controls)[:, : len(PROVIDERS)]).sum(axis=1)
-        beta = (calls @ weights_by_model(self.controls)[:, len(PROVIDERS) :]).sum(axis=1)
+        weights = weights_by_model(self.controls)
+        acme, beta = (calls * weights[:, :2].sum(axis=1)).sum(axis=1), (calls * weights[:, 2:].sum(axis=1)).sum(axis=1)
         zones = [0.0 if self.controls.drained[n] else 1.0 for n in range(2)]
         parts = [acme * zone / max(sum(zones), 1.0) for zone in zones]
         load = np.stack([*parts, beta * (0.0 if self.controls.drained[2] else 1.0)], axis=1)
         self.ledger.add(starts, current, queue, load)
         self.reached = float(ends[-1])
+
+    def twin(self) -> "World":
+        """The same world as it is now, to live on by itself."""
+        return copy.deepcopy(self)
 
     def moment(self, at: float) -> Moment:
         """What acts now; load and limits are those of the last whole step."""

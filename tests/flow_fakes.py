@@ -168,7 +168,7 @@ class Rig:
         parts = Parts(
             catalogue=catalogue, clock=clock, intake=self.inbox, understand=lambda r: Placed(received=r, quarantine="no"),
             casebook=self.casebook, gate=self.gate, triage=self.triage, planner=self.target, executor=self.target,
-            verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs, publish=self.publish,
+            verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs, publish=self.publish, detail=self.detail,
         )  # fmt: skip
         self.flow = Flow(parts)
         self.desk = FlowDesk(self.flow, parts)
@@ -176,6 +176,9 @@ class Rig:
     async def publish(self, incident_id: str) -> Sequence[str]:
         self.published.append(incident_id)
         return [f"{incident_id}.md"]
+
+    async def detail(self, incident_id: str) -> Sequence[str]:
+        return []
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         if kind == "investigate":

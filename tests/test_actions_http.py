@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,3 +258,15 @@ def test_one_name_is_declared_once() -> None:
 
     with pytest.raises(InvalidDeclarationError, match=r"switch_flag.*already"):
         load_http_actions(text + text.removeprefix("actions:\n"), "actions.yaml")
+
+
+def test_the_example_in_the_docs_is_valid() -> None:
+    page = (Path(__file__).parent.parent / "docs/http-actions.md").read_text(encoding="utf-8")
+    (action,) = load_http_actions(page.split("```yaml\n")[1].split("```")[0], "docs", targets={"flags"})
+
+    assert action.spec.name == "disable_feature"
+    assert action.spec.leasable
+    assert action.spec.params.model_validate({"flag": "web-search"}).model_dump() == {
+        "flag": "web-search",
+        "percent": 0,
+    }

@@ -4,7 +4,9 @@ import itertools
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from diagnosis_cases import KINDS, MATRIX, MODES, SPECS, finding, findings, healthy
@@ -298,16 +300,58 @@ def test_a_weak_hint_counts_for_without_counting_against_when_absent() -> None:
     assert math.log2(with_hint["clear"] / without["clear"]) > -0.4
 
 
-def test_asking_stops_at_what_separates_the_leaders() -> None:
-    quality = {"user_signal": "quality_drop", "golden_set": "drop"}
-    open_question = findings({k: v for k, v in healthy(**quality).items() if k != "golden_counterfactual"})
+def measured(probe: str, outcome: str, **reading: Any) -> Finding:
+    """A finding whose reading has numbers."""
+    made = finding(probe, outcome)
+    return replace(made, reading=replace(made.reading, **reading))
 
-    diagnosis = solve(open_question, prior={"model-drift": 0.5, "prompt-regression": 0.5})
+
+def test_a_healthy_reading_without_power_says_nothing() -> None:
+    drift = next(mode for mode in MODES if mode.id == "model-drift")
+    spec = SPECS["golden_set"]
+    blind, sharp = (measured("golden_set", "ok", power=power) for power in (0.0, 1.0))
+    usual = likelihood.distribution(NO_FAULT, spec)["ok"]
+
+    assert likelihood.chance(drift, spec, blind, None) == pytest.approx(usual)
+    assert likelihood.chance(drift, spec, sharp, None) == likelihood.distribution(drift, spec)["ok"]
+    assert likelihood.chance(drift, spec, measured("golden_set", "drop", power=0.0), None) > 0.5
+
+
+def test_a_golden_set_cannot_deny_a_drop_smaller_than_it_can_see() -> None:
+    shown = {k: v for k, v in healthy(model_fingerprint="changed").items() if k not in ("user_signal", "golden_set")}
+    golden = measured("golden_set", "ok", power=0.9)
+    small = measured("user_signal", "quality_drop", value=0.89, baseline=0.92)
+    large = measured("user_signal", "quality_drop", value=0.50, baseline=0.92)
+    others = [f for f in findings(shown) if f.probe != "golden_counterfactual"]
+
+    def drift(symptom: Finding) -> float:
+        ranked = solve([*others, golden, symptom]).ranked
+        return next(h.probability for h in ranked if h.mode == "model-drift")
+
+    assert drift(small) > 0.7
+    assert drift(small) > drift(large)
+
+
+def test_how_far_quality_fell_is_read_from_numbers_or_details() -> None:
+    score = measured("user_signal", "quality_drop", value=0.8, baseline=0.9)
+    complaints = measured("user_signal", "quality_drop", value=0.03, baseline=0.01, details={"quality_lost": 0.015})
+
+    assert likelihood.quality_drop([score]) == pytest.approx(0.1)
+    assert likelihood.quality_drop([complaints]) == pytest.approx(0.015)
+    assert likelihood.quality_drop([finding("user_signal", "ok")]) is None
+
+
+def test_asking_stops_at_what_separates_the_leaders() -> None:
+    shown = healthy(user_signal="quality_drop", golden_set="drop", change_log="prompt")
+    asked = [f for f in findings(shown) if f.probe not in ("golden_counterfactual", "model_fingerprint")]
+
+    diagnosis = solve(asked, prior={"model-drift": 0.6, "prompt-regression": 0.4})
+    bits = {p.probe: p.bits for p in diagnosis.next_probes}
 
     assert diagnosis.conclusion == "inconclusive"
-    assert [p.probe for p in diagnosis.next_probes] == ["golden_counterfactual"]
-    assert diagnosis.next_probes[0].bits > 0.3
-    assert solve(open_question, final=True).next_probes == ()
+    assert set(bits) == {"golden_counterfactual", "model_fingerprint"}
+    assert bits["golden_counterfactual"] > bits["model_fingerprint"] > 0.05
+    assert solve(asked, final=True).next_probes == ()
 
 
 def test_nothing_left_to_ask_is_said() -> None:

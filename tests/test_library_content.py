@@ -75,14 +75,18 @@ def test_every_probe_in_the_evidence_has_something_usual_or_speaks_at_all(book: 
 
 
 @each
-def test_every_step_says_why_how_it_is_verified_and_is_in_order_of_risk(book: Runbook) -> None:
+def test_every_step_says_why_and_how_it_is_verified(book: Runbook) -> None:
     assert book.actions
     for step in book.actions:
         assert step.verify is not None
         assert len(step.prose) > 80
-    mitigations = [step for step in book.actions if step.action != "post_banner"]
-    risks = [step.min_risk or ACTIONS[step.action].risk for step in mitigations]
-    assert risks == sorted(risks)
+
+
+@each
+def test_what_is_hard_to_reverse_comes_after_all_that_is_not(book: Runbook) -> None:
+    hard = [(step.min_risk or ACTIONS[step.action].risk) == "R3" for step in book.actions]
+
+    assert hard == sorted(hard)
 
 
 @each

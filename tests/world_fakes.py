@@ -18,9 +18,9 @@ START = 1_795_348_800.0
 TOKEN = "for-the-referee"  # noqa: S105 - of a test
 
 
-@lru_cache(maxsize=4)
-def read_only(name: str, seed: int = 1) -> tuple[World, World]:
-    """A world and the same one without faults; not to be written to."""
+@lru_cache(maxsize=16)
+def read_only(name: str, seed: int = 2) -> tuple[World, World]:
+    """A newborn world and the same one without faults; only to be read, or taken a twin of."""
     world = make_world(name, seed, START)
     return world, healthy_world(world)
 
@@ -66,7 +66,8 @@ class Client:
         )
         found = (await reply.json())["data"]["result"]
         return {
-            ",".join(f"{k}={v}" for k, v in sorted(entry["metric"].items())): float(entry["value"][1]) for entry in found
+            ",".join(f"{k}={v}" for k, v in sorted(entry["metric"].items())): float(entry["value"][1])
+            for entry in found
         }
 
 

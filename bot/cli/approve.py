@@ -10,9 +10,9 @@ from bot.cli.local import Api, fail, settings, show
 def pick(api: Api, reference: str) -> dict[str, Any]:
     """The proposal of this id, or the open one of this incident."""
     if reference.startswith("pr-"):
-        found: dict[str, Any] = api.get(f"/proposals/{reference}")
-        return found
-    proposals = [p for p in api.get(f"/incidents/{reference}/proposals") if p["state"] == "open"]
+        return dict(api.get(f"/proposals/{reference}")["proposal"])
+    views = api.get(f"/incidents/{reference}/proposals")
+    proposals = [view["proposal"] for view in views if view["proposal"]["state"] == "open"]
     if not proposals:
         fail(f"{reference} has no open proposal.")
     return dict(proposals[-1])

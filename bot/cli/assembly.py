@@ -25,7 +25,7 @@ from bot.edges.metrics import Metrics
 from bot.edges.redact import Redactor
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
-from bot.ports import Chat, Pager, People, Received, RetryLater
+from bot.ports import Chat, Pager, People, Received
 from bot.triage.checkpoint import open_saver, signing_key
 from bot.triage.late import LateTriage
 from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf
@@ -65,7 +65,7 @@ class Built:
         self.triage.ready(GraphTriage(self.assistant.tools, saver))
         await self.jobs.start()
         stack.callback(self.jobs.stop)
-        background = [self._warm()] if self.slack is None else [self._warm(), self.slack.connect(stack)]
+        background = [self._warm()] if self.slack is None else [self._warm(), self.slack.connect()]
         for work in background:
             stack.callback(asyncio.create_task(work).cancel)
 
@@ -83,8 +83,12 @@ class Built:
         await record_all(self.assistant, self.settings.canary_tokens_per_hour, self.settings.baseline_every_s)
 
     async def _warm(self) -> None:
+        from diagnostics.statistics import warm_up  # noqa: PLC0415
+
         try:
+            await asyncio.to_thread(warm_up)
             await asyncio.to_thread(self.librarian.warm)
+            print(f"Search is ready: {self.librarian.notice or 'by meaning and by words'}", flush=True)
         finally:
             self.warmed.set()
 
@@ -122,20 +126,13 @@ class SlackSide:
             )
         )  # fmt: skip
 
-    async def connect(self, stack: contextlib.AsyncExitStack) -> None:
-        """Open the Socket Mode connection, again until it stands; HTTP mode needs none."""
-        from bot.edges.slack_app import start_socket_mode  # noqa: PLC0415
+    async def connect(self) -> None:
+        """Stay connected over Socket Mode until cancelled; HTTP mode needs no connection."""
+        from bot.edges.slack_app import keep_socket_mode  # noqa: PLC0415
 
-        token = self._settings.slack_app_token.get_secret_value()
-        while self._settings.slack == "socket":
-            try:
-                handler = await start_socket_mode(self.app, token, self._settings.slack_api)
-            except RetryLater as error:
-                log.error("Slack is not connected: %s", error)
-                await asyncio.sleep(min(error.after_s, 30.0))
-            else:
-                stack.push_async_callback(handler.close_async)
-                return
+        if self._settings.slack == "socket":
+            token = self._settings.slack_app_token.get_secret_value()
+            await keep_socket_mode(self.app, token, self._settings.slack_api, SystemClock())
 
 
 def assemble_server(

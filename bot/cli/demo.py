@@ -56,7 +56,7 @@ class Demo:
         self._code = code
         self._seed = seed
         self._stack = stack
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
 

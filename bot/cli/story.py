@@ -77,61 +77,55 @@ class Story:
         self._seen = 0
         self._incident = ""
         self._asked = ""
-        self._idle_since = 0.0
 
     def tell(self, *, patient: bool, on_mitigated: Callable[[], None]) -> Ending:
         """Until the postmortem is written; without patience, until the proposal is open or nothing is to be done."""
         recovered = False
         while time.monotonic() - self._began < LONGEST_S:
-            entries = self._news()
-            for entry in entries:
-                self._line(entry)
-            kinds = [entry["kind"] for entry in entries]
-            verdicts = [e["data"].get("verdict") for e in entries if e["kind"] == "verification_made"]
+            facts = self._news()
+            for fact in facts:
+                self._line(fact)
+            kinds = [fact["kind"] for fact in facts]
+            verdicts = [fact["data"].get("verdict") for fact in facts if fact["kind"] == "verification_made"]
             if "better" in verdicts and not recovered:
                 recovered = True
                 time.sleep(2)
                 on_mitigated()
             if "incident_closed" in kinds:
                 return Ending(files=tuple(self._files()))
-            proposal = self._open_proposal() if self._incident else None
+            proposal = self._open_proposal()
             if proposal is not None and not patient:
                 return Ending(proposal=proposal["id"])
             if proposal is not None and self._interactive:
                 self._ask(proposal)
             if proposal is None and "investigation_ended" in kinds and not self._proposals():
-                return self._nothing_to_do(patient=patient)
-            self._pause()
+                self._print("[bold]Nothing is proposed[/bold]: see the diagnosis above. That is an answer, too.")
+                return Ending()
+            time.sleep(0.25)
         return Ending()
 
     def _news(self) -> list[dict[str, Any]]:
+        """The facts that are new since the last look."""
         if not self._incident:
-            found = self._server.get("/incidents", active="false")
-            items = found["incidents"] if isinstance(found, dict) else found
-            if not items:
+            incidents = self._server.get("/incidents")
+            if not incidents:
                 return []
-            self._incident = items[0]["id"]
-        answer = self._server.get(f"/incidents/{self._incident}/timeline", after=str(self._seen))
-        entries: list[dict[str, Any]] = answer["entries"] if isinstance(answer, dict) else answer
+            self._incident = incidents[0]["id"]
+        entries = self._server.get(f"/incidents/{self._incident}/timeline", after=str(self._seen))
         self._seen = entries[-1]["seq"] if entries else self._seen
-        return entries
+        return [entry["fact"] for entry in entries]
 
     def _proposals(self) -> list[dict[str, Any]]:
-        answer = self._server.get(f"/incidents/{self._incident}/proposals")
-        return list(answer["proposals"] if isinstance(answer, dict) else answer)
+        views = self._server.get(f"/incidents/{self._incident}/proposals") if self._incident else []
+        return [view["proposal"] for view in views]
 
     def _open_proposal(self) -> dict[str, Any] | None:
         return next((p for p in self._proposals() if p["state"] == "open" and p["votable"]), None)
 
     def _files(self) -> list[str]:
-        entries = self._server.get(f"/incidents/{self._incident}/timeline")
-        items = entries["entries"] if isinstance(entries, dict) else entries
-        exported = [e["data"]["files"] for e in items if e["kind"] == "exported"]
+        facts = [entry["fact"] for entry in self._server.get(f"/incidents/{self._incident}/timeline")]
+        exported = [fact["data"]["files"] for fact in facts if fact["kind"] == "exported"]
         return list(exported[-1]) if exported else []
-
-    def _nothing_to_do(self, *, patient: bool) -> Ending:
-        self._print("[bold]Nothing is proposed[/bold]: see the diagnosis above. That is an answer, too.")
-        return Ending()
 
     def _ask(self, proposal: dict[str, Any]) -> None:
         """Ask once; the answer may as well come from the browser."""
@@ -148,16 +142,13 @@ class Story:
                 decision = "approve" if word[0] == "a" else "reject"
                 self._print(self._server.vote(proposal["id"], decision))
 
-    def _pause(self) -> None:
-        time.sleep(0.25)
-
     def _print(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}", soft_wrap=True)
 
-    def _line(self, entry: dict[str, Any]) -> None:
-        tell = _TELL.get(entry["kind"])
+    def _line(self, fact: dict[str, Any]) -> None:
+        tell = _TELL.get(fact["kind"])
         if tell is not None:
-            for line in tell(entry["data"]):
+            for line in tell(fact["data"]):
                 self._print(line)
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from bot.domain.pictures import Lanes, Signal
+from bot.domain.lanes import Lanes
+from bot.domain.signals import Signal
 from bot.domain.untrusted import line
 
 QUOTE = 240
@@ -150,13 +151,20 @@ def say(*parts: Part, refs: Iterable[str] = (), gap: bool = False) -> Statement:
 
 
 def quoted(text: str, limit: int = QUOTE) -> Span:
-    """Somebody else's words."""
-    return Span(text=line(text[:_BEYOND], limit).strip() or "(empty)", manner=Manner.QUOTED)
+    """Somebody else's words, without the full stop at their end: the sentence around them has its own."""
+    return Span(text=_short(text, limit).removesuffix("."), manner=Manner.QUOTED)
 
 
 def code(text: str, limit: int = 160) -> Span:
     """A name, an id or a value."""
-    return Span(text=line(text[:_BEYOND], limit).strip() or "(empty)", manner=Manner.CODE)
+    return Span(text=_short(text, limit), manner=Manner.CODE)
+
+
+def _short(text: str, limit: int) -> str:
+    """One line, cut in the middle; of a very long text only the beginning is looked at."""
+    if len(text) > _BEYOND:
+        return f"{line(text[:limit], limit)} … ({len(text):,} characters)"
+    return line(text, limit).strip() or "(empty)"
 
 
 def strong(text: str) -> Span:

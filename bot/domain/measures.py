@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from bot.domain import wording
 from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView
 from diagnostics.model import Finding, Verdict
@@ -69,6 +70,26 @@ def measures(view: IncidentView) -> tuple[Measure, ...]:
         _between("resolve", "Time to resolve (MTTR)", happened, "received", "resolved", "not resolved yet"),
         _between("duration", "Duration, beginning to end", happened, "began", "resolved", "not over yet"),
     )
+
+
+def utc(at: datetime) -> str:
+    """Date and time to the second, always UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def after(at: datetime, start: datetime) -> str:
+    """How long after ``start``, with a sign."""
+    seconds = (at - start).total_seconds()
+    return f"+ {wording.duration(seconds)}" if seconds >= 0 else f"− {wording.duration(-seconds)}"
+
+
+def parsed(text: Any) -> datetime | None:
+    """A moment that a fact carries as text; None unless it is one with a zone."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
 
 
 def first_ref(view: IncidentView, *kinds: str) -> str:
@@ -137,9 +158,4 @@ def _between(key: str, label: str, happened: dict[str, Moment], since: str, unti
 def _onset(finding: Finding) -> datetime | None:
     if finding.probe != USERS or finding.verdict is not Verdict.ABNORMAL:
         return None
-    text: Any = finding.reading.details.get("onset")
-    try:
-        onset = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return onset if onset is not None and onset.tzinfo is not None else None
+    return parsed(finding.reading.details.get("onset"))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from bot.domain import measures as timing
 from bot.domain import plan_card, wording
-from bot.domain.card import verdict
 from bot.domain.document import (
     Block,
     Document,
@@ -19,17 +18,20 @@ from bot.domain.document import (
     Statement,
     Table,
     code,
-    name,
     quoted,
     say,
     strong,
 )
 from bot.domain.incident import Status
-from bot.domain.pictures import lanes
-from bot.domain.postmortem_decisions import actor, changes, decisions, lessons, people
-from bot.domain.postmortem_findings import cause, checks, evidence, impact, runbooks
+from bot.domain.lanes import lanes
+from bot.domain.measures import after, utc
+from bot.domain.postmortem_decisions import changes, decisions
+from bot.domain.postmortem_findings import cause, checks, evidence, runbooks
+from bot.domain.postmortem_impact import impact
+from bot.domain.postmortem_people import actor, lessons, people
+from bot.domain.proposal import EffectState
 from bot.domain.sentences import sentence
-from bot.domain.timeline import GENESIS, Provenance
+from bot.domain.timeline import GENESIS, Entry, Provenance
 from bot.domain.view import IncidentView
 from diagnostics.model import Verdict
 
@@ -59,10 +61,10 @@ def build(view: IncidentView) -> Document:
         Section(key="people", title="What people did and said", blocks=tuple(people(view))),
         Section(key="lessons", title="Lessons and follow-ups", blocks=tuple(lessons(view))),
         Section(key="timeline", title="Timeline", blocks=tuple(_timeline(view))),
-        Section(key="evidence", title="Evidence", blocks=tuple(evidence(view))),
         Section(key="integrity", title="Integrity", blocks=tuple(_integrity(view))),
+        Section(key="evidence", title="Evidence", blocks=tuple(evidence(view))),
     )
-    what = "Postmortem of" if over else "Report, while it goes on:"
+    what = "Postmortem of" if over else "Report so far on"
     return Document(
         incident_id=view.incident.id, title=f"{what} {view.incident.id}", head=tuple(_head(view)),
         sections=sections, anchors=anchors(view),
@@ -86,22 +88,44 @@ def summary(view: IncidentView) -> Iterator[Statement]:
               utc(incident.opened_at), ".", refs=(arrived,))  # fmt: skip
     felt = next((f for f in view.findings if f.probe == timing.USERS and f.verdict is Verdict.ABNORMAL), None)
     if felt is not None:
-        yield say("Users felt it: ", quoted(felt.reading.summary), ".", refs=(felt.id,))
+        last = [
+            f for f in view.findings if f.probe == timing.USERS and f.verdict in (Verdict.ABNORMAL, Verdict.NORMAL)
+        ][-1]
+        later: list[Part] = []
+        if last is not felt:
+            later = [f"; last read at {utc(last.started_at)}: ", quoted(last.reading.summary)]
+        yield say("What users noticed: ", quoted(felt.reading.summary), *later, ".", refs=(felt.id, last.id))
     if view.diagnosis is not None and view.diagnosis.ranked:
         yield say(*_verdict(view), ".", refs=(timing.last_ref(view, "diagnosis_made"),))
-    done = [pv for pv in view.proposals if pv.apply is not None and pv.apply.state.value == "done"]
-    if done:
-        parts: list[Part] = []
-        for number, pv in enumerate(done):
-            assert pv.apply is not None
-            became = wording.EFFECT_VERDICTS.get(pv.apply.verdict, "not verified yet")
-            parts += ["; then " if number else "", quoted(plan_card.title(pv.proposal.plan), 80), " on ",
-                      code(pv.proposal.plan.target), f" was carried out after approval: {became}"]  # fmt: skip
-        yield say(*parts, ".", refs=[pv.proposal.id for pv in done])
-    else:
-        refs = [pv.proposal.id for pv in view.proposals] or [incident.id]
-        yield say("Nothing was changed by Pagerunner.", refs=refs)
+    yield _changed(view)
     yield _ending(view)
+
+
+def _changed(view: IncidentView) -> Statement:
+    """What was done to the world, and whether it helped."""
+    words = {EffectState.CLAIMED: "is being carried out", EffectState.UNKNOWN: "may or may not have taken effect"}
+    parts: list[Part] = []
+    refs = []
+    for pv in view.proposals:
+        effect = pv.apply
+        if effect is None or effect.state not in (EffectState.DONE, *words):
+            continue
+        became = wording.EFFECT_VERDICTS.get(effect.verdict, "not verified yet")
+        back = ", and was set back" if pv.revert is not None and pv.revert.state is EffectState.DONE else ""
+        parts += [
+            "; then " if parts else "",
+            quoted(plan_card.title(pv.proposal.plan), 80),
+            " on ",
+            code(pv.proposal.plan.target),
+            " ",
+            words.get(effect.state, f"was carried out after approval: {became}{back}"),
+        ]
+        refs.append(pv.proposal.id)
+    if parts:
+        return say(*parts, ".", refs=refs)
+    return say(
+        "Nothing was changed by Pagerunner.", refs=[pv.proposal.id for pv in view.proposals] or [view.incident.id]
+    )
 
 
 def _verdict(view: IncidentView) -> Iterator[Part]:
@@ -130,27 +154,19 @@ def _ending(view: IncidentView) -> Statement:
     return say(text[:1].upper() + text[1:], ".", refs=refs or [view.incident.id])
 
 
-def utc(at: object) -> str:
-    """Date and time to the second, always UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _head(view: IncidentView) -> Iterator[Statement]:
-    incident, own = view.incident, (view.incident.id,)
+    incident = view.incident
     yield say(quoted(incident.title, 300), refs=(timing.first_ref(view, "page_received", "page_stale"),))
-    yield say(strong("Status: "), wording.STATUS[incident.status], refs=own)
+    yield say(strong("Status: "), wording.STATUS[incident.status])
     service: list[Part] = [strong("Service: "), code(incident.service)]
     if view.service is None:
         service.append(", which is not in the catalogue")
     else:
-        service += [
-            f", a {view.service.kind} service in ",
-            code(view.service.environment),
-            f", {view.service.mode} mode",
-        ]
-    yield say(*service, refs=own)
+        mode = view.service.mode
+        service += [f", a {view.service.kind} service in ", code(view.service.environment), f", {mode} mode"]
+    yield say(*service)
     if view.team is not None:
-        yield say(strong("Team: "), code(view.team.name), refs=own)
+        yield say(strong("Team: "), code(view.team.name))
     last = view.timeline[-1] if view.timeline else None
     if last is not None:
         yield say(strong("As of: "), f"{utc(last.at)}, the last entry of the timeline", refs=(f"#{last.seq}",))
@@ -163,23 +179,18 @@ def _times(view: IncidentView) -> Iterator[Block]:
         took = say(wording.duration(measure.seconds), refs=measure.refs) if measure.seconds is not None else \
             say(f"none: {measure.missing}", gap=True)  # fmt: skip
         span = f"{measure.since} → {measure.until}" if measure.seconds is not None else ""
-        rows.append(Row(cells=(say(measure.label, gap=True), took, say(span, gap=True))))
+        rows.append(Row(cells=(say(measure.label), took, say(span))))
     yield Table(heads=("Measure", "Took", "From → to"), rows=tuple(rows), title="How long it took")
     happened = timing.moments(view)
     start, opened = timing.began(view).at, view.incident.opened_at
     yield Table(
         heads=("Moment", "Time", "After it began", "After the page"), title="Moments",
         rows=tuple(
-            Row(cells=(say(m.label, gap=True), say(utc(m.at), refs=(m.ref,)), say(_after(m.at, start), gap=True),
-                       say(_after(m.at, opened), gap=True)))
+            Row(cells=(say(m.label), say(utc(m.at), refs=(m.ref,)), say(after(m.at, start)),
+                       say(after(m.at, opened))))
             for m in happened
         ),
     )  # fmt: skip
-
-
-def _after(at: object, start: object) -> str:
-    seconds = (at - start).total_seconds()  # type: ignore[operator]
-    return f"+ {wording.duration(seconds)}" if seconds >= 0 else f"− {wording.duration(-seconds)}"
 
 
 def _detection(view: IncidentView) -> Iterator[Block]:
@@ -198,17 +209,13 @@ def _detection(view: IncidentView) -> Iterator[Block]:
     yield Points(items=tuple(points))
 
 
-def _page(view: IncidentView, entry: object) -> Statement:
-    from bot.domain.timeline import Entry
-
-    assert isinstance(entry, Entry)
+def _page(view: IncidentView, entry: Entry) -> Statement:
     data = entry.fact.data
     words = {"page_received": "First page", "page_joined": "Page", "page_stale": "Old page, not investigated"}
     parts: list[Part] = [f"{words[entry.fact.kind]} received at {utc(entry.at)} from ", *actor(view, entry.fact.actor)]
-    occurred = data.get("occurred_at")
-    told = timing.parsed(occurred)
+    told = timing.parsed(data.get("occurred_at"))
     if told is not None:
-        parts.append(f", occurred {utc(told)} ({_after(entry.at, told)} until it was here)")
+        parts.append(f", occurred {utc(told)} ({after(entry.at, told)} until it was here)")
     parts += [": ", quoted(str(data.get("title", view.incident.title)), 160), "."]
     return say(*parts, refs=(f"#{entry.seq}",))
 
@@ -227,9 +234,9 @@ def _timeline(view: IncidentView) -> Iterator[Block]:
             Row(
                 key=key,
                 cells=(
-                    say(key, gap=True), say(f"{entry.at:%Y-%m-%d %H:%M:%S}", gap=True),
-                    say(PROVENANCE[entry.fact.provenance], gap=True), say(*actor(view, entry.fact.actor), gap=True),
-                    Statement(spans=told.spans, refs=cited or (key,)),
+                    say(key), say(f"{entry.at:%Y-%m-%d %H:%M:%S}"),
+                    say(PROVENANCE[entry.fact.provenance]), say(*actor(view, entry.fact.actor)),
+                    Statement(spans=told.spans, refs=cited),
                 ),
             )
         )  # fmt: skip
@@ -251,6 +258,3 @@ def _integrity(view: IncidentView) -> Iterator[Block]:
                 code("pagerunner audit verify"), " checks the whole chain; the JSON export has every hash.", gap=True),
         )
     )  # fmt: skip
-
-
-__all__ = ["anchors", "build", "name", "summary", "utc", "verdict"]

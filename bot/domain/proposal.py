@@ -63,12 +63,6 @@ class Plan:
         plain = {name: getattr(self, name) for name in names}
         return {**plain, "diff": [list(line) for line in self.diff], "expires_at": self.expires_at.isoformat()}
 
-    @property
-    def inspectable(self) -> bool:
-        """Whether a person can see all of it on a card: printable, and nothing too long to read."""
-        texts = [text for line in self.diff for text in line] + [self.target, self.undo, self.instructions]
-        return all(text.isprintable() or "\n" in text for text in texts) and all(len(t) <= 600 for t in texts)
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Plan":
         """The plan that :meth:`as_json` wrote."""

@@ -22,12 +22,12 @@ class Judgement:
 
 
 def deciding_probes(plan: Plan, diagnosis: Diagnosis | None, specs: Mapping[str, ProbeSpec]) -> tuple[str, ...]:
-    """The probe that the plan names, what users feel, and the strongest arguments for the cause that cost little."""
+    """The probe that the plan names, what users feel, and the free ones among the strongest arguments for the cause:
+    they are read again every few seconds, so they may not cost."""
     wanted = [plan.verify_probe, GUARD]
     if diagnosis is not None and diagnosis.conclusion == "cause":
-        wanted += [argument.probe for argument in diagnosis.leader.arguments if argument.bits > 0][:3]
-    cheap = [name for name in wanted if name == plan.verify_probe or specs[name].tier <= Tier.CANARY]
-    return tuple(dict.fromkeys(name for name in cheap if name in specs))
+        wanted += [a.probe for a in diagnosis.leader.arguments if a.bits > 0 and specs[a.probe].tier is Tier.FREE][:2]
+    return tuple(dict.fromkeys(name for name in wanted if name in specs))
 
 
 def judge(plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding]) -> Judgement:

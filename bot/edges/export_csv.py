@@ -5,14 +5,19 @@ A prefix is an alteration, so this is for reading; the JSON export is the one th
 
 import csv
 import io
+import re
 
-from bot.domain import postmortem_words
+from bot.domain.sentences import sentence
 from bot.domain.timeline import Entry, canonical
 from bot.domain.view import IncidentView
 
 COLUMNS = ("seq", "at_utc", "incident", "kind", "provenance", "actor", "sentence", "data", "previous", "hash")
 
-_STARTS = frozenset("=+-@\t\r\n\0\ufeff＝＋－＠|%")
+_SAFE = re.compile(r"[^\W_]|[(\[{\"'“‘<#]")
+"""What a cell may begin with: a letter or a digit of any script, or opening punctuation. Not ``=``, its full-width form,
+a sign, an at, a control character, a mark of byte order or a space: all of those have begun formulas."""
+_INSIDE = re.compile(r"([;\t\r\n]\s*)(?=[=+\-@＝＋－＠])")
+"""Where a program that takes another character for the separator would begin a cell."""
 
 
 def export(view: IncidentView) -> bytes:
@@ -26,13 +31,13 @@ def export(view: IncidentView) -> bytes:
 
 def cell(text: str) -> str:
     """The text, with an apostrophe before anything that a spreadsheet could take for a formula."""
-    bare = text.lstrip(" \u00a0\u3000")
-    return f"'{text}" if bare[:1] in _STARTS and bare else text
+    inside = _INSIDE.sub(r"\1'", text)
+    return inside if not text or _SAFE.match(text) else f"'{inside}"
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
     fact = entry.fact
     return (
         str(entry.seq), entry.at.isoformat(), entry.incident_id, fact.kind, fact.provenance.value, fact.actor,
-        postmortem_words.sentence(fact), canonical(fact.data).decode(), entry.previous, entry.hash,
+        sentence(fact).text, canonical(fact.data).decode(), entry.previous, entry.hash,
     )  # fmt: skip

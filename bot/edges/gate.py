@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from bot.domain.incident import Status
+from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Effect, EffectState, Plan, Principal, Proposal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
 from bot.domain import codec
@@ -342,6 +343,8 @@ def _denial(
         return VoteResult.EXPIRED
     if plan_hash != row.plan_hash or Plan.from_json(row.plan).hash != row.plan_hash:
         return VoteResult.STALE_PLAN
+    if why_uninspectable(Plan.from_json(row.plan)):
+        return VoteResult.UNINSPECTABLE
     if not row.votable:
         return VoteResult.OBSERVE_MODE
     if Status(where.status) in (Status.RESOLVED, Status.CLOSED):

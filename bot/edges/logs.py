@@ -52,7 +52,13 @@ def set_up(redact: Redact, *, level: str = "INFO", stream: TextIO | None = None,
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    for name, own in {"httpcore": "WARNING", "pdpyras": "WARNING", "urllib3": "WARNING", **(levels or {})}.items():
+    for name, own in {
+        "apscheduler": "WARNING",
+        "httpcore": "WARNING",
+        "pdpyras": "WARNING",
+        "urllib3": "WARNING",
+        **(levels or {}),
+    }.items():
         logging.getLogger(name).setLevel(own)
 
 

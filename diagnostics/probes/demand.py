@@ -5,19 +5,29 @@
 Beside it: whether one tenant is behind it, and whether work piles up in front of the model.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
 from diagnostics import series, statistics, wording
-from diagnostics.model import INCONCLUSIVE, Evidence, Params, ProbeContext, ProbeSpec, Reading, Verdict
-from diagnostics.usual import Moved, moved, usual_values
-from diagnostics.windows import SLICE_S, Track, Watch, merged
+from diagnostics.decomposition import (
+    FACTORS,
+    TENANT_POINTS,
+    TENANT_RATIO,
+    Demand,
+    Points,
+    Surge,
+    factor,
+    factor_values,
+    queue_of,
+    surge_of,
+)
+from diagnostics.model import INCONCLUSIVE, Params, ProbeContext, ProbeSpec, Reading, Verdict
+from diagnostics.usual import Moved
+from diagnostics.windows import SLICE_S, Watch
 
 TRAFFIC_UP = 1.4
 CALLS_UP = 1.15
@@ -25,62 +35,14 @@ CALLS_UP = 1.15
 RETRIES_UP = 1.2
 AMPLIFIED = 3.5
 """More attempts for a call than three, which one layer's usual two retries explain: layers multiply."""
-TENANT_POINTS, TENANT_RATIO = 0.15, 2.0
-"""A tenant surges once its share of calls gained so many points while its own volume at least doubled."""
 QUEUE_RATIO, QUEUE_LEAST = 3.0, 10.0
-LOOK_BACK = 2
-"""A factor may have moved over up to so many windows; the longer, the smaller a shift that shows."""
-FACTORS = ("users", "tasks_per_user", "calls_per_task", "attempts_per_call", "tokens_per_call")
+QUEUE_PEAK_SLICES = 10
 
 
 class DemandParams(Params):
     """``window_s``: what counts as now; whole slices of five minutes."""
 
     window_s: int = Field(default=900, ge=SLICE_S, le=7200)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Read:
-    users: Track
-    tasks: Track
-    calls: Track
-    attempts: Track
-    tokens: Track
-    tenants: Track
-    queue: Track
-
-    @classmethod
-    async def of(cls, watch: Watch) -> "_Read":
-        users, tasks, calls, attempts, tokens = await asyncio.gather(
-            watch.levels("users"),
-            watch.counts("tasks", together=True),
-            watch.counts("calls", together=True),
-            watch.counts("attempts", together=True),
-            watch.counts("total_tokens", together=True),
-        )
-        tenants, queue = await asyncio.gather(watch.counts("calls_by_tenant"), watch.levels("queue_depth", step_s=60))
-        return cls(
-            users=users, tasks=tasks, calls=calls, attempts=attempts, tokens=tokens, tenants=tenants, queue=queue
-        )
-
-    @property
-    def evidence(self) -> tuple[Evidence, ...]:
-        tracks = (self.users, self.tasks, self.calls, self.attempts, self.tokens, self.tenants, self.queue)
-        return tuple(track.evidence for track in tracks if track.has_data)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Surge:
-    """The tenant whose share grew most."""
-
-    tenant: str
-    share: float
-    usual: float
-    ratio: float
-
-    @property
-    def surged(self) -> bool:
-        return self.share - self.usual >= TENANT_POINTS and self.ratio >= TENANT_RATIO
 
 
 class DemandProfile:
@@ -108,81 +70,14 @@ class DemandProfile:
 
     async def run(self, context: ProbeContext, params: DemandParams) -> Reading:
         """Take demand apart into its factors and name the one that moved most."""
-        read = await _Read.of(Watch.of(context))
+        read = await Demand.of(Watch.of(context))
         slices = params.window_s // SLICE_S
-        values = _values(read)
-        factors = {name: _factor(context, read, name, points, slices) for name, points in values.items()}
-        surge = _surge(context, read.tenants, slices)
-        queue = _queue(context, read.queue)
-        reading = _judge(factors, surge, queue)
+        values = factor_values(read)
+        factors = {name: factor(context, read, name, points, slices) for name, points in values.items()}
+        surge = surge_of(context, read.tenants, slices)
+        queue = queue_of(context, read.queue)
+        reading = _judge(factors, surge, None if _draining(read.queue) else queue)
         return replace(reading, evidence=read.evidence, details=_details(read, values, factors, surge, queue))
-
-
-# --- Taking apart ------------------------------------------------------------------------------------------------
-
-Points = Mapping[datetime, float]
-
-
-def _values(read: _Read) -> dict[str, Points]:
-    """Every factor in every slice in which it can be known; ``tasks`` is the traffic itself, a minute."""
-    users, tasks, calls, attempts, tokens = (
-        {one.end: one.total for one in track.slices}
-        for track in (read.users, read.tasks, read.calls, read.attempts, read.tokens)
-    )
-    minutes = SLICE_S / 60
-    traffic = {end: value / minutes for end, value in (tasks or calls).items()}
-    return {
-        "users": users,
-        "tasks": traffic,
-        "tasks_per_user": _over(traffic, users),
-        "calls_per_task": _over(calls, tasks),
-        "attempts_per_call": _over(attempts, calls),
-        "tokens_per_call": _over(tokens, calls),
-    }
-
-
-def _over(above: Points, below: Points) -> Points:
-    return {end: value / below[end] for end, value in above.items() if below.get(end, 0.0) >= 1}
-
-
-def _factor(context: ProbeContext, read: _Read, name: str, points: Points, slices: int) -> Moved | None:
-    frame = read.calls if read.calls.has_data else read.tasks
-    latest, baseline = ({one.end for one in part} for part in (frame.latest(LOOK_BACK * slices), frame.baseline))
-    now = [value for end, value in points.items() if end in latest]
-    before = [value for end, value in points.items() if end in baseline]
-    daily = name in ("users", "tasks")
-    kept = f"demand_profile.{name}"
-    return moved(now, before if name == "tasks_per_user" else usual_values(context, kept, before, daily=daily))
-
-
-def _surge(context: ProbeContext, tenants: Track, slices: int) -> _Surge | None:
-    """Shares now against shares before, by calls, which failing calls count too."""
-    now, baseline = merged(tenants.latest(slices)), tenants.baseline
-    before = merged(baseline)
-    total = sum(now.values())
-    usual_calls = sum(before.values()) * len(tenants.latest(slices)) / len(baseline) if baseline else 0.0
-    if not before:
-        kept = context.baselines.document(
-            context.service.name, "demand_profile.tenant_shares", before=context.started_at
-        )
-        before, usual_calls = (kept if isinstance(kept, dict) else {}), total
-    whole = sum(before.values())
-    if total < 1 or whole <= 0 or len(now) < 2:
-        return None
-    found = []
-    for tenant, calls in now.items():
-        usual = before.get(tenant, 0.0) / whole
-        ratio = calls / max(usual * usual_calls, 1.0)
-        found.append(_Surge(tenant=tenant, share=calls / total, usual=usual, ratio=ratio))
-    return max(found, key=lambda one: (one.share - one.usual, one.tenant))
-
-
-def _queue(context: ProbeContext, queue: Track) -> Moved | None:
-    now = [one.total for one in queue.latest(2)]
-    usual = usual_values(context, "demand_profile.queue_depth", [one.total for one in queue.baseline])
-    found = moved(now, usual)
-    # The comparison is with how deep it gets on a busy day, not with the median.
-    return replace(found, usual=statistics.quantile(usual, 0.95)) if found else None
 
 
 # --- Judging -----------------------------------------------------------------------------------------------------
@@ -195,7 +90,7 @@ class _Candidate:
     reading: Callable[[], Reading]
 
 
-def _judge(factors: Mapping[str, Moved | None], surge: _Surge | None, queue: Moved | None) -> Reading:
+def _judge(factors: Mapping[str, Moved | None], surge: Surge | None, queue: Moved | None) -> Reading:
     if queue is not None and queue.now >= max(QUEUE_RATIO * queue.usual, queue.usual + QUEUE_LEAST):
         return _backlog(queue)
     found = _candidates(factors, surge)
@@ -219,7 +114,7 @@ def _judge(factors: Mapping[str, Moved | None], surge: _Surge | None, queue: Mov
     )
 
 
-def _candidates(factors: Mapping[str, Moved | None], surge: _Surge | None) -> list[_Candidate]:
+def _candidates(factors: Mapping[str, Moved | None], surge: Surge | None) -> list[_Candidate]:
     found: list[_Candidate] = []
 
     def add(outcome: str, name: str, what: str, threshold: float) -> None:
@@ -255,7 +150,7 @@ def _moved(outcome: str, what: str, by: Moved) -> Reading:
     )
 
 
-def _tenant(surge: _Surge) -> Reading:
+def _tenant(surge: Surge) -> Reading:
     return Reading(
         outcome="tenant_surge",
         summary=f"Tenant {surge.tenant} makes {wording.percent(surge.share)} of all calls, normally "
@@ -284,7 +179,7 @@ def _name(factor: str) -> str:
     return factor.replace("_", " ")
 
 
-def _details(read: _Read, values: Mapping[str, Points], factors: Mapping[str, Moved | None], surge: _Surge | None,
+def _details(read: Demand, values: Mapping[str, Points], factors: Mapping[str, Moved | None], surge: Surge | None,
              queue: Moved | None) -> dict[str, Any]:  # fmt: skip
     record = {}
     newest = read.calls.latest() or read.tasks.latest()

@@ -1,21 +1,19 @@
 """P08: how the gateway is by its own account: alive, loaded, cooling down, falling back, or with one zone failing."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from config.catalogue import Gateway
-from config.http import HttpError
 from diagnostics import series, statistics, wording
+from diagnostics.gateway_state import Deployment, read_deployments, read_health
 from diagnostics.model import Evidence, Params, ProbeContext, ProbeSpec, Reading, Verdict
 from diagnostics.prometheus import PrometheusError
 from diagnostics.subjects import gateway_of
 from diagnostics.usual import Moved, moved, usual_values
 from diagnostics.windows import SLICE_S, Track, Watch
 
-HEALTH_PATHS = {"litellm": ("/health/readiness", "/health/liveliness"), "mlflow": ("/health",), "generic": ("/health",)}
 OVERHEAD_SHARE, OVERHEAD_S = 0.30, 0.25
 """Overloaded once the gateway's own part exceeds this share of its latency and this many seconds a request."""
 FALLBACK_SHARE = 0.02
@@ -28,17 +26,6 @@ class GatewayParams(Params):
     """Which gateway; None: the service's."""
 
     gateway: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Deployment:
-    """One deployment as the gateway's admin endpoint lists it."""
-
-    id: str
-    provider: str
-    failing: bool
-    error_share: float
-    requests: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +88,7 @@ class GatewayHealth:
         """Health endpoints, the list of deployments, and the gateway's metrics; the worst of them is reported."""
         gateway = gateway_of(context, params.gateway)
         (alive, health), (deployments, listing) = await asyncio.gather(
-            _alive(context, gateway), _deployments(context, gateway)
+            read_health(context, gateway), read_deployments(context, gateway)
         )
         metrics, missing = await _metrics(context, gateway)
         reading = (
@@ -114,51 +101,6 @@ class GatewayHealth:
         )
         evidence = (*health, *listing, *missing, *(metrics.evidence if metrics else ()))
         return replace(reading, evidence=evidence, details={**_details(deployments, metrics), **reading.details})
-
-
-async def _alive(context: ProbeContext, gateway: Gateway) -> tuple[dict[str, int], tuple[Evidence, ...]]:
-    """Health path -> HTTP status; 0 where nobody answered."""
-    paths = HEALTH_PATHS[gateway.kind]
-
-    async def ask(path: str) -> tuple[int, str]:
-        try:
-            reply = await context.http.request(gateway.target, "GET", path, timeout_s=5.0)
-        except HttpError as error:
-            return 0, str(error)
-        return reply.status, f"HTTP {reply.status}\n{reply.text}"[:600]
-
-    found = await asyncio.gather(*(ask(path) for path in paths))
-    evidence = tuple(
-        Evidence(source=f"GET {gateway.target} {path}", excerpt=text)
-        for path, (_, text) in zip(paths, found, strict=True)
-    )
-    return {path: status for path, (status, _) in zip(paths, found, strict=True)}, evidence
-
-
-async def _deployments(context: ProbeContext, gateway: Gateway) -> tuple[list[_Deployment], tuple[Evidence, ...]]:
-    """What the admin endpoint lists; nothing where it has no such list."""
-    source = f"GET {gateway.admin} /deployments"
-    try:
-        reply = await context.http.request(gateway.admin, "GET", "/deployments", timeout_s=5.0)
-        document = json.loads(reply.text) if reply.status == 200 else {}
-        items = document.get("deployments", []) if isinstance(document, dict) else []
-        found = [one for item in items if (one := _deployment(item)) is not None]
-    except (HttpError, ValueError, TypeError, RecursionError) as error:
-        return [], (Evidence(source=source, excerpt=f"{type(error).__name__}: {error}"[:600]),)
-    return found, (Evidence(source=source, excerpt=f"HTTP {reply.status}\n{reply.text}"[:1800]),)
-
-
-def _deployment(item: Any) -> _Deployment | None:
-    if not isinstance(item, dict) or item.get("drained") or not isinstance(item.get("id"), str):
-        return None
-    share, load = item.get("error_share"), item.get("requests_per_min")
-    return _Deployment(
-        id=item["id"][:80],
-        provider=str(item.get("provider", ""))[:80],
-        failing=item.get("state") == "failing",
-        error_share=float(share) if isinstance(share, int | float) else 0.0,
-        requests=float(load) if isinstance(load, int | float) else 0.0,
-    )
 
 
 async def _metrics(context: ProbeContext, gateway: Gateway) -> tuple[_Metrics | None, tuple[Evidence, ...]]:
@@ -206,7 +148,7 @@ def _overloaded(metrics: _Metrics) -> Reading | None:
     )
 
 
-def _zone(deployments: Sequence[_Deployment]) -> Reading | None:
+def _zone(deployments: Sequence[Deployment]) -> Reading | None:
     """One deployment of a provider fails while another of the same provider is fine."""
     for bad in deployments:
         peers = [d for d in deployments if d.provider == bad.provider and d.id != bad.id]
@@ -225,7 +167,7 @@ def _zone(deployments: Sequence[_Deployment]) -> Reading | None:
     return None
 
 
-def _cooldown(metrics: _Metrics | None, deployments: Sequence[_Deployment]) -> Reading | None:
+def _cooldown(metrics: _Metrics | None, deployments: Sequence[Deployment]) -> Reading | None:
     latest = metrics.cooldowns.latest(2) if metrics else ()
     now = sum(one.total for one in latest)
     before = metrics.cooldowns.baseline if metrics else ()
@@ -290,7 +232,7 @@ def _in_flight(context: ProbeContext, metrics: _Metrics) -> Reading | None:
     )
 
 
-def _fine(gateway: Gateway, alive: Mapping[str, int], deployments: Sequence[_Deployment],
+def _fine(gateway: Gateway, alive: Mapping[str, int], deployments: Sequence[Deployment],
           metrics: _Metrics | None) -> Reading:  # fmt: skip
     answered = [status for status in alive.values() if 200 <= status < 400]
     told = [
@@ -304,7 +246,7 @@ def _fine(gateway: Gateway, alive: Mapping[str, int], deployments: Sequence[_Dep
     return Reading(outcome="ok", summary=f"{gateway.name}: {', '.join(seen)}.", n=len(alive) + len(deployments))
 
 
-def _details(deployments: Sequence[_Deployment], metrics: _Metrics | None) -> dict[str, Any]:
+def _details(deployments: Sequence[Deployment], metrics: _Metrics | None) -> dict[str, Any]:
     record: dict[str, list[float]] = {}
     if metrics is not None and metrics.in_flight.latest():
         record["gateway_health.in_flight"] = [metrics.in_flight.latest()[-1].total]

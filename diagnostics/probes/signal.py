@@ -142,7 +142,8 @@ def _judge(context: ProbeContext, seen: _Seen, usual: Rate, window_s: int) -> Re
     if quality is not None and quality.bad:
         return _worse(quality)
     if reports is not None and reports.bad and not errors.bad:
-        return _complaints(reports)
+        lost = max(0.0, quality.baseline - quality.value) if quality else None
+        return replace(_complaints(reports), details={"quality_lost": lost})
     past = _worst_before(context, seen, usual)
     if errors.bad or (slow is not None and slow[1].bad) or past is not None:
         return _recovered(context, seen, usual, past or errors)

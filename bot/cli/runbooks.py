@@ -1,0 +1,90 @@
+"""``pagerunner runbooks``: check runbooks before 03:00 does, and see which one a page would find."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.cli.installed import Installed
+from bot.cli.local import WRONG, fail, show
+
+if TYPE_CHECKING:
+    from knowledge.model import Retrieval
+
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
+)
+
+
+@click.group(name="runbooks")
+def command() -> None:
+    """Check runbooks, and search them."""
+
+
+@command.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@CONFIG
+@click.option("--hints", is_flag=True, help="Also tell what a runbook could earn next.")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+def lint(paths: tuple[Path, ...], config: Path | None, hints: bool, as_json: bool) -> None:
+    """Check the runbooks in PATHS (files or folders) against the probes, actions and services that there really are.
+
+    Without PATHS: the built-in library, the configured folders and the teams' own. Prints file:line:column and what to
+    write instead. Exit code 1 when a runbook has an error and would not be used.
+    """
+    where = Installed(config)
+    groups = where.read(paths)
+    problems = where.lint(groups, whole=not paths)
+    files = sum(len(group.files) + len(group.refused) for group in groups)
+    shown = [problem for problem in problems if hints or problem.severity != "hint"]
+    errors = sum(problem.severity == "error" for problem in problems)
+    if as_json:
+        counts = {"files": files, "errors": errors, "warnings": sum(p.severity == "warning" for p in problems)}
+        show({**counts, "catalogue": where.catalogue is not None, "problems": [asdict(problem) for problem in shown]})
+    else:
+        for problem in shown:
+            click.echo(str(problem))
+        if where.notice:
+            click.echo(where.notice, err=True)
+        click.echo(f"{files} runbooks: {errors} errors, {len(shown) - errors} other remarks", err=True)
+    if errors:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.argument("text")
+@CONFIG
+@click.option("--service", default="", help="Name of the service that the page is about.")
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 50), help="How many to show.")
+@click.option("--words-only", is_flag=True, help="Search by words alone: at once, without the embedding model.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def search(text: str, config: Path | None, service: str, limit: int, words_only: bool, as_json: bool) -> None:
+    """Show which runbooks fit the page TEXT (its first line is taken as the title), with scores and reasons."""
+    from knowledge.model import Query  # noqa: PLC0415
+
+    where = Installed(config)
+    known = where.catalogue.service(service) if where.catalogue else None
+    if service and known is None:
+        fail(f"There is no service {service!r} in the catalogue.", WRONG)
+    title, _, body = text.strip().partition("\n")
+    query = Query(title=title, body=body, service=service, service_kind=known.kind if known else "",
+                  service_tags=known.tags if known else ())  # fmt: skip
+    with where.librarian(where.shelf(), words_only=words_only) as librarian:
+        retrieval = librarian.search(query, limit=limit)
+    if as_json:
+        show(asdict(retrieval))
+    else:
+        print_matches(retrieval)
+
+
+def print_matches(retrieval: "Retrieval") -> None:
+    """The matches as a person reads them."""
+    if retrieval.notice:
+        click.echo(retrieval.notice, err=True)
+    for match in retrieval.matches:
+        click.echo(f"{match.score:6.3f}  {match.document}  {match.title}  (belief {match.prior:.0%})")
+        for reason in match.reasons:
+            click.echo(f"          {reason.contribution:+.3f}  {reason.source}: {reason.text}")
+    if not retrieval.matches:
+        click.echo("Nothing fits.")

@@ -1,0 +1,204 @@
+"""The postmortem's findings: what the cause is and is not, what was checked, which runbooks fit, and the evidence."""
+
+from collections.abc import Iterator, Sequence
+
+from bot.domain import measures as timing
+from bot.domain import wording
+from bot.domain.card import against
+from bot.domain.document import (
+    Block,
+    Excerpt,
+    Heading,
+    Part,
+    Points,
+    Row,
+    Table,
+    code,
+    quoted,
+    say,
+)
+from bot.domain.measures import utc
+from bot.domain.reading_words import account, figures, outcome
+from bot.domain.untrusted import clean
+from bot.domain.view import IncidentView
+from diagnostics.model import Argument, Finding, Hypothesis, Verdict, Weight
+
+EXCERPT = 2_000
+MAX_ARGUMENTS = 12
+MAX_HYPOTHESES = 12
+TELLING = 0.05
+"""Bits below which an argument says nothing."""
+
+
+def cause(view: IncidentView) -> Iterator[Block]:
+    """The leading cause with its arguments; the others with what speaks against them."""
+    diagnosis = view.diagnosis
+    if diagnosis is None or not diagnosis.ranked:
+        yield Points(items=(say("No diagnosis was made.", gap=True),))
+        return
+    made = timing.last_ref(view, "diagnosis_made")
+    leader = diagnosis.leader
+    share = wording.percent(leader.probability)
+    head = {
+        "cause": "The findings point to ",
+        "no_fault": "No fault was found: ",
+        "inconclusive": "Not sure. Best guess: ",
+    }
+    points = [say(head[diagnosis.conclusion], quoted(leader.title, 100), " (", code(leader.mode), f"), {share} sure.",
+                  refs=(made,))]  # fmt: skip
+    if len(diagnosis.causes) > 1:
+        names: list[Part] = []
+        for number_, each in enumerate(diagnosis.causes):
+            names += [", " if number_ else "", code(each)]
+        points.append(say("All abnormal findings together need more than one cause: ", *names, ".", refs=(made,)))
+    if diagnosis.residual:
+        points.append(say("Not explained by it: ", *_probes_of(view, diagnosis.residual), ".", refs=diagnosis.residual))
+    if diagnosis.reason:
+        points.append(say("The investigation stopped because: ", quoted(diagnosis.reason), ".", refs=(made,)))
+    yield Points(items=tuple(points))
+    yield _arguments(view, leader)
+    yield from _others(view, made)
+
+
+def checks(view: IncidentView) -> Iterator[Block]:
+    """Everything that was looked at before any change: not normal, normal, and what could not be told."""
+    before: dict[str, Finding] = {f.probe: f for f in view.findings if f.round == 0}
+    bad = [f for f in before.values() if f.verdict is Verdict.ABNORMAL]
+    good = [f for f in before.values() if f.verdict is Verdict.NORMAL]
+    unsure = [f for f in before.values() if f.verdict not in (Verdict.ABNORMAL, Verdict.NORMAL)]
+    for title, findings, nothing in (
+        ("Not normal", bad, "No probe found anything that is not normal."),
+        ("Checked and normal", good, "No probe found anything to be normal."),
+        ("Inconclusive or not run, and why", unsure, "Every probe that was run gave an answer."),
+    ):
+        if findings:
+            yield Table(heads=("Probe", "Outcome", "What it read", "Statistics", "Took, evidence"), title=title,
+                        rows=tuple(_check(f) for f in findings))  # fmt: skip
+        else:
+            yield Heading(title=say(title))
+            yield Points(items=(say(nothing, gap=True),))
+    further = [*(say("Still running when this was written: ", code(name), ".", gap=True) for name in view.running)]
+    for each in view.diagnosis.next_probes[:3] if view.diagnosis else ():
+        further.append(say("Not asked again: ", code(each.probe), f", which would have told {each.bits:.2f} bits.",
+                           refs=(timing.last_ref(view, "diagnosis_made"),)))  # fmt: skip
+    if further:
+        yield Points(items=tuple(further))
+
+
+def runbooks(view: IncidentView) -> Iterator[Block]:
+    """Which runbooks were found, why, and at which revision they were used."""
+    made = timing.last_ref(view, "runbooks_retrieved")
+    retrieval = view.retrieval
+    if retrieval is None or not retrieval.matches:
+        yield Points(items=(say("No runbook was found.", gap=True),))
+        return
+    used: dict[str, str] = {}
+    for pv in view.proposals:
+        plan = pv.proposal.plan
+        used[plan.runbook.split("#", maxsplit=1)[0]] = plan.runbook_revision
+    rows = []
+    for match in retrieval.matches:
+        why: list[Part] = []
+        for reason in match.reasons[:3]:
+            why += ["; " if why else "", quoted(reason.text, 160), f" ({reason.contribution:+.2f})"]
+        revision = used.get(match.document)
+        rows.append(
+            Row(
+                cells=(
+                    say(quoted(match.title, 100), " ", code(match.document)),
+                    say(f"{match.score:.2f}"), say(wording.percent(match.prior)),
+                    say(*why) if why else say("no reason was recorded"),
+                    say(code(revision[:12]), refs=(made,)) if revision else say("not used", refs=(made,)),
+                ),
+            )
+        )  # fmt: skip
+    yield Table(heads=("Runbook", "Score", "Prior", "Why it was found", "Revision used"), rows=tuple(rows))
+    how = "by meaning and by words" if retrieval.mode == "fused" else "by words alone"
+    points = [say(f"They were searched {how}.", refs=(made,))]
+    if retrieval.notice:
+        points.append(say("Note of the search: ", quoted(retrieval.notice), ".", refs=(made,)))
+    yield Points(items=tuple(points))
+
+
+def evidence(view: IncidentView) -> Iterator[Block]:
+    """Every finding with what was really received."""
+    if not view.findings:
+        yield Points(items=(say("There are no findings.", gap=True),))
+    for finding in view.findings:
+        yield Heading(key=finding.id, title=say(code(finding.id, 60), " ", code(finding.probe, 60), ", ",
+                                                utc(finding.started_at)))  # fmt: skip
+        yield Points(items=(account(finding),))
+        for one in finding.reading.evidence:
+            text, _ = clean(one.excerpt[: 4 * EXCERPT], lines=True)
+            cut = text if len(text) <= EXCERPT else f"{text[:EXCERPT]} … [cut]"
+            yield Excerpt(source=say(quoted(one.source, 300), refs=(finding.id,)), text=cut)
+
+
+# --- Cause ----------------------------------------------------------------------------------------------------------
+
+
+def _arguments(view: IncidentView, leader: Hypothesis) -> Block:
+    telling = [a for a in leader.arguments if a.weight is not Weight.NEUTRAL and abs(a.bits) >= TELLING]
+    strongest = sorted(telling, key=lambda a: -abs(a.bits))
+    rows = tuple(_argument(view, argument) for argument in strongest[:MAX_ARGUMENTS])
+    if not rows:
+        return Points(items=(say("No finding speaks for or against it by itself.", gap=True),))
+    return Table(heads=("Weight", "Finding", "How it speaks", "What it read"), rows=rows, title="What speaks for it")
+
+
+def _argument(view: IncidentView, argument: Argument) -> Row:
+    found = next((f for f in view.findings if f.id == argument.finding_id), None)
+    read = quoted(found.reading.summary) if found else ""
+    refs = (argument.finding_id,) if found else ()
+    return Row(cells=(say(bits(argument.bits)), say(code(argument.probe), " ", code(argument.outcome)),
+                      say(wording.WEIGHTS[argument.weight]), say(read, refs=refs)))  # fmt: skip
+
+
+def bits(value: float) -> str:
+    """The weight of an argument, with its sign."""
+    return f"{value:+.1f} bits".replace("-", "−")
+
+
+def _others(view: IncidentView, made: str) -> Iterator[Block]:
+    assert view.diagnosis is not None
+    known = {finding.id for finding in view.findings}
+    rows = []
+    for other in view.diagnosis.ranked[1 : 1 + MAX_HYPOTHESES]:
+        why = against(other)
+        if why is None or why.finding_id not in known:
+            because = say("nothing speaks against it by itself", refs=(made,))
+            word = "less likely"
+        else:
+            because = say(code(why.probe), " ", code(why.outcome), f" {wording.WEIGHTS[why.weight]} "
+                          f"({bits(why.bits)})", refs=(why.finding_id,))  # fmt: skip
+            word = "ruled out" if why.weight is Weight.RULES_OUT else "less likely"
+        rows.append(
+            Row(cells=(say(quoted(other.title, 100)), say(wording.percent(other.probability)), say(word), because))
+        )
+    if rows:
+        yield Table(heads=("Other cause", "Probability", "Verdict", "Because"), rows=tuple(rows),
+                    title="What was ruled out, and why")  # fmt: skip
+    rest = len(view.diagnosis.ranked) - 1 - MAX_HYPOTHESES
+    if rest > 0:
+        yield Points(items=(say(f"{wording.plural(rest, 'further cause')} less likely than these.", refs=(made,)),))
+
+
+def _probes_of(view: IncidentView, refs: Sequence[str]) -> Iterator[Part]:
+    findings = {finding.id: finding for finding in view.findings}
+    for count, ref in enumerate(refs):
+        found = findings.get(ref)
+        yield ", " if count else ""
+        yield code(f"{found.probe} {found.outcome}") if found else code(ref)
+
+
+# --- Checks and evidence --------------------------------------------------------------------------------------------
+
+
+def _check(finding: Finding) -> Row:
+    took = wording.seconds(finding.elapsed_s)
+    return Row(
+        cells=(
+            say(code(finding.probe)), say(*outcome(finding)), say(quoted(finding.reading.summary)),
+            say(figures(finding) or "a plain reading"), say(took, refs=(finding.id,)),
+        )
+    )  # fmt: skip
