@@ -51,7 +51,7 @@ bench: install-dev ## Measure intake, latency and memory, and print the figures
 
 eval: install ## Measure retrieval and drills, and print the tables
 	$(BIN)/pagerunner eval drills --seeds 4
-	$(BIN)/pagerunner eval retrieval --from-contracts
+	PAGERUNNER_CONTRACTS="$${PAGERUNNER_CONTRACTS:-$(abspath $(wildcard ../shared/data/contracts))}" $(BIN)/pagerunner eval retrieval --from-contracts
 
 clean:
 	rm -rf out .pagerunner build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

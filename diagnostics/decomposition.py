@@ -8,13 +8,15 @@ from datetime import datetime
 
 from diagnostics import statistics
 from diagnostics.model import Evidence, ProbeContext
-from diagnostics.usual import Moved, moved
+from diagnostics.usual import Moved, moved, usual_values
 from diagnostics.windows import SLICE_S, Track, Watch, merged
 
 TENANT_POINTS, TENANT_RATIO = 0.15, 2.0
 """A tenant surges once its share of calls gained so many points while its own volume at least doubled."""
 LOOK_BACK = 2
 """A factor may have moved over up to so many windows; the longer, the smaller a shift that shows."""
+QUEUE_PEAK_SLICES = 10
+"""Minutes over which a queue's peak is looked for, to see that it is being worked off."""
 FACTORS = ("users", "tasks_per_user", "calls_per_task", "attempts_per_call", "tokens_per_call")
 Points = Mapping[datetime, float]
 """End of a slice -> value."""
@@ -22,6 +24,8 @@ Points = Mapping[datetime, float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
+    """The series that demand is made of."""
+
     users: Track
     tasks: Track
     calls: Track
@@ -32,6 +36,7 @@ class Demand:
 
     @classmethod
     async def of(cls, watch: Watch) -> "Demand":
+        """Read them all at once."""
         users, tasks, calls, attempts, tokens = await asyncio.gather(
             watch.levels("users"),
             watch.counts("tasks", together=True),
@@ -46,6 +51,7 @@ class Demand:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
+        """What was read, of the series that exist."""
         tracks = (self.users, self.tasks, self.calls, self.attempts, self.tokens, self.tenants, self.queue)
         return tuple(track.evidence for track in tracks if track.has_data)
 
@@ -61,6 +67,7 @@ class Surge:
 
     @property
     def surged(self) -> bool:
+        """Whether that is a surge."""
         return self.share - self.usual >= TENANT_POINTS and self.ratio >= TENANT_RATIO
 
 
@@ -93,7 +100,7 @@ def factor(context: ProbeContext, read: Demand, name: str, points: Points, slice
     before = [value for end, value in points.items() if end in baseline]
     daily = name in ("users", "tasks")
     kept = f"demand_profile.{name}"
-    return moved(now, before if name == "tasks_per_user" else usualfactor_values(context, kept, before, daily=daily))
+    return moved(now, before if name == "tasks_per_user" else usual_values(context, kept, before, daily=daily))
 
 
 def surge_of(context: ProbeContext, tenants: Track, slices: int) -> Surge | None:
@@ -120,13 +127,13 @@ def surge_of(context: ProbeContext, tenants: Track, slices: int) -> Surge | None
 
 def queue_of(context: ProbeContext, queue: Track) -> Moved | None:
     now = [one.total for one in queue.latest(2)]
-    usual = usualfactor_values(context, "demand_profile.queue_depth", [one.total for one in queue.baseline])
+    usual = usual_values(context, "demand_profile.queue_depth", [one.total for one in queue.baseline])
     found = moved(now, usual)
     # The comparison is with how deep it gets on a busy day, not with the median.
     return replace(found, usual=statistics.quantile(usual, 0.95)) if found else None
 
 
-def _draining(queue: Track) -> bool:
+def draining(queue: Track) -> bool:
     """Whether the queue has fallen to less than half of its peak of the last minutes: a backlog being worked off."""
     levels = [one.total for one in queue.latest(QUEUE_PEAK_SLICES)]
     return bool(levels) and levels[-1] <= max(levels) / 2

@@ -44,8 +44,11 @@ def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Seq
 
 
 def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
-    """Only while unsure, and only for a quality symptom, a quality mode with mass, or when users are served and
-    nothing else can tell: while calls fail, a golden set fails with them and costs what others need."""
+    """After a drop always, because the counterfactual tells whose it is. Otherwise only while unsure, and only for a
+    quality symptom, a quality mode with mass, or when users are served and nothing else can tell: while calls fail, a
+    golden set fails with them and costs what others need."""
+    if any(f.probe == "golden_set" and f.outcome == "drop" for f in findings):
+        return True
     if diagnosis.conclusion != "inconclusive":
         return False
     if _symptom(findings) is not None or _quality_mass(diagnosis, modes) >= QUALITY_MASS:

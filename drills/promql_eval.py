@@ -66,18 +66,17 @@ def _rates(expr: Rate, source: Source, moments: Floats) -> Vector:
     first = np.searchsorted(times, moments - window, side="right")
     last = np.searchsorted(times, moments, side="right") - 1
     usable = last > first
-    result: Vector = {}
-    if not usable.any():
-        return result
+    chosen = _chosen(expr.selector, source)
+    if not usable.any() or not chosen:
+        return {}
     low, high = np.where(usable, first, 0), np.where(usable, last, 0)
-    for series in _chosen(expr.selector, source):
-        at_low = source.store.at(series, low)
-        grown = source.store.at(series, high) - at_low
-        increase = grown * _extrapolation(times, low, high, at_low, grown, moments, window)
-        if expr.function == "rate":
-            increase = increase / window
-        result[_labels(series, named=False)] = np.where(usable, increase, np.nan)
-    return result
+    at_low = np.stack([source.store.at(series, low) for series in chosen])
+    grown = np.stack([source.store.at(series, high) for series in chosen]) - at_low
+    increase = grown * _extrapolation(times, low, high, at_low, grown, moments, window)
+    if expr.function == "rate":
+        increase = increase / window
+    increase = np.where(usable, increase, np.nan)
+    return {_labels(series, named=False): increase[number] for number, series in enumerate(chosen)}
 
 
 def _extrapolation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from drills import baselines, noise, pages, score
@@ -123,6 +124,12 @@ class Referee:
 
 def make_world(name: str, seed: int, start: float, *, noise_on: bool = True) -> World:
     """A world with its past, up to its start."""
+    return _newborn(name, seed, start, noise_on).twin()
+
+
+@lru_cache(maxsize=2)
+def _newborn(name: str, seed: int, start: float, noise_on: bool) -> World:
+    """The same scenario is often played again: its past is made once."""
     return World(build(name, seed, start), seed, noise=noise_on)
 
 

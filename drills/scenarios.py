@@ -87,7 +87,6 @@ class Draw:
 
     def __init__(self, scenario_id: str, seed: int, start: float) -> None:
         self.id = scenario_id
-        self.seed = seed
         self.random = generator(seed, "scenario", scenario_id)
         self.start = start
         self.page = float(np.ceil(start / 5.0) * 5.0 + PAGE_AFTER_START_S)

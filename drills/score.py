@@ -224,8 +224,7 @@ def cited(body: Mapping[str, Any]) -> Json:
     """Shares of citations and named entities that do not exist, as counted by whoever ran the assistant."""
     given = body.get("citations") or {}
     result: Json = {}
-    for kind in ("citation", "entity"):
-        total = int(given.get(f"{kind}s", 0) or 0)
-        bad = int(given.get(f"hallucinated_{kind}s" if kind == "citation" else "hallucinated_entities", 0) or 0)
+    for kind, several in (("citation", "citations"), ("entity", "entities")):
+        total, bad = int(given.get(several) or 0), int(given.get(f"hallucinated_{several}") or 0)
         result[f"hallucinated_{kind}_rate"] = bad / total if total else 0.0
     return result

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,10 @@ class Store:
         if len(series.columns) == 1:
             single: Floats = self.rows[places, series.columns[0]]
             return single
-        columns = np.array(series.columns, dtype=np.intp)
-        total: Floats = self.rows[places[:, None], columns].sum(axis=1)
+        total: Floats = self.rows[places[:, None], _index(series.columns)].sum(axis=1)
         return total
+
+
+@lru_cache(maxsize=8192)
+def _index(columns: tuple[int, ...]) -> NDArray[np.intp]:
+    return np.array(columns, dtype=np.intp)

@@ -342,7 +342,7 @@ def test_how_far_quality_fell_is_read_from_numbers_or_details() -> None:
 
 
 def test_asking_stops_at_what_separates_the_leaders() -> None:
-    shown = healthy(user_signal="quality_drop", golden_set="drop", change_log="prompt")
+    shown = healthy(user_signal="quality_drop", golden_set="drop", change_log="deploy")
     asked = [f for f in findings(shown) if f.probe not in ("golden_counterfactual", "model_fingerprint")]
 
     diagnosis = solve(asked, prior={"model-drift": 0.6, "prompt-regression": 0.4})
@@ -438,6 +438,15 @@ def test_a_quality_symptom_gets_quality_probes_and_then_both_golden_sets() -> No
 
     assert diagnosis.causes == ("prompt-regression",)
     assert of_tier(Tier.GOLDEN) <= set().union(*steps)
+
+
+def test_a_drop_of_the_golden_set_is_always_followed_by_the_counterfactual() -> None:
+    shown = healthy(golden_set="drop", change_log="prompt")
+
+    diagnosis, steps = walk(shown, prior={"prompt-regression": 1.0})
+
+    assert diagnosis.causes == ("prompt-regression",)
+    assert steps[-2:] == [{"golden_set"}, {"golden_counterfactual"}]
 
 
 def test_a_tier_limit_is_kept() -> None:

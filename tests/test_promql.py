@@ -124,6 +124,6 @@ def test_a_range_sees_each_moment() -> None:
     ],
 )
 def test_errors_say_what_and_where(query: str, says: str) -> None:
-    with pytest.raises(PromqlError, match=".") as error:
+    with pytest.raises(PromqlError) as error:
         evaluate(parse(query), Source(store=STEADY, catalogue={}), np.array([600.0]))
     assert says in str(error.value)

@@ -4,7 +4,6 @@ import asyncio
 
 import numpy as np
 import pytest
-from tests.world_fakes import START, chat, read_only, running
 
 from config.catalogue import Catalogue
 from diagnostics.golden import parse as parse_golden
@@ -14,6 +13,8 @@ from drills.golden import SETS, items
 from drills.referee import make_world
 from drills.scenarios import SCENARIOS, build
 from drills.score import is_good
+from drills.world import World
+from tests.world_fakes import START, chat, read_only, running
 
 
 def test_draws_belong_to_their_key() -> None:
@@ -36,7 +37,7 @@ def test_a_higher_rate_never_gives_fewer_of_the_same_draw() -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    one, two = make_world("S01", 3, START), make_world("S01", 3, START)
+    one, two = (World(build("S01", 3, START), 3) for _ in range(2))
     for world in (one, two):
         world.advance(START + 600)
     assert one.store.rows[: len(one.store.seen())].tobytes() == two.store.rows[: len(two.store.seen())].tobytes()

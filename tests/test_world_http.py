@@ -1,10 +1,11 @@
-"""The world's HTTP surface: both vendors' shapes, the gateway, documents by compare-and-set, and what it keeps to itself."""
+"""The world over HTTP: both vendors' shapes, the gateway, compare-and-set, and what it keeps to itself."""
 
 import json
 from typing import Any
 
 import aiohttp
 import pytest
+
 from tests.world_fakes import Client, chat, running
 
 PONG = "Canary 1: reply with the one word pong."

@@ -1,11 +1,12 @@
 """The referee: what it hands out, what it counts, and its keys."""
 
-from tests.world_fakes import START, read_only, running
+from itertools import pairwise
 
 from diagnostics import series
 from drills.scenarios import build
 from drills.score import cited, diagnosis, injected, is_good, unsafe_actions
 from drills.when import iso
+from tests.world_fakes import START, read_only, running
 
 
 async def test_a_world_comes_with_page_baselines_and_changes() -> None:
@@ -16,14 +17,15 @@ async def test_a_world_comes_with_page_baselines_and_changes() -> None:
     assert born["started_at"] == START < born["page_at"] < START + 60
     names = {entry.get("series") or entry["document"] for entry in born["baselines"]}
     assert all(series.known(name) for name in names)
-    assert {"golden.items:support@12", "golden.items:support/direct@12", "model_fingerprint.logprob:acme-openai/acme-large",
+    assert {"golden.items:support@12", "golden.items:support/direct@12",
+            "model_fingerprint.logprob:acme-openai/acme-large",
             "provider_canary.ttft_s:beta-anthropic/beta-sonnet", "user_signal.error_share"} <= names  # fmt: skip
     by_name = {entry["series"]: entry["samples"] for entry in born["baselines"] if "series" in entry}
     for template in ("provider_canary.failed:acme-openai/acme-large", "gateway_canary.ttft_s:support"):
         assert len(by_name[template]) >= series.ENOUGH
     onset = "2026-11-22T12:00"
     assert all(at < onset for samples in by_name.values() for at, _ in samples)
-    assert all(a[0] <= b[0] for samples in by_name.values() for a, b in zip(samples, samples[1:], strict=False))
+    assert all(a[0] <= b[0] for samples in by_name.values() for a, b in pairwise(samples))
     passes = [value for _, value in by_name["golden.pass:support"]]
     assert 0.85 < sum(passes) / len(passes) < 0.99
 

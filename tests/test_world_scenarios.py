@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.world_fakes import START, chat, read_only, running
 
 from bot.edges.changes_in import parse_change
 from drills import noise, pages, score, sli, status_pages
@@ -16,6 +16,7 @@ from drills.company import BY_NAME
 from drills.outgoing import Incoming
 from drills.referee import told_changes
 from drills.scenarios import SCENARIOS, build
+from tests.world_fakes import START, chat, read_only, running
 
 FAULTS = [name for name in SCENARIOS if name not in ("N33", "N34")]
 TO_BETA = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
@@ -108,8 +109,9 @@ def test_the_right_action_restores_what_users_get(name: str, acts: tuple[Act, ..
 
 
 WRONG = [
-    ("S01", (OLDER,)), ("S01", (CLAMP,)), ("S03", (CLAMP,)), ("S04", (shift(),)), ("S14", (OLDER,)), ("S15", (shift(),)),
-    ("S15", (PIN,)), ("S22", (OLDER,)), ("S22", (shift(),)), ("M41", (OPEN,)), ("N34", (OLDER,)), ("S20", (shift(),)),
+    ("S01", (OLDER,)), ("S01", (CLAMP,)), ("S03", (CLAMP,)), ("S04", (shift(),)), ("S14", (OLDER,)),
+    ("S15", (shift(),)), ("S15", (PIN,)), ("S20", (shift(),)), ("S22", (OLDER,)), ("S22", (shift(),)),
+    ("M41", (OPEN,)), ("N34", (OLDER,)),
 ]  # fmt: skip
 
 
@@ -163,9 +165,8 @@ async def test_an_outage_is_seen_directly_in_the_gateway_and_in_the_metrics() ->
         beta = await client.send(
             "POST", "/providers/beta-anthropic/v1/messages", other, {"anthropic-version": "2023-06-01"}
         )
-        errors = await client.query(
-            f'sum by (error_type) (increase(gen_ai_client_operation_duration_seconds_count{{service="{born["service"]}"}}[2m]))'
-        )
+        metric = f'gen_ai_client_operation_duration_seconds_count{{service="{born["service"]}"}}'
+        errors = await client.query(f"sum by (error_type) (increase({metric}[2m]))")
     assert sum(status in (500, 503, 504) for status in direct) >= 5
     assert [d["state"] for d in deployments] == ["failing", "failing", "healthy"]
     assert beta.status == 200
@@ -302,7 +303,7 @@ def test_changes_coincide_and_the_causal_one_is_among_them() -> None:
         found = noise.changes(seed, scenario)
         counts.append(len(found) - 1)
         assert [c for c in found if (c.kind, c.after, c.at) == ("prompt", "v13", scenario.onset)]
-        assert all(a.at <= b.at for a, b in zip(found, found[1:], strict=False))
+        assert all(a.at <= b.at for a, b in pairwise(found))
     assert 6 < sum(counts) / len(counts) < 18
 
 

@@ -121,7 +121,7 @@ class Server:
 
     def until_warm(self) -> None:
         """Until it searches by meaning too."""
-        while "search is warm" not in self.said():
+        while "Search is ready" not in self.said():
             self._alive()
             time.sleep(0.1)
 

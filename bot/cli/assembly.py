@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
 from bot.cli.local import person
+from bot.cli.slack_side import SlackSide
 from bot.domain.faults import FaultPoint
 from bot.domain.signature import SigningSecret
 from bot.edges import logs
@@ -25,12 +26,13 @@ from bot.edges.metrics import Metrics
 from bot.edges.redact import Redactor
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
-from bot.ports import Chat, Pager, People, Received
+from bot.ports import Pager, People, Received, Triage
 from bot.triage.checkpoint import open_saver, signing_key
 from bot.triage.late import LateTriage
 from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf
 from config.catalogue import Catalogue
 from config.settings import Settings
+from diagnostics.statistics import warm_up
 from knowledge.ingest import documents
 from knowledge.retrieval import HybridLibrarian
 from runbooks.actions.http_action_file import load_http_actions
@@ -38,6 +40,9 @@ from runbooks.model import ActionRegistry
 from runbooks.shelf import Shelf
 
 log = logging.getLogger("pagerunner.serve")
+
+_HEAVY = ("langgraph.graph", "langgraph.checkpoint.sqlite.aio", "dbos", "apscheduler.schedulers.asyncio")
+"""What an investigation needs: seconds to import, and nothing that accepting a page needs."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,20 +57,24 @@ class Built:
     triage: LateTriage
     shelf: Shelf
     librarian: HybridLibrarian
-    slack: "SlackSide | None"
+    slack: SlackSide | None
     http: SafeHttp
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def load(self, stack: contextlib.AsyncExitStack) -> None:
-        """What takes its time: the graph, the queue, the search index, the connection to Slack."""
+        """What takes its time: Slack, the queue, the graph; numerics and the search index go on behind it."""
+        if self.slack is not None:
+            await self.slack.open(self.assistant)
+        for name in _HEAVY:  # off the event loop, which accepts webhooks meanwhile
+            await asyncio.to_thread(importlib.import_module, name)
         from bot.triage.graph import GraphTriage  # noqa: PLC0415 - imports LangGraph
 
         key = signing_key(self.settings.data / "checkpoint.key")
         saver = await stack.enter_async_context(open_saver(self.settings.data / "checkpoints.sqlite", key))
-        self.triage.ready(GraphTriage(self.assistant.tools, saver))
         await self.jobs.start()
         stack.callback(self.jobs.stop)
-        background = [self._warm()] if self.slack is None else [self._warm(), self.slack.connect()]
+        warm = self._warm(GraphTriage(self.assistant.tools, saver))
+        background = [warm] if self.slack is None else [warm, self.slack.connect()]
         for work in background:
             stack.callback(asyncio.create_task(work).cancel)
 
@@ -82,57 +91,17 @@ class Built:
 
         await record_all(self.assistant, self.settings.canary_tokens_per_hour, self.settings.baseline_every_s)
 
-    async def _warm(self) -> None:
-        from diagnostics.statistics import warm_up  # noqa: PLC0415
-
+    async def _warm(self, triage: Triage) -> None:
         try:
+            # First the numerics: an investigation that imported them would hold up the event loop for a second.
             await asyncio.to_thread(warm_up)
+        finally:
+            self.triage.ready(triage)
+        try:
             await asyncio.to_thread(self.librarian.warm)
             print(f"Search is ready: {self.librarian.notice or 'by meaning and by words'}", flush=True)
         finally:
             self.warmed.set()
-
-
-class SlackSide:
-    """Everything of Slack: the chat, the people, the app and its connection."""
-
-    def __init__(self, chosen: Settings, declared: Catalogue) -> None:
-        from bot.edges.slack_chat import SlackChat  # noqa: PLC0415
-        from bot.edges.slack_client import Workspace, new_client  # noqa: PLC0415
-        from bot.edges.slack_people import SlackPeople  # noqa: PLC0415
-
-        self._settings = chosen
-        self._catalogue = declared
-        clock = SystemClock()
-        self.client = new_client(chosen.slack_bot_token.get_secret_value(), chosen.slack_api)
-        self.workspace = Workspace(self.client)
-        self.chat = SlackChat(self.client, clock)
-        self.people = SlackPeople(self.client, self.workspace, declared, clock)
-        self.app: Any = None
-
-    def attach(self, assistant: Assistant, clock: SystemClock) -> None:
-        """Build the app's listeners on the desk."""
-        from bot.edges.slack_app import build_app  # noqa: PLC0415
-        from bot.edges.slack_desk import SlackDeps  # noqa: PLC0415
-
-        async def first_time(key: str) -> bool:
-            return await assistant.inbox.first_time(key, clock.now().timestamp())
-
-        self.app = build_app(
-            SlackDeps(
-                client=self.client, workspace=self.workspace, chat=self.chat, desk=assistant.desk,
-                records=assistant.records, exporter=Export(), catalogue=self._catalogue, clock=clock,
-                first_time=first_time, app_id=self._settings.slack_app,
-            )
-        )  # fmt: skip
-
-    async def connect(self) -> None:
-        """Stay connected over Socket Mode until cancelled; HTTP mode needs no connection."""
-        from bot.edges.slack_app import keep_socket_mode  # noqa: PLC0415
-
-        if self._settings.slack == "socket":
-            token = self._settings.slack_app_token.get_secret_value()
-            await keep_socket_mode(self.app, token, self._settings.slack_api, SystemClock())
 
 
 def assemble_server(
@@ -158,19 +127,16 @@ def assemble_server(
         await holder[0].perform(kind, arguments)
 
     jobs = DurableJobs(chosen.data / "jobs.sqlite", perform, fault)
-    chat: Chat | None = slack.chat if slack else None
-    people: People = slack.people if slack else LocalPeople(declared)
+    people: People = slack or LocalPeople(declared)
     assistant = assemble(
         Edges(
             catalogue=declared, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
-            librarian=librarian, library=shelf, people=people, chat=chat, pager=_pager(chosen, redact), actions=registry,
-            redact=redact, fault=fault, exports=chosen.export_folder, golden_root=str(chosen.catalogue.parent),
-            tokens_per_incident=chosen.canary_tokens_per_incident,
+            librarian=librarian, library=shelf, people=people, chat=slack, pager=_pager(chosen, redact),
+            actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
+            golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
         )
     )  # fmt: skip
     holder.append(assistant)
-    if slack is not None:
-        slack.attach(assistant, clock)
     web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact)
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,
@@ -213,12 +179,6 @@ def _web(
     chosen: Settings, declared: Catalogue, assistant: Assistant, token: str, slack: SlackSide | None,
     clock: SystemClock, arrived: Callable[[], None], redact: Callable[[str], str],
 ) -> WebDeps:  # fmt: skip
-    handler = None
-    if slack is not None and chosen.slack == "http":
-        from bot.edges.slack_app import http_handler  # noqa: PLC0415
-
-        handler = http_handler(slack.app)
-
     def on_accept(_: Received) -> None:
         arrived()
 
@@ -226,9 +186,11 @@ def _web(
     return WebDeps(
         inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, exporter=Export(), clock=clock,
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
-        slack_secrets=_secrets((chosen.slack_signing_secret,)), slack_handler=handler, api_token=token,
+        slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
+        slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,
         change_tokens=(change_token,) if change_token else (), services=frozenset(s.name for s in declared.services),
-        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant), on_accept=on_accept, redact=redact,
+        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant),
+        on_accept=on_accept, redact=redact,
     )  # fmt: skip
 
 

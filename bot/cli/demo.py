@@ -28,6 +28,7 @@ SCENARIOS = {
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
     "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
+SEARCH_PATIENCE_S = 12.0
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example"
 
 
@@ -69,6 +70,7 @@ class Demo:
             "scenario": self._code, "seed": self._seed, "mode": "real", "start": time.time(),
         })  # fmt: skip
         server = self._start_server(place, born)
+        self._wait_for_search()
         self._say(f"[bold]Open {place.slack}[/bold] to see the incident channel as the people on call do.")
         if scripted:
             self._spawn("person", [sys.executable, "-m", "drills", "slack-person", "--url", place.slack, "--as",
@@ -134,6 +136,14 @@ class Demo:
                 return
             time.sleep(0.1)
         fail(f"{name} did not start within 60 s; its output is in {log}")
+
+    def _wait_for_search(self) -> None:
+        """Give the embedder a few seconds to warm up; without it search is by words alone, and says so."""
+        log = self._home / "pagerunner.log"
+        while time.monotonic() - self._began < SEARCH_PATIENCE_S:
+            if "Search is ready" in log.read_text("utf-8", "replace"):
+                return
+            time.sleep(0.1)
 
     def _finish(self, ended: "Ending", place: "Place") -> None:
         lasted = time.monotonic() - self._began

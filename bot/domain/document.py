@@ -5,8 +5,8 @@ Every run of text carries its manner, so that a sink can show what is quoted as 
 
 import enum
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from bot.domain.lanes import Lanes
 from bot.domain.signals import Signal
@@ -84,6 +84,8 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     title: str = ""
+    refs: tuple[str, ...] = ()
+    """How we know all of it; shown with the title."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,15 +181,24 @@ def name(text: str) -> Span:
     return quoted(text, 80)
 
 
-def statements(blocks: Iterable[Block]) -> Iterator[Statement]:
-    """Every statement of some blocks."""
-    for block in blocks:
-        match block:
-            case Points(items=items) | Tasks(items=items):
-                yield from items
-            case Table(rows=rows):
-                yield from (cell for row in rows for cell in row.cells)
-            case Heading(title=one) | Excerpt(source=one):
-                yield one
-            case Blank() | Picture():
-                pass
+def citing(section: Section, known: Collection[str]) -> Section:
+    """The section without references to anything that does not exist: what cannot be looked up is not printed."""
+    return replace(section, blocks=tuple(_citing(block, known) for block in section.blocks))
+
+
+def _citing(block: Block, known: Collection[str]) -> Block:
+    def kept(one: Statement) -> Statement:
+        return replace(one, refs=tuple(ref for ref in one.refs if ref in known))
+
+    match block:
+        case Points() | Tasks():
+            return replace(block, items=tuple(kept(one) for one in block.items))
+        case Table():
+            rows = tuple(replace(row, cells=tuple(kept(cell) for cell in row.cells)) for row in block.rows)
+            return replace(block, rows=rows, refs=tuple(ref for ref in block.refs if ref in known))
+        case Heading():
+            return replace(block, title=kept(block.title))
+        case Excerpt():
+            return replace(block, source=kept(block.source))
+        case _:
+            return block

@@ -81,7 +81,8 @@ def _decision(view: IncidentView) -> Iterator[Mark]:
         "proposal_made": ("proposed", "neutral"), "proposal_withheld": ("shown, no vote", "neutral"),
         "proposal_approved": ("approved", "human"), "proposal_rejected": ("rejected", "human"),
         "proposal_expired": ("expired", "unsure"), "incident_acknowledged": ("acknowledged", "human"),
-        "incident_escalated": ("escalated", "human"), "hint_given": ("hint", "human"), "vote_denied": ("denied", "unsure"),
+        "incident_escalated": ("escalated", "human"), "hint_given": ("hint", "human"),
+        "vote_denied": ("denied", "unsure"),
         "frozen": ("frozen", "human"), "unfrozen": ("unfrozen", "human"),
     }  # fmt: skip
     for entry in view.entries(*words):
@@ -93,7 +94,8 @@ def effects(view: IncidentView) -> Iterator[Mark]:
     """What was changed, set back, or could not be; the tone ``change`` says that the target is different since."""
     titles = {pv.proposal.id: title(pv.proposal.plan) for pv in view.proposals}
     words: dict[str, tuple[str, Tone]] = {
-        "effect_applied": ("{}", "change"), "manual_done": ("{}", "change"), "effect_reverted": ("{} set back", "change"),
+        "effect_applied": ("{}", "change"), "manual_done": ("{}", "change"),
+        "effect_reverted": ("{} set back", "change"),
         "effect_failed": ("{} failed", "bad"), "effect_conflict": ("{} not done: target changed", "unsure"),
         "effect_unknown": ("{} unknown", "unsure"), "effect_held": ("{} held", "unsure"),
         "person_did": ("done by a person", "human"),
@@ -123,7 +125,9 @@ def _verify(view: IncidentView) -> Iterator[Mark]:
 
 
 def _read_between(view: IncidentView, first: int, last: int) -> int:
-    return sum(first < entry.seq < last and entry.fact.data.get("round", 0) > 0 for entry in view.entries("probe_finished"))
+    return sum(
+        first < entry.seq < last and entry.fact.data.get("round", 0) > 0 for entry in view.entries("probe_finished")
+    )
 
 
 def _resolve(view: IncidentView) -> Iterator[Mark]:

@@ -17,6 +17,7 @@ from bot.domain.document import (
     Section,
     Statement,
     Table,
+    citing,
     code,
     quoted,
     say,
@@ -25,7 +26,7 @@ from bot.domain.document import (
 from bot.domain.incident import Status
 from bot.domain.lanes import lanes
 from bot.domain.measures import after, utc
-from bot.domain.postmortem_decisions import changes, decisions
+from bot.domain.postmortem_decisions import change_refs, changes, decisions
 from bot.domain.postmortem_findings import cause, checks, evidence, runbooks
 from bot.domain.postmortem_impact import impact
 from bot.domain.postmortem_people import actor, lessons, people
@@ -64,10 +65,11 @@ def build(view: IncidentView) -> Document:
         Section(key="integrity", title="Integrity", blocks=tuple(_integrity(view))),
         Section(key="evidence", title="Evidence", blocks=tuple(evidence(view))),
     )
+    known = anchors(view)
     what = "Postmortem of" if over else "Report so far on"
     return Document(
         incident_id=view.incident.id, title=f"{what} {view.incident.id}", head=tuple(_head(view)),
-        sections=sections, anchors=anchors(view),
+        sections=tuple(citing(section, known) for section in sections), anchors=known,
     )  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def anchors(view: IncidentView) -> dict[str, str]:
     """Where each reference leads. The names are counted, never taken from an id that came from outside."""
     found = {view.incident.id: "incident"}
     found |= {pv.proposal.id: f"p{number}" for number, pv in enumerate(view.proposals, start=1)}
-    found |= {change.id: f"c{number}" for number, change in enumerate(view.changes, start=1)}
+    found |= {ref: f"c{number}" for number, ref in enumerate(change_refs(view), start=1)}
     found |= {finding.id: f"e{number}" for number, finding in enumerate(view.findings, start=1)}
     return found | {f"#{entry.seq}": f"t{entry.seq}" for entry in view.timeline}
 
@@ -224,19 +226,17 @@ def _timeline(view: IncidentView) -> Iterator[Block]:
     if not view.timeline:
         yield Points(items=(say("Nothing is recorded.", gap=True),))
         return
-    known = set(anchors(view))
     rows = []
     for entry in view.timeline:
         told = sentence(entry.fact)
         key = f"#{entry.seq}"
-        cited = tuple(ref for ref in told.refs if ref in known)
         rows.append(
             Row(
                 key=key,
                 cells=(
                     say(key), say(f"{entry.at:%Y-%m-%d %H:%M:%S}"),
                     say(PROVENANCE[entry.fact.provenance]), say(*actor(view, entry.fact.actor)),
-                    Statement(spans=told.spans, refs=cited),
+                    told,
                 ),
             )
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """The postmortem's decisions: what had been changed, what was proposed, who decided, what was done and what is left."""
 
+import re
 from collections.abc import Iterator
 
 from bot.domain import measures as timing
@@ -39,7 +40,21 @@ STATES = {
     ProposalState.UNKNOWN: "not known whether it took effect",
 }  # fmt: skip
 SURFACES = {"slack": "Slack", "cli": "the command line", "api": "the API", "terminal": "the terminal"}
+ENDED = {
+    "apply": ("effect_claimed", "effect_applied", "manual_done", "effect_failed", "effect_conflict", "effect_unknown"),
+    "revert": ("effect_reverted", "effect_failed", "effect_conflict", "effect_unknown"),
+}
+"""Kind of effect -> the facts that tell what became of it."""
 MAX_CHANGES = 30
+_CHANGE = re.compile(r"(?!ev-|pr-|inc-|change-)[A-Za-z0-9][\w.:/-]{0,63}", re.ASCII)
+
+
+def change_refs(view: IncidentView) -> list[str]:
+    """How each change is cited: by its id, which came from outside, unless that could be taken for one of ours."""
+    return [
+        change.id if _CHANGE.fullmatch(change.id) else f"change-{number}"
+        for number, change in enumerate(view.changes, start=1)
+    ]
 
 
 def changes(view: IncidentView) -> Iterator[Block]:
@@ -51,16 +66,16 @@ def changes(view: IncidentView) -> Iterator[Block]:
         return
     rows = []
     start = timing.began(view).at
-    for change in view.changes[-MAX_CHANGES:]:
+    for ref, change in list(zip(change_refs(view), view.changes, strict=True))[-MAX_CHANGES:]:
         moved = (
             say(code(change.before, 80), " → ", code(change.after, 80)) if change.before or change.after else say("")
         )
         rows.append(
             Row(
-                key=change.id,
+                key=ref,
                 cells=(
                     say(utc(change.at)), say(f"{timing.after(change.at, start)}"), say(code(change.kind, 40)),
-                    say(quoted(change.summary), refs=(change.id,)), moved,
+                    say(quoted(change.summary), refs=(ref,)), moved,
                     say(name(change.actor)) if change.actor else say(""),
                 ),
             )
@@ -94,34 +109,35 @@ def _proposal(view: IncidentView, number: int, pv: ProposalView) -> Iterator[Blo
     proposal, plan = pv.proposal, pv.proposal.plan
     yield Heading(key=proposal.id, title=say(f"{number}. ", quoted(plan_card.title(plan), 100), f": {_state(pv)}"))
     made = plan_card.timeline_refs(view, proposal, "proposal_made", "proposal_withheld") or (proposal.id,)
-    points = [
-        say("Proposed at ", utc(proposal.created_at), " by ", *actor(view, proposal.proposed_by), " as ",
-            code(proposal.id), f", risk {wording.RISKS[plan.risk]}.", refs=made),
-        say(strong("Why: "), quoted(proposal.rationale or "(no reason given)", 300), refs=made),
-        say(strong("Runbook: "), code(plan.runbook), ", revision ", code(plan.runbook_revision[:12]), refs=made),
-        say(strong("Target: "), code(plan.target), refs=made),
-        say(strong("Who notices: "), quoted(plan.blast_radius, 300), refs=made),
-        say(strong("Undo: "), quoted(plan.undo, 300), refs=made),
-        say(strong("Verified by: "), code(plan.verify_probe), " is ", code(plan.verify_outcome),
-            f" within {wording.duration(plan.verify_within_s)}", refs=made),
-        say(strong("Approval: "), _approval(pv), f", until {utc(plan.expires_at)}, policy ", code(plan.policy_version, 40),
-            refs=made),
-        say(strong("Plan: "), code(proposal.plan_hash), refs=made),
-    ]  # fmt: skip
-    if proposal.withheld:
-        points.append(say(strong("Not put to the vote: "), quoted(proposal.withheld), refs=made))
-    yield Points(items=tuple(points))
-    yield Table(
-        heads=("What changes", "Before", "After"),
-        rows=tuple(Row(cells=(say(quoted(what, 160)), say(code(old)), say(code(new), refs=made)))
-                   for what, old, new in plan.diff),
-    )  # fmt: skip
+    facts = [Row(cells=(say(label), say(*words))) for label, words in _plan(view, pv)]
+    yield Table(heads=("Plan", "As proposed"), rows=tuple(facts), title="What was proposed", refs=made)
     if plan.instructions:
         yield Excerpt(
             source=say("What a person was to do", refs=made), text=clean(plan.instructions[:4_000], lines=True)[0]
         )
     yield from _votes(view, pv)
     yield from _carried_out(view, pv)
+
+
+def _plan(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, tuple[Part, ...]]]:
+    proposal, plan = pv.proposal, pv.proposal.plan
+    yield "Proposed", (f"{utc(proposal.created_at)} by ", *actor(view, proposal.proposed_by), " as ", code(proposal.id))
+    yield "Why", (quoted(proposal.rationale or "no reason was given", 300),)
+    yield "Runbook", (code(plan.runbook), ", revision ", code(plan.runbook_revision[:12]))
+    yield "Target", (code(plan.target),)
+    for what, old, new in plan.diff:
+        yield "Change", (quoted(what, 160), ": ", code(old), " → ", code(new))
+    yield "Risk", (wording.RISKS[plan.risk],)
+    yield "Who notices", (quoted(plan.blast_radius, 300),)
+    yield "Undo", (quoted(plan.undo, 300),)
+    within = f" within {wording.duration(plan.verify_within_s)}"
+    yield "Verified by", (code(plan.verify_probe), " is ", code(plan.verify_outcome), within)
+    lease = f"{wording.duration(plan.lease_s)} once it helps" if plan.lease_s is not None else "none"
+    yield "Lease", (lease,)
+    yield "Approval", (f"{_approval(pv)}, until {utc(plan.expires_at)}, policy ", code(plan.policy_version, 40))
+    yield "Plan hash", (code(proposal.plan_hash),)
+    if proposal.withheld:
+        yield "Not put to the vote", (quoted(proposal.withheld),)
 
 
 def _state(pv: ProposalView) -> str:
@@ -174,15 +190,15 @@ def _carried_out(view: IncidentView, pv: ProposalView) -> Iterator[Block]:
     if effect is None:
         yield Points(items=(say("Nothing was carried out.", refs=(proposal.id,)),))
         return
-    kinds = ("effect_applied", "manual_done", "effect_failed", "effect_conflict", "effect_unknown", "effect_claimed")
     by_hand = " by hand" if is_manual(plan) else ""
-    points = [_effect(view, pv, effect, f"Carrying it out{by_hand}", kinds)]
+    points = [_effect(view, pv, effect, f"Carrying it out{by_hand}")]
     verified = plan_card.timeline_refs(view, proposal, "verification_made")
     if effect.verdict:
         made = [e for e in view.entries("verification_made") if e.fact.data.get("proposal") == proposal.id]
         reason = str(made[-1].fact.data.get("reason") or "") if made else ""
-        points.append(say(strong("Verdict: "), wording.EFFECT_VERDICTS.get(effect.verdict, effect.verdict),
-                          *((": ", quoted(reason, 400)) if reason else ()), refs=verified or (proposal.id,)))  # fmt: skip
+        because: list[Part] = [": ", quoted(reason, 400)] if reason else []
+        verdict = wording.EFFECT_VERDICTS.get(effect.verdict, effect.verdict)
+        points.append(say(strong("Verdict: "), verdict, *because, ".", refs=verified or (proposal.id,)))
     elif effect.state is EffectState.DONE:
         points.append(say("It is not verified yet.", refs=(proposal.id,)))
     yield Points(items=tuple(points))
@@ -191,34 +207,32 @@ def _carried_out(view: IncidentView, pv: ProposalView) -> Iterator[Block]:
         yield Table(heads=("Probe", "Before", "After"), rows=tuple(rows), title="Read again to verify")
     rest = list(_lease(view, pv, effect))
     if pv.revert is not None:
-        kinds = ("effect_reverted", "effect_conflict", "effect_failed", "effect_unknown")
-        rest.append(_effect(view, pv, pv.revert, "Setting it back", kinds))
+        rest.append(_effect(view, pv, pv.revert, "Setting it back"))
     if rest:
         yield Points(items=tuple(rest))
 
 
-def _effect(view: IncidentView, pv: ProposalView, effect: Effect, what: str, kinds: tuple[str, ...]) -> Statement:
-    about = [e for e in view.entries(*kinds)
-             if e.fact.data.get("proposal") == pv.proposal.id and e.fact.data.get("effect") in (None, effect.id)]  # fmt: skip
-    words = {EffectState.PENDING: "not begun", EffectState.CLAIMED: "begun", EffectState.DONE: "done",
+def _effect(view: IncidentView, pv: ProposalView, effect: Effect, what: str) -> Statement:
+    about = [e for e in view.entries(*ENDED[effect.kind])
+             if e.fact.data.get("proposal") == pv.proposal.id
+             and e.fact.data.get("effect") in (None, effect.id)]  # fmt: skip
+    became = {EffectState.PENDING: "not begun", EffectState.CLAIMED: "begun", EffectState.DONE: "done",
              EffectState.FAILED: "failed", EffectState.CONFLICT: "not done, the target had changed",
              EffectState.UNKNOWN: "not known"}  # fmt: skip
     when = f", claimed {utc(effect.claimed_at)}" if effect.claimed_at else ""
     when += f", finished {utc(effect.finished_at)}" if effect.finished_at else ""
     detail: list[Part] = [": ", quoted(effect.detail, 300)] if effect.detail else []
-    return say(strong(f"{what}: "), words[effect.state], when, *detail, ".",
+    return say(strong(f"{what}: "), became[effect.state], when, *detail, ".",
                refs=(f"#{about[-1].seq}",) if about else (pv.proposal.id,))  # fmt: skip
 
 
 def _lease(view: IncidentView, pv: ProposalView, effect: Effect) -> Iterator[Statement]:
     plan = pv.proposal.plan
-    if plan.lease_s is None:
-        yield say(strong("Lease: "), "none; it stays until somebody changes it.", refs=(pv.proposal.id,))
-        return
     refs = plan_card.timeline_refs(view, pv.proposal, "lease_started", "lease_ended") or (pv.proposal.id,)
-    planned = f"{wording.duration(plan.lease_s)} once it helps"
-    until = f", until {utc(effect.lease_until)}, then it is set back" if effect.lease_until else ""
-    yield say(strong("Lease: "), f"{planned}{until}.", refs=refs)
+    if effect.lease_until is not None and pv.revert is None:
+        yield say(strong("Lease: "), f"it is set back at {utc(effect.lease_until)}.", refs=refs)
+    elif plan.lease_s is None and effect.state is EffectState.DONE and pv.revert is None:
+        yield say(strong("Lease: "), "none; it stays until somebody changes it.", refs=refs)
 
 
 def _read_again(view: IncidentView, pv: ProposalView) -> list[tuple[Finding | None, Finding]]:

@@ -59,8 +59,10 @@ def _cost(view: IncidentView) -> Iterator[Statement]:
     paid = [f for f in view.findings if f.reading.tokens or f.reading.usd]
     tokens, spent = sum(f.reading.tokens for f in paid), sum(f.reading.usd for f in paid)
     if paid:
-        yield say(f"Looking into it cost {tokens:,} tokens, {dollars(spent)}, in {wording.plural(len(paid), 'probe run')}.",
-                  refs=[f.id for f in paid[:CITED]])  # fmt: skip
+        runs = wording.plural(len(paid), "probe run")
+        yield say(
+            f"Looking into it cost {tokens:,} tokens, {dollars(spent)}, in {runs}.", refs=[f.id for f in paid[:CITED]]
+        )
     else:
         yield say("Looking into it cost no tokens.", refs=(view.incident.id,))
     yield say("What the incident itself cost was not measured.", gap=True)
@@ -94,7 +96,6 @@ def _telling(signal: Signal) -> list[tuple[str, Point]]:
     chosen: dict[str, tuple[str, Point]] = {signal.points[0].ref: ("First", signal.points[0])}
     for change in signal.changes:
         before = [point for point in signal.points if point.at <= change.at]
-        after = [point for point in signal.points if point.at > change.at]
         if before:
             chosen.setdefault(before[-1].ref, (f"Before: {change.label}", before[-1]))
     last = signal.points[-1]

@@ -19,11 +19,10 @@ from bot.domain.document import (
     quoted,
     say,
 )
-from bot.domain.incident import Status
 from bot.domain.measures import utc
 from bot.domain.proposal import EffectState
 from bot.domain.sentences import sentence
-from bot.domain.view import IncidentView
+from bot.domain.view import IncidentView, ProposalView
 from diagnostics.model import Verdict
 
 
@@ -73,35 +72,37 @@ def lessons(view: IncidentView) -> Iterator[Block]:
 def _open_points(view: IncidentView) -> Iterator[Statement]:
     """What the record leaves open. Nothing here is advice: it names what nobody has answered."""
     for pv in view.proposals:
-        title = quoted(plan_card.title(pv.proposal.plan), 80)
-        effect = pv.apply
-        if effect is None:
-            continue
-        if effect.state is EffectState.UNKNOWN:
-            yield say("Not known whether it took effect: ", title, ".", refs=(pv.proposal.id,))
-        if effect.state is EffectState.DONE and pv.revert is None:
-            until = f" until {utc(effect.lease_until)}" if effect.lease_until else ""
-            yield say("Still in place", until, ": ", title, " on ", code(pv.proposal.plan.target), ".",
-                      refs=(pv.proposal.id,))  # fmt: skip
-        if pv.revert is not None and pv.revert.state is not EffectState.DONE:
-            yield say("Not set back: ", title, " on ", code(pv.proposal.plan.target), ".", refs=(pv.proposal.id,))
+        yield from _left_in_place(pv)
     if view.diagnosis is not None:
         for ref in view.diagnosis.residual:
             yield say("No cause explains this finding.", refs=(ref,))
         if view.diagnosis.conclusion == "inconclusive":
             yield say("The cause is not sure.", refs=(timing.last_ref(view, "diagnosis_made"),))
-    unsure = [f for f in {f.probe: f for f in view.findings}.values()
-              if f.verdict not in (Verdict.NORMAL, Verdict.ABNORMAL)]  # fmt: skip
-    for finding in unsure:
-        yield say(
-            code(finding.probe), " gave no answer: ", quoted(finding.reading.summary, 160), ".", refs=(finding.id,)
-        )
+    newest = {finding.probe: finding for finding in view.findings}
+    for finding in newest.values():
+        if finding.verdict not in (Verdict.NORMAL, Verdict.ABNORMAL):
+            said = quoted(finding.reading.summary, 160)
+            yield say(code(finding.probe), " gave no answer: ", said, ".", refs=(finding.id,))
     for entry in view.entries("alarm"):
         yield say(*sentence(entry.fact).spans, refs=(f"#{entry.seq}",))
-    if view.incident.status not in (Status.RESOLVED, Status.CLOSED):
+    if view.incident.active:
         yield say("It is not resolved.", refs=(view.incident.id,))
     if view.frozen:
         yield say("Execution is still stopped: ", quoted(view.frozen), ".", refs=(view.incident.id,))
+
+
+def _left_in_place(pv: ProposalView) -> Iterator[Statement]:
+    title, target, own = quoted(plan_card.title(pv.proposal.plan), 80), code(pv.proposal.plan.target), (pv.proposal.id,)
+    effect = pv.apply
+    if effect is None:
+        return
+    if effect.state is EffectState.UNKNOWN:
+        yield say("Not known whether it took effect: ", title, " on ", target, ".", refs=own)
+    if effect.state is EffectState.DONE and pv.revert is None:
+        until = f" until {utc(effect.lease_until)}" if effect.lease_until else ""
+        yield say("Still in place", until, ": ", title, " on ", target, ".", refs=own)
+    if pv.revert is not None and pv.revert.state is not EffectState.DONE:
+        yield say("Not set back: ", title, " on ", target, ".", refs=own)
 
 
 def _names(view: IncidentView) -> dict[str, str]:

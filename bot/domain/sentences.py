@@ -1,7 +1,7 @@
 """What each kind of fact says, in one table. Values come from the fact's data; a part in brackets needs its values.
 
-``{title}`` quotes a value, ``{proposal|code}`` shows an id, ``{until|moment}`` a time, ``{decision|word}`` a word of one
-of our closed lists, ``{name|name}`` a person, ``{probes|list}`` several names.
+``{title}`` quotes a value, ``{proposal|code}`` shows an id, ``{until|moment}`` a time, ``{decision|word}`` a word of
+one of our closed lists, ``{name|name}`` a person, ``{probes|list}`` several names.
 """
 
 import re
@@ -38,7 +38,8 @@ SENTENCES: Mapping[str, str] = {
     "proposal_superseded": "{proposal|code} was withdrawn[ by {by|name}]",
     "proposal_expired": "{proposal|code} expired; nothing was done[, because {why}]",
     "vote_cast": "[{name|name} ]voted to {decision|word} {proposal|code}[ (via {via|word})][, saying {reason}]",
-    "vote_denied": "A vote[ of {name|name}][ to {decision|word}][ {proposal|code}] did not count[: {denied|word}][, {why}]",
+    "vote_denied": "A vote[ of {name|name}][ to {decision|word}][ {proposal|code}] did not count[: {denied|word}]"
+                   "[, {why}]",
     "proposal_approved": "{proposal|code} was approved[; plan {plan_hash|hash}]",
     "proposal_rejected": "{proposal|code} was rejected[ by {name|name}][, saying {reason}]; nothing was done",
     "effect_claimed": "About to carry out[ {effect|code}] for {proposal|code}, once",
@@ -60,8 +61,8 @@ SENTENCES: Mapping[str, str] = {
     "note_added": "Note[ by {by|name}]: {text}",
     "person_did": "Done by a person, outside Pagerunner[, {by|name}]: {text}",
     "exported": "The postmortem was written[: {files|list}]",
-    "alarm": "Alarm[: {why}][, undeliverable: {undeliverable|word}][, the stored plan of {plan_hash_mismatch|code} does not"
-             " match its hash][, checkpoint refused: {checkpoint}]",
+    "alarm": "Alarm[: {why}][, undeliverable: {undeliverable|word}][, the stored plan of {plan_hash_mismatch|code}"
+             " does not match its hash][, checkpoint refused: {checkpoint}]",
 }  # fmt: skip
 """Kind of fact -> its sentence. Every member of ``KINDS`` is here."""
 

@@ -99,9 +99,9 @@ OWN_UNIT: Mapping[str, tuple[str, Kind]] = {
 
 
 def signals(view: IncidentView) -> tuple[Signal, ...]:
-    """The deciding numbers: of the probes that judged a mitigation, and of what users notice."""
-    wanted = [pv.proposal.plan.verify_probe for pv in view.proposals if pv.apply is not None]
-    wanted += [USERS, *(finding.probe for finding in view.findings if finding.round > 0)]
+    """The deciding numbers: of what users notice, and of the probes that judged a mitigation."""
+    wanted = [USERS, *(pv.proposal.plan.verify_probe for pv in view.proposals if pv.apply is not None)]
+    wanted += [finding.probe for finding in view.findings if finding.round > 0]
     found = (signal(view, probe) for probe in dict.fromkeys(wanted))
     return tuple(each for each in found if each is not None)[:MAX_SIGNALS]
 
@@ -153,7 +153,7 @@ def _point(finding: Finding, series: str) -> Point | None:
 
 
 def _is_own(outcome: str, series: str) -> bool:
-    """Whether the reading's own value is this number: a share of failures is, unless the outcome is about another one."""
+    """Whether the reading's own value is this number: a share of failures is, unless the outcome is of another kind."""
     return series.endswith((".failed", ".error_share")) and outcome not in ("slow", "quality_drop", INCONCLUSIVE)
 
 
@@ -170,9 +170,10 @@ def _usual(readings: Sequence[Finding], points: Sequence[Point]) -> float | None
     values = {point.ref: point.value for point in points}
     for finding in readings:
         usual = finding.reading.baseline
-        if finding.id in values and usual is not None and math.isfinite(usual):
-            if _same(values[finding.id], finding.reading.value):
-                return usual
+        if usual is None or not math.isfinite(usual) or finding.id not in values:
+            continue
+        if _same(values[finding.id], finding.reading.value):
+            return usual
     return None
 
 

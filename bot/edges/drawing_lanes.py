@@ -67,7 +67,8 @@ def draw(lanes: Lanes) -> Drawing:
     changes = [mark for lane in lanes.lanes for mark in lane.marks if mark.tone == "change"]
     under += [Stroke(path=f"M{scale(mark.at)} {TOP}V{y}", look="guide") for mark in changes]
     frame = sorted(axis(scale, TOP, y), key=lambda shape: not isinstance(shape, Box))  # Bands lie under everything.
-    return Drawing(height=y + 36, title="The incident at a glance", description=_described(lanes),
+    shapes += _legend(y + 46)
+    return Drawing(height=y + 56, title="The incident at a glance", description=_described(lanes),
                    shapes=(*frame, *under, *shapes))  # fmt: skip
 
 
@@ -116,9 +117,11 @@ def _shapes(each: _Laid, top: float, pitch: float) -> Iterator[Shape]:
     when = f"{mark.at:%H:%M:%S}" + (f" to {mark.until:%H:%M:%S}" if mark.until and mark.until != mark.at else "")
     tip = f"{mark.label}, {when} UTC ({mark.ref})"
     if mark.until is not None:
-        half = min(4.0, pitch / 2 - 1)
-        yield Box(x=each.x - (0 if each.end - each.x >= 6 else 3), y=round(y - half, 2),
-                  width=round(max(6.0, each.end - each.x), 2), height=2 * half, look=f"fill {mark.tone}", tip=tip)  # fmt: skip
+        half = 2.5 if mark.tone == "good" else 4.5  # Not by colour alone.
+        wide = max(6.0, each.end - each.x)
+        x = each.x if each.end - each.x >= 6 else each.x - 3
+        yield Box(x=round(x, 2), y=round(y - half, 2), width=round(wide, 2), height=2 * half, look=f"fill {mark.tone}",
+                  tip=tip)  # fmt: skip
     elif mark.tone == "change":
         yield Stroke(path=f"M{each.x} {y - 6}l6 6l-6 6l-6 -6z", look="fill change", tip=tip)
     else:
@@ -126,6 +129,22 @@ def _shapes(each: _Laid, top: float, pitch: float) -> Iterator[Shape]:
     if each.label:
         x, anchor = (each.x - 9, "end") if each.before else (max(each.end, each.x + 3) + 7, "start")
         yield Words(x=round(x, 2), y=round(y + 4, 2), text=each.label, look=f"label {mark.tone}", anchor=anchor)
+
+
+def _legend(y: float) -> Iterator[Shape]:
+    """What the shapes mean."""
+    x = LEFT
+    for look, words in (("bad", "not normal"), ("good", "normal"), ("unsure", "no answer"), ("human", "a person"),
+                        ("change", "a change")):  # fmt: skip
+        if look == "human":
+            yield Dot(x=x + 4, y=y - 4, radius=4.5, look="fill human")
+        elif look == "change":
+            yield Stroke(path=f"M{x + 4} {y - 10}l6 6l-6 6l-6 -6z", look="fill change")
+        else:
+            half = 2.5 if look == "good" else 4.5
+            yield Box(x=x, y=y - 4 - half, width=9.0, height=2 * half, look=f"fill {look}")
+        yield Words(x=x + 15, y=y, text=words, look="small")
+        x = round(x + 34 + width(words, 10), 2)
 
 
 def _described(lanes: Lanes) -> str:

@@ -1,4 +1,4 @@
-"""A number before and after as shapes: readings with their intervals, what is normal, and when something was changed."""
+"""A number before and after as shapes: readings with their intervals, what is normal, and what was changed when."""
 
 import math
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from bot.edges.drawing import (
 )
 from diagnostics.model import Verdict
 
-TOP, HEIGHT = 46.0, 150.0
+TOP, HEIGHT = 62.0, 150.0
 BOTTOM = TOP + HEIGHT
 FONT = 11.0
 TONES = {Verdict.NORMAL: "good", Verdict.ABNORMAL: "bad"}
@@ -101,7 +101,7 @@ def _changes(signal: Signal, scale: TimeScale) -> Iterator[Shape]:
     for number, mark in enumerate(signal.changes):
         x, level = places[number], levels[number]
         tip = f"{mark.label}, {mark.at:%H:%M:%S} UTC ({mark.ref})"
-        y = 12 + 14 * max(0, level)
+        y = 26 + 14 * max(0, level)
         yield Stroke(path=f"M{x} {y - 8}V{BOTTOM}", look="guide", tip=tip)
         if level >= 0:
             left = sides[number]
@@ -113,8 +113,8 @@ def _usual(signal: Signal, up: _Up) -> Iterator[Shape]:
     if signal.baseline is not None:
         y = up(signal.baseline)
         yield Stroke(path=f"M{LEFT} {y}H{WIDTH - RIGHT}", look="usual")
-        text = f"normally {shown(signal, signal.baseline)}"
-        yield Words(x=LEFT + 6, y=y - 5, text=text, look="small")
+        yield Stroke(path=f"M{LEFT} 8h22", look="usual")
+        yield Words(x=LEFT + 28, y=12, text=f"normally {shown(signal, signal.baseline)}", look="tick")
 
 
 def _point(signal: Signal, point: Point, x: float, y: float, up: _Up) -> Iterator[Shape]:
@@ -124,7 +124,10 @@ def _point(signal: Signal, point: Point, x: float, y: float, up: _Up) -> Iterato
         yield Stroke(path=f"M{x} {low}V{high}M{x - 4} {low}h8M{x - 4} {high}h8", look=f"whisker {tone}")
     n = f", n = {point.n:,}" if point.n else ""
     tip = f"{shown(signal, point.value)}{n}, {point.at:%H:%M:%S} UTC ({point.ref})"
-    yield Dot(x=x, y=y, radius=4.5, look=f"fill {tone}", tip=tip)
+    if tone == "bad":
+        yield Box(x=x - 4.5, y=y - 4.5, width=9.0, height=9.0, look="fill bad", tip=tip)
+    else:
+        yield Dot(x=x, y=y, radius=4.8, look=f"fill {tone}", tip=tip)
 
 
 def _tone(point: Point) -> str:

@@ -1,4 +1,4 @@
-"""An incident as a document: Markdown and HTML for people, JSON and CSV for programs. See :class:`bot.ports.Exporter`."""
+"""An incident as a document: Markdown and HTML for people, JSON and CSV for programs."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from bot.edges import export_csv, export_html, export_json, export_markdown
 
 
 class Export:
-    """Makes documents; does no I/O. The same view gives the same bytes."""
+    """See :class:`bot.ports.Exporter`. The same view gives the same bytes."""
 
     def export(self, view: IncidentView, form: Literal["md", "html", "json", "csv"]) -> bytes:
         """The postmortem (``md``, ``html``), everything that is known (``json``), or the timeline (``csv``)."""

@@ -14,8 +14,8 @@ from bot.domain.view import IncidentView
 COLUMNS = ("seq", "at_utc", "incident", "kind", "provenance", "actor", "sentence", "data", "previous", "hash")
 
 _SAFE = re.compile(r"[^\W_]|[(\[{\"'“‘<#]")
-"""What a cell may begin with: a letter or a digit of any script, or opening punctuation. Not ``=``, its full-width form,
-a sign, an at, a control character, a mark of byte order or a space: all of those have begun formulas."""
+"""What a cell may begin with: a letter or a digit of any script, or opening punctuation. Not ``=``, its full-width
+form, a sign, an at, a control character, a mark of byte order or a space: all of those have begun formulas."""
 _INSIDE = re.compile(r"([;\t\r\n]\s*)(?=[=+\-@＝＋－＠])")
 """Where a program that takes another character for the separator would begin a cell."""
 

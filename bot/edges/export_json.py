@@ -10,8 +10,8 @@ from bot.domain.view import IncidentView
 
 FORMAT = "pagerunner-incident/1"
 _HOW = (
-    "hash = SHA-256 over the byte 00, the previous hash (32 bytes), seq (8 bytes, big-endian) and the SHA-256 of the body; "
-    "body = JSON with sorted keys, no spaces, UTF-8: actor, at, data, incident, kind, provenance"
+    "hash = SHA-256 over the byte 00, the previous hash (32 bytes), seq (8 bytes, big-endian) and the SHA-256 of the "
+    "body; body = JSON with sorted keys, no spaces, UTF-8: actor, at, data, incident, kind, provenance"
 )
 
 
@@ -32,7 +32,7 @@ def export(view: IncidentView) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """NaN and infinities as the texts ``NaN``, ``Infinity`` and ``-Infinity``, which JSON can hold and ``codec`` reads."""
+    """NaN and infinities as texts, such as ``-Infinity``: JSON can hold these, and ``codec`` reads them."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if isinstance(value, dict):

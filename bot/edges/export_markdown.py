@@ -1,11 +1,11 @@
 """The postmortem as Markdown, for a repository or a wiki: GitHub's dialect, and nothing in it that is not ours to say.
 
-Quotations are shown plain only if they are letters, numbers and harmless punctuation; anything else becomes a code span,
-in which no renderer reads links, images, HTML, mentions or formatting. Long received text is fenced.
+Quotations are shown plain only if they are letters, numbers and harmless punctuation; anything else becomes a code
+span, in which no renderer reads links, images, HTML, mentions or formatting. Long received text is fenced.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bot.domain.document import (
     Blank,
@@ -26,8 +26,8 @@ from bot.domain.document import (
 _PLAIN = re.compile(
     r"(?:[^\W_]|(?<=[^\W_])[_/-](?=[^\W_])|(?<= )[<>=–×·/-](?= )|[ ,;()'’%+?…≥≤→]|[.:!](?=[\s\d)’,;]|$))+"
 )
-"""Text that every Markdown renderer shows as it is: no dot or colon before a letter, so that nothing becomes a link, and
-no quotation marks that could end the quotation around it."""
+"""Text that every Markdown renderer shows as it is: no dot or colon before a letter, so that nothing becomes a link,
+and no quotation marks that could end the quotation around it."""
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~$])")
 _LONE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
@@ -67,7 +67,7 @@ def _block(block: Block) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     if table.title:
-        yield f"**{_ours(table.title)}**"
+        yield f"**{_ours(table.title)}**{_refs(table.refs, cell=False)}"
         yield ""
     yield f"| {' | '.join(_ours(head) for head in table.heads)} |"
     yield f"|{' --- |' * len(table.heads)}"
@@ -80,9 +80,11 @@ def _row(row: Row) -> str:
 
 def _statement(one: Statement, *, cell: bool = False) -> str:
     text = "".join(_span(span, cell=cell) for span in one.spans)
-    if one.refs:
-        text += f" ({', '.join(_code(ref, cell=cell) for ref in one.refs)})"
-    return text.strip()
+    return f"{text}{_refs(one.refs, cell=cell)}".strip()
+
+
+def _refs(refs: Sequence[str], *, cell: bool) -> str:
+    return f" ({', '.join(_code(ref, cell=cell) for ref in refs)})" if refs else ""
 
 
 def _span(span: Span, *, cell: bool) -> str:
@@ -114,7 +116,7 @@ def _code(text: str, *, cell: bool = False) -> str:
 
 
 def _fence(text: str) -> Iterator[str]:
-    """A fenced block that nothing inside can close, and whose every line is indented: it cannot begin one of ours."""
+    """A fenced block that nothing inside can close."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     yield f"{fence}text"

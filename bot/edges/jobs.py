@@ -4,6 +4,7 @@ Investigations and mitigations of one incident run one at a time (a partition ea
 own. A workflow is one step that may run again, because every verb of the flow may.
 """
 
+import asyncio
 import fcntl
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +18,7 @@ Handler = Callable[[str, Mapping[str, str]], Awaitable[None]]
 
 _VERSION = "1"
 _SERIAL = ("investigate", "mitigate", "revert")
+_REMEMBERED = 5_000
 
 
 class AlreadyRunning(Exception):
@@ -55,6 +57,8 @@ class DurableJobs:
         self._fault = fault
         self._poll_s = poll_s
         self._dbos: Any = None
+        self._started = asyncio.Event()
+        self._queued: dict[str, None] = {}
 
     async def start(self) -> None:
         """Launch inside the running loop, so that steps run on it; interrupted jobs of this folder start again."""
@@ -86,6 +90,7 @@ class DurableJobs:
             polling_interval_sec=self._poll_s,
         )  # fmt: skip
         await DBOS.register_queue_async("ticks", worker_concurrency=8, polling_interval_sec=self._poll_s)
+        self._started.set()
 
     def stop(self) -> None:
         if self._dbos is not None:
@@ -93,6 +98,10 @@ class DurableJobs:
             self._dbos = None
 
     async def submit(self, kind: str, key: str, incident_id: str | None, arguments: Mapping[str, str]) -> None:
+        """Waits for :meth:`start`. A key that this process has queued already costs nothing: it stands in the file."""
+        if key in self._queued:
+            return
+        await self._started.wait()
         from dbos import SetEnqueueOptions, SetWorkflowID  # noqa: PLC0415
 
         serial = kind in _SERIAL
@@ -102,3 +111,6 @@ class DurableJobs:
                     await self._dbos.enqueue_workflow_async("incidents", self._job, kind, dict(arguments))
             else:
                 await self._dbos.enqueue_workflow_async("ticks", self._job, kind, dict(arguments))
+        self._queued[key] = None
+        while len(self._queued) > _REMEMBERED:
+            del self._queued[next(iter(self._queued))]

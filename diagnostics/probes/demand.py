@@ -20,6 +20,7 @@ from diagnostics.decomposition import (
     Demand,
     Points,
     Surge,
+    draining,
     factor,
     factor_values,
     queue_of,
@@ -36,7 +37,6 @@ RETRIES_UP = 1.2
 AMPLIFIED = 3.5
 """More attempts for a call than three, which one layer's usual two retries explain: layers multiply."""
 QUEUE_RATIO, QUEUE_LEAST = 3.0, 10.0
-QUEUE_PEAK_SLICES = 10
 
 
 class DemandParams(Params):
@@ -76,7 +76,7 @@ class DemandProfile:
         factors = {name: factor(context, read, name, points, slices) for name, points in values.items()}
         surge = surge_of(context, read.tenants, slices)
         queue = queue_of(context, read.queue)
-        reading = _judge(factors, surge, None if _draining(read.queue) else queue)
+        reading = _judge(factors, surge, None if draining(read.queue) else queue)
         return replace(reading, evidence=read.evidence, details=_details(read, values, factors, surge, queue))
 
 
