@@ -114,6 +114,8 @@ async def _drill(stage: Stage, scenario: str, seed: int, start: float, loop: Vir
             observer = Observer(assistant, jobs, clock)
             incident_id = await observer.page(born["page"])
             await observer.watch(incident_id)
+            if born["rollback_drill"]:
+                await observer.undo(incident_id)
             view = await assistant.records.view(incident_id)
             assert view is not None
             stage.world.ask("POST", "/advance", {"to": clock.now().timestamp() + WATCHES_S})
@@ -156,6 +158,7 @@ class Observer:
         self._jobs = jobs
         self._clock = clock
         self._first_seen: dict[str, datetime] = {}
+        self.reverted = False
 
     async def page(self, event: Mapping[str, Any]) -> str:
         """The page arrives; returns the incident."""
@@ -178,6 +181,15 @@ class Observer:
             await self._decide(view)
             if not self._jobs.busy and over(view):
                 return
+
+    async def undo(self, incident_id: str) -> None:
+        """Some drills end with everything put back: the target must then be as it was before."""
+        await self._clock.sleep(WATCHES_S)
+        view = await self._assistant.records.view(incident_id)
+        for shown in reversed(view.proposals if view else ()):
+            if shown.proposal.state is ProposalState.DONE and shown.revert is None:
+                await self._assistant.flow.revert(shown.proposal.id)
+                self.reverted = True
 
     async def _decide(self, view: IncidentView) -> None:
         shown = view.open_proposal
@@ -229,6 +241,7 @@ def report(view: IncidentView, observer: Observer, now: datetime) -> dict[str, A
              "target": p.proposal.plan.target, "risk": p.proposal.plan.risk, "at": p.proposal.created_at.timestamp(),
              "votable": p.proposal.votable, "approvals": sum(v.decision == "approve" for v in p.votes),
              "min_approvers": p.proposal.plan.min_approvers, "state": p.proposal.state.value,
+             "approved_at": max((v.at.timestamp() for v in p.votes if v.decision == "approve"), default=None),
              "applied_at": p.apply.finished_at.timestamp() if p.apply and p.apply.finished_at else None,
              "verdict": p.apply.verdict if p.apply else "",
              "reverted": bool(p.revert and p.revert.state.value == "done")}
@@ -238,6 +251,7 @@ def report(view: IncidentView, observer: Observer, now: datetime) -> dict[str, A
         "tokens": sum(f.reading.tokens for f in view.findings),
         "citations": {"made": len(cited), "missing": sum(c not in ids for c in cited)},
         "entities": entities(view),
+        "reverted": observer.reverted,
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from config.catalogue import Catalogue
 from config.clock import Clock
 from config.http import Http
 from diagnostics.differential import diagnose
-from diagnostics.model import AnyProbe, Finding, ProbeContext, ProbeSpec
+from diagnostics.model import AnyProbe, Finding, ProbeContext, ProbeRegistry, ProbeSpec
 from diagnostics.order import next_calls
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
@@ -86,6 +86,11 @@ PROBES: tuple[AnyProbe, ...] = (
 )
 
 LIBRARY = Path(__file__).resolve().parent.parent / "runbooks" / "library"
+
+
+def probes() -> ProbeRegistry:
+    """Probe name -> probe, in the order of the table."""
+    return {probe.spec.name: probe for probe in PROBES}
 
 
 def specs() -> dict[str, ProbeSpec]:
@@ -175,7 +180,7 @@ def assemble(edges: Edges) -> Assistant:
     history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue)
     inbox = SqlInbox(edges.database, edges.fault)
     reading = ReadingHttp(edges.http)
-    registry = {probe.spec.name: probe for probe in PROBES}
+    registry = probes()
 
     def new_runner(known: Sequence[Finding], on_event: OnEvent) -> ProbeRunner:
         budget = TokenBudget(limit=edges.tokens_per_incident, spent=sum(f.reading.tokens for f in known))

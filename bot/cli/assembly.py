@@ -16,10 +16,11 @@ from bot.cli.slack_side import SlackSide
 from bot.domain.faults import FaultPoint
 from bot.domain.signature import SigningSecret
 from bot.edges import logs
+from bot.edges.baselines import BaselineRecorder
 from bot.edges.clock import SystemClock
 from bot.edges.database import Database
 from bot.edges.export import Export
-from bot.edges.http import SafeHttp
+from bot.edges.http import ReadingHttp, SafeHttp
 from bot.edges.jobs import DurableJobs
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
@@ -29,7 +30,7 @@ from bot.edges.web_deps import ReadyCheck, WebDeps
 from bot.ports import Pager, People, Received, Triage
 from bot.triage.checkpoint import open_saver, signing_key
 from bot.triage.late import LateTriage
-from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf
+from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes
 from config.catalogue import Catalogue
 from config.settings import Settings
 from diagnostics.statistics import warm_up
@@ -59,6 +60,7 @@ class Built:
     librarian: HybridLibrarian
     slack: SlackSide | None
     http: SafeHttp
+    recorder: BaselineRecorder
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def load(self, stack: contextlib.AsyncExitStack) -> None:
@@ -87,9 +89,7 @@ class Built:
 
     async def record_baselines(self) -> None:
         """One round of recorded normality for every service that has no open incident."""
-        from bot.edges.baselines import record_all  # noqa: PLC0415
-
-        await record_all(self.assistant, self.settings.canary_tokens_per_hour, self.settings.baseline_every_s)
+        await self.recorder.record_all()
 
     async def _warm(self, triage: Triage) -> None:
         try:
@@ -138,9 +138,13 @@ def assemble_server(
     )  # fmt: skip
     holder.append(assistant)
     web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact)
+    recorder = BaselineRecorder(
+        declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
+        chosen.canary_tokens_per_hour,
+    )  # fmt: skip
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,
-        librarian=librarian, slack=slack, http=http,
+        librarian=librarian, slack=slack, http=http, recorder=recorder,
     )  # fmt: skip
 
 

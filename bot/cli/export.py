@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Literal, cast
@@ -28,7 +29,7 @@ def command(incident: str, form: str, output: Path | None) -> None:
     view = Reader(settings()).view(incident)
     content = Export().export(view, cast("Form", form))
     if output is None or str(output) == "-":
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
         return
     path = output / file_name(view.incident.id, form) if output.is_dir() else output
     _write(path, content)

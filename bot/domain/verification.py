@@ -48,7 +48,8 @@ def judge(plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding
     if named is None or named.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.NOT_RUN):
         why = named.reading.summary if named else "it was not read"
         return Judgement(answer="pending", reason=f"{plan.verify_probe} cannot tell: {why}", evidence=cited)
-    if named.outcome == plan.verify_outcome:
+    well = named.probe == GUARD and named.verdict is Verdict.NORMAL  # recovered is as good as ok
+    if named.outcome == plan.verify_outcome or well:
         earlier = before.get(plan.verify_probe)
         was = f"; before: {earlier.outcome}, {earlier.reading.summary}" if earlier else ""
         return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)

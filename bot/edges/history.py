@@ -9,11 +9,12 @@ from sqlalchemy import Connection, insert, or_, select
 
 from bot.domain import codec
 from bot.edges.database import Database
-from bot.edges.schema import change, document, incident, sample
+from bot.edges.schema import change, document, incident, sample, seen
 from diagnostics.model import Change, Sample
 
 LOOK_BACK = timedelta(days=15)
 PER_SERIES = 500
+RECORDED = "baseline:"
 
 
 class FrozenBaselines:
@@ -73,12 +74,32 @@ class SqlHistory:
 
         await self._database.run(work)
 
-    async def troubled(self, service: str) -> bool:
-        """Whether an incident of this service is open: then nothing is recorded as normal."""
-        query = select(incident.c.id).where(
-            incident.c.service == service, incident.c.status.not_in(["resolved", "closed"])
-        )
+    async def troubled(self, service: str, since: datetime) -> bool:
+        """Whether an incident of this service is open, or was after ``since``: then nothing is recorded as normal."""
+        ended = incident.c.status.in_(["resolved", "closed"]) & (incident.c.resolved_at < codec.stamp(since))
+        query = select(incident.c.id).where(incident.c.service == service, ~ended)
         return await self._database.run(lambda c: c.execute(query.limit(1)).one_or_none() is not None)
+
+    async def recorded(self, service: str) -> Mapping[str, datetime]:
+        """When each kind of baseline was last recorded."""
+
+        def read(connection: Connection) -> dict[str, datetime]:
+            prefix = f"{RECORDED}{service}:"
+            rows = connection.execute(select(seen).where(seen.c.key.startswith(prefix, autoescape=True)))
+            return {row.key.removeprefix(prefix): codec.at(row.at) for row in rows}
+
+        return await self._database.run(read)
+
+    async def mark_recorded(self, service: str, names: Sequence[str], at: datetime) -> None:
+        """Remember that these were recorded, whatever came of it."""
+
+        def work(connection: Connection) -> None:
+            keys = [f"{RECORDED}{service}:{name}" for name in names]
+            connection.execute(seen.delete().where(seen.c.key.in_(keys)))
+            for key in keys:
+                connection.execute(insert(seen).values(key=key, at=codec.stamp(at)))
+
+        await self._database.run(work)
 
 
 def _baselines(connection: Connection, service: str, before: datetime) -> FrozenBaselines:

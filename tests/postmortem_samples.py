@@ -1,0 +1,178 @@
+"""Incidents for the exports: one with a fact of every kind, one in which every foreign text attacks, a long one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain import codec
+from bot.domain.incident import Status
+from bot.domain.proposal import Effect, EffectState, ProposalState
+from bot.domain.timeline import GENESIS, Entry, Fact, Provenance, link
+from bot.domain.view import IncidentView, ProposalView
+from diagnostics.model import Evidence, Finding, Verdict
+from tests import view_samples
+from tests.view_samples import INCIDENT, PLAN, at
+
+O, H, C, R = Provenance.OBSERVED, Provenance.HUMAN, Provenance.COMPUTED, Provenance.RETRIEVED  # noqa: E741
+ANA, LOCAL, PAGER, US = "slack:T0/U0ANA", "local:root", "pagerduty:PDANA01", "pagerunner"
+PR = "pr-51c0de"
+
+Told = tuple[float, str, Provenance, str, Mapping[str, Any]]
+
+
+def told(minutes: float, kind: str, provenance: Provenance, actor: str, **data: Any) -> Told:
+    return (minutes, kind, provenance, actor, data)
+
+
+def page(kind: str, minutes: float, **data: Any) -> Told:
+    values = {"event_id": "01E", "kind": "triggered", "ref": "Q2PQ7M1", "title": INCIDENT.title, "urgency": "high",
+              "priority": "", "people": [], "merged_into": "", "note": "",
+              "occurred_at": at(minutes - 0.2).isoformat()}  # fmt: skip
+    return told(minutes, kind, O, PAGER, **{**values, **data})
+
+
+def probe_finished(finding: Finding, minutes: float) -> Told:
+    return told(minutes, "probe_finished", O, US, evidence=finding.id, probe=finding.probe, outcome=finding.outcome,
+                verdict=finding.verdict.value, summary=finding.reading.summary, round=finding.round)  # fmt: skip
+
+
+FACTS: tuple[Told, ...] = (
+    page("page_received", 0),
+    told(0, "incident_opened", C, US, service="chat-assistant", team="assist", title=INCIDENT.title, investigate=True),
+    page("page_joined", 0.5),
+    page("page_stale", 0.6, occurred_at=at(-9000).isoformat()),
+    told(0.7, "investigation_started", C, US, number=1),
+    told(0.8, "runbooks_retrieved", R, US, mode="fused", notice="searched by words alone",
+         matches=[{"runbook": "provider-outage", "title": "Model provider is failing", "score": 0.91}]),
+    told(0.9, "probe_started", C, US, probe="user_signal"),
+    *(probe_finished(finding, 1 + 0.05 * n) for n, finding in enumerate(view_samples.OUTAGE_FINDINGS)),
+    told(2, "hint_given", H, ANA, text="it began with the deploy", by="Ana Ruiz", why="a person gave a hint"),
+    told(2.9, "diagnosis_made", C, US, conclusion="cause", causes=["provider-outage"], reason="sure",
+         ranked=[{"mode": "provider-outage", "probability": 0.97}]),
+    told(2.9, "investigation_ended", C, US, conclusion="cause", reason="sure",
+         passed_over=[{"step": "provider-outage#1-clamp-retries", "why": "the target refused"}]),
+    told(2.95, "proposal_withheld", C, US, proposal="pr-0", rationale="observe", withheld="observe mode"),
+    told(3, "proposal_made", C, US, proposal=PR, plan_hash=PLAN.hash, rationale="Fail over", withheld=""),
+    told(3.1, "proposal_superseded", C, US, proposal="pr-0"),
+    told(3.2, "proposal_expired", C, US, proposal="pr-00", why="nobody decided"),
+    told(3.3, "vote_denied", H, LOCAL, proposal=PR, decision="approve", name="root", via="cli", denied="not_approver",
+         why="you are not in the team"),
+    told(3.4, "proposal_rejected", H, ANA, proposal="pr-000", name="Ana Ruiz", reason="too early"),
+    told(3.5, "incident_acknowledged", H, ANA, by="Ana Ruiz"),
+    told(3.6, "question_asked", H, ANA, text="why?", by="Ana Ruiz"),
+    told(3.6, "question_answered", C, US, text="Model provider is failing"),
+    told(3.7, "frozen", H, ANA, service="*", reason="change freeze", by="Ana Ruiz"),
+    told(3.8, "effect_held", C, US, proposal=PR, why="frozen by Ana Ruiz: change freeze"),
+    told(3.9, "unfrozen", H, ANA, service="*", reason="over", by="Ana Ruiz"),
+    told(4, "vote_cast", H, ANA, proposal=PR, decision="approve", name="Ana Ruiz", via="slack", reason="go"),
+    told(4, "proposal_approved", H, ANA, proposal=PR, plan_hash=PLAN.hash),
+    told(4.1, "effect_claimed", C, US, proposal=PR, effect=f"{PR}:apply"),
+    told(4.2, "effect_applied", C, US, proposal=PR, effect=f"{PR}:apply", detail="version 7 became 8", observed={}),
+    told(4.3, "effect_failed", C, US, proposal="pr-00", effect="pr-00:apply", detail="refused"),
+    told(4.3, "effect_conflict", C, US, proposal="pr-00", effect="pr-00:revert", detail="drifted"),
+    told(4.3, "effect_unknown", C, US, proposal="pr-00", effect="pr-00:apply", detail="interrupted"),
+    told(4.4, "verification_started", C, US, probes=["gateway_canary", "user_signal"], attempt=1),
+    *(probe_finished(finding, 6.8) for finding in view_samples.AFTER),
+    told(7, "verification_made", C, US, proposal=PR, verdict="better", reason="5 of 5 canaries answered",
+         evidence=["ev-00000003", "ev-00000014", "ev-00000001", "ev-00000015"]),
+    told(7, "lease_started", C, US, proposal=PR, until=at(67).isoformat()),
+    told(8, "incident_escalated", H, ANA, by="Ana Ruiz"),
+    told(9, "note_added", H, ANA, text="customers were told", by="Ana Ruiz"),
+    told(10, "person_did", H, ANA, text="raised the quota with the vendor", by="Ana Ruiz"),
+    told(11, "manual_done", H, ANA, proposal="pr-m", name="Ana Ruiz"),
+    page("pager_changed", 12, kind="note", note="on it"),
+    told(13, "alarm", C, US, undeliverable="card", lane="slack", why="channel not found"),
+    page("incident_resolved", 30, kind="resolved"),
+    page("incident_reopened", 31, kind="reopened"),
+    told(40, "incident_resolved", H, ANA, by="Ana Ruiz"),
+    told(64, "lease_ended", C, US, proposal=PR, asked=False, why=""),
+    told(64.1, "effect_reverted", C, US, proposal=PR, effect=f"{PR}:revert", detail="version 8 became 9"),
+    told(65, "exported", C, US, files=["inc-7f3a2c.md"]),
+    told(65, "incident_closed", C, US),
+)  # fmt: skip
+"""A fact of every kind, in order of time."""
+
+
+def chained(facts: Sequence[Told], start: datetime = at(0)) -> tuple[Entry, ...]:
+    """The facts as a chain, the first one following what another incident recorded."""
+    entries: list[Entry] = []
+    previous = "ab" * 32
+    for seq, (minutes, kind, provenance, actor, data) in enumerate(facts, start=41):
+        fact = Fact(kind=kind, provenance=provenance, actor=actor, data=data)
+        moment = start + timedelta(minutes=minutes)
+        digest = link(previous, seq, INCIDENT.id, moment, fact)
+        entries.append(
+            Entry(seq=seq, incident_id=INCIDENT.id, at=moment, fact=fact, previous=previous, hash=digest)
+        )  # fmt: skip
+        previous = digest
+    return tuple(entries)
+
+
+def complete() -> IncidentView:
+    """Everything happened: the whole way, and every kind of fact."""
+    base = view_samples.verified()
+    (pv,) = base.proposals
+    revert = Effect(id=f"{PR}:revert", proposal_id=PR, kind="revert", state=EffectState.DONE, claimed_at=at(64),
+                    finished_at=at(64.1), detail="version 8 became 9")  # fmt: skip
+    incident = replace(base.incident, status=Status.CLOSED, resolved_at=at(40))
+    return replace(
+        base, incident=incident, timeline=chained(FACTS),
+        proposals=(ProposalView(proposal=pv.proposal, votes=pv.votes, apply=pv.apply, revert=revert),),
+    )  # fmt: skip
+
+
+FOREIGN = frozenset({
+    "title", "summary", "excerpt", "source", "name", "reason", "rationale", "detail", "blast_radius", "undo", "text",
+    "before", "after", "notice", "instructions", "withheld", "why", "note", "by", "test", "pager_ref", "lane", "notice",
+    "next", "outcome", "kind_of_change", "target", "channel",
+})  # fmt: skip
+"""Fields whose text is, or may be, somebody else's."""
+
+
+def poisoned(payload: str, view: IncidentView | None = None) -> IncidentView:
+    """The complete incident with this text in every place that can hold foreign text; its chain holds again."""
+    data = codec.dump(view or complete())
+    entries = data.pop("timeline")
+    poisoned_data = _poison(data, payload)
+    for each in poisoned_data["proposals"]:
+        each["proposal"]["plan"]["diff"] = [[payload, payload, payload]]
+    for number, change in enumerate(poisoned_data["changes"]):
+        change.update(id=f"{payload}{number}", actor=payload, kind=payload)
+    # The service and the team are the catalogue's, which an operator wrote.
+    poisoned_data |= {"service": data["service"], "team": data["team"], "timeline": []}
+    facts: list[Told] = [
+        ((datetime.fromisoformat(e["at"]) - at(0)).total_seconds() / 60, e["fact"]["kind"],
+         Provenance(e["fact"]["provenance"]), e["fact"]["actor"] if e["fact"]["actor"] == US else payload,
+         _poison(e["fact"]["data"], payload, every=True))
+        for e in entries
+    ]  # fmt: skip
+    return replace(codec.load(IncidentView, poisoned_data), timeline=chained(facts))
+
+
+def _poison(value: Any, payload: str, *, every: bool = False, field: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _poison(inner, payload, every=every, field=key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_poison(inner, payload, every=every, field=field) for inner in value]
+    if isinstance(value, str) and (every or field in FOREIGN) and field not in ("evidence", "proposal", "effect"):
+        return payload
+    return value
+
+
+def long(entries: int) -> IncidentView:
+    """An incident that was read again and again: as many probe readings as entries."""
+    findings = tuple(
+        replace(view_samples.AFTER[number % 2], id=f"ev-{number:08x}", started_at=at(5 + number / 12), round=1)
+        for number in range(1, entries + 1)
+    )
+    facts = [*FACTS[:1], *(probe_finished(finding, 5 + n / 12) for n, finding in enumerate(findings))]
+    return replace(complete(), findings=findings, timeline=chained(facts))
+
+
+def reading(view: IncidentView, *findings: Finding) -> IncidentView:
+    """The same incident with these findings."""
+    return replace(view, findings=findings)
+
+
+__all__ = ["FACTS", "GENESIS", "Evidence", "ProposalState", "Verdict", "chained", "complete", "long", "poisoned"]
