@@ -239,7 +239,8 @@ class Flow:
         if not await self._.gate.lease_over(effect_id, fact, now):
             return
         if stopped:
-            text = f"The lease of {proposal.id} has ended, and execution is frozen. Revert it by hand, or unfreeze.\n{quote(stopped)}"
+            ask = "has ended, and execution is frozen. Revert it by hand, or unfreeze."
+            text = f"The lease of {proposal.id} {ask}\n{quote(stopped)}"
             await self._.casebook.say(incident.id, f"lease:{proposal.id}", text, now)
         else:
             await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
@@ -289,7 +290,7 @@ class Flow:
             await self._.jobs.submit(kind, key, proposal.plan.incident_id, arguments)
 
     async def _propose(self, incident: Incident, number: int, found: Investigated) -> list[Fact]:
-        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed over."""
+        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed."""
         ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
         if incident.attempts >= MAX_ATTEMPTS:
             ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"

@@ -300,7 +300,8 @@ class Gate(Protocol):
     async def steps_tried(self, incident_id: str) -> Sequence[tuple[str, str]]: ...
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                   allowed: tuple[bool, str], context: VoteContext, now: datetime, reason: str = "") -> VoteResult:  # fmt: skip
+                   allowed: tuple[bool, str], context: VoteContext, now: datetime,
+                   reason: str = "") -> VoteResult:  # fmt: skip
         ...
 
     async def withdraw(self, proposal_id: str, who: Principal, now: datetime) -> bool: ...

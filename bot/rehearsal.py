@@ -137,10 +137,11 @@ def _assistant(
 
     jobs, triage = InlineJobs(perform), LateTriage()
     keys = {target.auth_env: "drill" for target in stage.catalogue.targets if target.auth_env}
+    http = VirtualHttp(SafeHttp(stage.catalogue, keys), clock, real=loop.real)
     assistant = assemble(
         Edges(
-            catalogue=stage.catalogue, database=database, clock=clock, http=VirtualHttp(SafeHttp(stage.catalogue, keys), clock, real=loop.real), jobs=jobs,
-            triage=triage, librarian=stage.librarian, library=stage.library, people=LocalPeople(stage.catalogue),
+            catalogue=stage.catalogue, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
+            librarian=stage.librarian, library=stage.library, people=LocalPeople(stage.catalogue),
             chat=None, pager=None, actions=actions(), redact=str, fault=no_fault, exports=folder / "exports",
             golden_root=stage.golden_root, tokens_per_incident=200_000,
         )
@@ -247,7 +248,7 @@ def report(view: IncidentView, observer: Observer, now: datetime) -> dict[str, A
              "reverted": bool(p.revert and p.revert.state.value == "done")}
             for p in view.proposals
         ],
-        "probes_run": sum(f.verdict.value not in ("not_run",) and f.round == 0 for f in view.findings),
+        "probes_run": sum(f.verdict.value != "not_run" and f.round == 0 for f in view.findings),
         "tokens": sum(f.reading.tokens for f in view.findings),
         "citations": {"made": len(cited), "missing": sum(c not in ids for c in cited)},
         "entities": entities(view),
@@ -257,7 +258,7 @@ def report(view: IncidentView, observer: Observer, now: datetime) -> dict[str, A
 
 def entities(view: IncidentView) -> list[str]:
     """Names that were stated: runbooks, probes and actions, for the referee to check against what exists."""
-    named = {cause for cause in (view.diagnosis.causes if view.diagnosis else ())}
+    named = set(view.diagnosis.causes if view.diagnosis else ())
     return sorted(named | {p.proposal.plan.runbook.split("#")[0] for p in view.proposals})
 
 

@@ -109,7 +109,7 @@ def open_shelf(folders: Sequence[Path], registry: ActionRegistry, catalogue: Cat
 
 
 def open_librarian(shelf: Library, index: Path | None, model: Path | None = None) -> HybridLibrarian:
-    """Search over the shelf: by words at once, by meaning after ``warm``; by words alone without an ``index`` folder."""
+    """Search over the shelf: by words at once, by meaning after ``warm``; by words alone without an ``index``."""
     if index is None:
         return HybridLibrarian(documents(shelf.all()), words=LexicalIndex())
     embedder = SentenceTransformerEmbedder(model)

@@ -119,12 +119,17 @@ def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
     Raises :class:`ConfigError` with every problem at once."""
     path = path or (Path(environ["PAGERUNNER_CONFIG"]) if environ.get("PAGERUNNER_CONFIG") else None)
     document = _read(path) if path else strict_yaml.Document({})
-    values: dict[str, Any] = dict(document.value) if isinstance(document.value, dict) else {}
+    if document.value is not None and not isinstance(document.value, dict):
+        raise ConfigError(
+            [f"{path}:1:1: settings are lines of the form key: value; `pagerunner init` writes an example"]
+        )
+    values: dict[str, Any] = dict(document.value or {})
     folder = path.parent if path else Path()
     for key in ("data", "catalogue", "http_actions", "exports", "embedder"):
-        if values.get(key):
-            values[key] = folder / str(values[key])
-    values["runbooks"] = tuple(folder / str(p) for p in values.get("runbooks") or ())
+        if isinstance(values.get(key), str):
+            values[key] = folder / values[key]
+    if isinstance(values.get("runbooks"), list):
+        values["runbooks"] = [folder / part if isinstance(part, str) else part for part in values["runbooks"]]
     variables = {name[len(PREFIX) :].lower(): name for name in environ if name.startswith(PREFIX)}
     variables = {key: name for key, name in variables.items() if key in Settings.model_fields}
     for key, name in variables.items():

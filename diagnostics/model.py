@@ -297,6 +297,6 @@ ProbeRegistry = Mapping[str, AnyProbe]
 class Runner(Protocol):
     """Runs probes in parallel, each under its own deadline and the incident's budget."""
 
-    async def run(self, calls: Sequence[ProbeCall], context: ProbeContext, *, round: int = 0) -> Sequence[Finding]:
+    async def run(self, calls: Sequence[ProbeCall], context: ProbeContext, *, round: int = 0) -> Sequence[Finding]:  # noqa: A002
         """One finding for each call, in order; never raises for a probe that failed."""
         ...

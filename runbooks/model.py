@@ -200,7 +200,7 @@ class DiffLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A dry run against the real target: what is there now, and exactly what would become of it. Nothing was changed."""
+    """A dry run against the real target: what is there now, and exactly what would become of it."""
 
     action: str
     params: Mapping[str, Any]

@@ -48,7 +48,8 @@ def finding(probe: str, outcome: str, verdict: Verdict, **changes: Any) -> Findi
         outcome=outcome, summary=f"{probe} says {outcome}", value=changes.pop("value", None), n=changes.pop("n", 0)
     )
     values: dict[str, Any] = {
-        "id": f"ev-{probe}-{changes.get('round', 0)}-{outcome}", "probe": probe, "service": "chat-assistant", "params": {},
+        "id": f"ev-{probe}-{changes.get('round', 0)}-{outcome}", "probe": probe, "service": "chat-assistant",
+        "params": {},
         "outcome": outcome, "verdict": verdict, "reading": reading, "started_at": START, "elapsed_s": 1.0, **changes,
     }  # fmt: skip
     return Finding(**values)
@@ -166,9 +167,11 @@ class Rig:
             for name, tier in (("gateway_canary", Tier.CANARY), ("user_signal", Tier.FREE))
         }
         parts = Parts(
-            catalogue=catalogue, clock=clock, intake=self.inbox, understand=lambda r: Placed(received=r, quarantine="no"),
+            catalogue=catalogue, clock=clock, intake=self.inbox,
+            understand=lambda r: Placed(received=r, quarantine="no"),
             casebook=self.casebook, gate=self.gate, triage=self.triage, planner=self.target, executor=self.target,
-            verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs, publish=self.publish, detail=self.detail,
+            verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs,
+            publish=self.publish, detail=self.detail,
         )  # fmt: skip
         self.flow = Flow(parts)
         self.desk = FlowDesk(self.flow, parts)

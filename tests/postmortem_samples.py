@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bot.domain import codec
 from bot.domain.incident import Status
-from bot.domain.proposal import Effect, EffectState, ProposalState
-from bot.domain.timeline import GENESIS, Entry, Fact, Provenance, link
+from bot.domain.proposal import Effect, EffectState
+from bot.domain.timeline import Entry, Fact, Provenance, link
 from bot.domain.view import IncidentView, ProposalView
-from diagnostics.model import Evidence, Finding, Verdict
+from diagnostics.model import Finding
 from tests import view_samples
 from tests.view_samples import INCIDENT, PLAN, at
 
@@ -21,11 +21,11 @@ PR = "pr-51c0de"
 Told = tuple[float, str, Provenance, str, Mapping[str, Any]]
 
 
-def told(minutes: float, kind: str, provenance: Provenance, actor: str, **data: Any) -> Told:
+def told(minutes: float, kind: str, provenance: Provenance, actor: str, /, **data: Any) -> Told:
     return (minutes, kind, provenance, actor, data)
 
 
-def page(kind: str, minutes: float, **data: Any) -> Told:
+def page(kind: str, minutes: float, /, **data: Any) -> Told:
     values = {"event_id": "01E", "kind": "triggered", "ref": "Q2PQ7M1", "title": INCIDENT.title, "urgency": "high",
               "priority": "", "people": [], "merged_into": "", "note": "",
               "occurred_at": at(minutes - 0.2).isoformat()}  # fmt: skip
@@ -94,13 +94,13 @@ FACTS: tuple[Told, ...] = (
 """A fact of every kind, in order of time."""
 
 
-def chained(facts: Sequence[Told], start: datetime = at(0)) -> tuple[Entry, ...]:
+def chained(facts: Sequence[Told]) -> tuple[Entry, ...]:
     """The facts as a chain, the first one following what another incident recorded."""
     entries: list[Entry] = []
     previous = "ab" * 32
     for seq, (minutes, kind, provenance, actor, data) in enumerate(facts, start=41):
         fact = Fact(kind=kind, provenance=provenance, actor=actor, data=data)
-        moment = start + timedelta(minutes=minutes)
+        moment = at(minutes)
         digest = link(previous, seq, INCIDENT.id, moment, fact)
         entries.append(
             Entry(seq=seq, incident_id=INCIDENT.id, at=moment, fact=fact, previous=previous, hash=digest)
@@ -124,8 +124,8 @@ def complete() -> IncidentView:
 
 FOREIGN = frozenset({
     "title", "summary", "excerpt", "source", "name", "reason", "rationale", "detail", "blast_radius", "undo", "text",
-    "before", "after", "notice", "instructions", "withheld", "why", "note", "by", "test", "pager_ref", "lane", "notice",
-    "next", "outcome", "kind_of_change", "target", "channel",
+    "before", "after", "notice", "instructions", "withheld", "why", "note", "by", "test", "pager_ref", "lane", "next",
+    "outcome", "target", "channel",
 })  # fmt: skip
 """Fields whose text is, or may be, somebody else's."""
 
@@ -168,11 +168,3 @@ def long(entries: int) -> IncidentView:
     )
     facts = [*FACTS[:1], *(probe_finished(finding, 5 + n / 12) for n, finding in enumerate(findings))]
     return replace(complete(), findings=findings, timeline=chained(facts))
-
-
-def reading(view: IncidentView, *findings: Finding) -> IncidentView:
-    """The same incident with these findings."""
-    return replace(view, findings=findings)
-
-
-__all__ = ["FACTS", "GENESIS", "Evidence", "ProposalState", "Verdict", "chained", "complete", "long", "poisoned"]

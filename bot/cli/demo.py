@@ -29,6 +29,12 @@ SCENARIOS = {
     "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 12.0
+CHECKS_IN_A_ROW = 3
+ROUTES = {
+    "chat-assistant": "chat", "support-bot": "support", "order-agent": "agent", "code-assistant": "code",
+    "image-generation": "image", "material-generation": "material",
+}  # fmt: skip
+"""The gateway route of each service of the example; the others are named like their service."""
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example"
 
 
@@ -38,7 +44,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example"
 @click.option("--scripted-person", is_flag=True, help="A scripted person clicks Approve in the workspace.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 def command(scenario: str, seed: int, scripted_person: bool, out: Path) -> None:
-    """Rehearse the whole way of an incident: page, probes, diagnosis, approval, mitigation, verification, postmortem."""
+    """Rehearse the whole way of an incident, from the page to the postmortem."""
     code = SCENARIOS.get(scenario, scenario)
     if code not in SCENARIOS.values():
         fail(f"There is no scenario {scenario!r}; choose one of {', '.join(SCENARIOS)}.", 2)
@@ -80,7 +86,7 @@ class Demo:
         interactive = sys.stdin.isatty() and not scripted
         story = Story(server, self._console, self._began, interactive=interactive)
         ended = story.tell(patient=interactive or scripted, on_mitigated=lambda: _recover(place, server, born))
-        self._finish(ended, place)
+        self._finish(ended)
 
     def _start_worlds(self) -> "Place":
         world, slack = _free_port(8900), _free_port(8901)
@@ -145,7 +151,7 @@ class Demo:
                 return
             time.sleep(0.1)
 
-    def _finish(self, ended: "Ending", place: "Place") -> None:
+    def _finish(self, ended: Ending) -> None:
         lasted = time.monotonic() - self._began
         if ended.proposal:
             self._say(
@@ -180,12 +186,22 @@ class Place:
         return answer
 
 
-def _recover(place: Place, server: "Server", born: dict[str, Any]) -> None:
-    """The monitor that paged sees its signal recover, and resolves its incident in the pager, as monitors do."""
+def _recover(place: Place, server: Server, born: dict[str, Any]) -> None:
+    """The monitor that paged: when its own check has passed three times in a row, it resolves its incident in the pager,
+    as monitors do."""
+    import httpx  # noqa: PLC0415
+
+    question = {"messages": [{"role": "user", "content": "Say ok."}], "max_tokens": 16}
+    body = {"model": ROUTES.get(born["service"], born["service"]), **question}
+    passed = 0
+    for _ in range(60):
+        reply = httpx.post(f"{place.world}/gateway/v1/chat/completions", json=body, timeout=30)
+        passed = passed + 1 if reply.is_success else 0
+        if passed == CHECKS_IN_A_ROW:
+            break
+        time.sleep(0.5)
     event = json.loads(json.dumps(born["page"]["event"]))
-    event["id"] += "R"
-    event["event_type"] = "incident.resolved"
-    event["occurred_at"] = server.now()
+    event |= {"id": event["id"] + "R", "event_type": "incident.resolved", "occurred_at": server.now()}
     event["data"]["status"] = "resolved"
     server.send({"event": event})
 

@@ -98,7 +98,7 @@ class Server:
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             web = group.create_task(server.serve(sockets=[listener]))
             (self._settings.data / "address").write_text(address, "ascii")
-            print(f"Pagerunner listens on {address}", flush=True)  # noqa: T201 - what a person or a script waits for
+            print(f"Pagerunner listens on {address}", flush=True)
             tasks = [group.create_task(_always(work)) for work in (self._drain(built), built.assistant.courier.run)]
             await built.load(stack)
             built.ticks.every(RECEIVE_S, self._tick_receive, name="receive")
@@ -107,7 +107,7 @@ class Server:
             if self._settings.canary_tokens_per_hour:
                 built.ticks.every(self._settings.baseline_every_s, built.record_baselines, name="baselines")
             built.ticks.start()
-            print("Pagerunner is ready", flush=True)  # noqa: T201
+            print("Pagerunner is ready", flush=True)
             await web
             built.ticks.stop()
             for task in tasks:

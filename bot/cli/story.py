@@ -157,9 +157,8 @@ def _probe(data: dict[str, Any]) -> list[str]:
 
     colour = {"normal": "green", "abnormal": "red"}.get(data["verdict"], "yellow")
     mark = {"normal": "ok", "abnormal": "!!"}.get(data["verdict"], "??")
-    return [
-        f"  [{colour}]{mark}[/{colour}] {data['probe']}: {data['outcome']}, {escape(data['summary'])} [dim]{data['evidence']}[/dim]"
-    ]
+    told = f"{data['probe']}: {data['outcome']}, {escape(data['summary'])}"
+    return [f"  [{colour}]{mark}[/{colour}] {told} [dim]{data['evidence']}[/dim]"]
 
 
 def _retrieved(data: dict[str, Any]) -> list[str]:

@@ -11,7 +11,8 @@ WINDOW = timedelta(minutes=30)
 """Pages of one service with one failure signature join while less than this lies between them."""
 
 _RANK: dict[PageKind, int] = {
-    "triggered": 0, "unacknowledged": 1, "reopened": 1, "escalated": 2, "reassigned": 2, "acknowledged": 3, "resolved": 4,
+    "triggered": 0, "unacknowledged": 1, "reopened": 1, "escalated": 2, "reassigned": 2, "acknowledged": 3,
+    "resolved": 4,
 }  # fmt: skip
 """When two events carry the same moment, the later step of an incident's life wins."""
 

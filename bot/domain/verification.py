@@ -59,7 +59,7 @@ def judge(plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding
 
 
 def _clearly_higher(before: Finding | None, after: Finding) -> bool:
-    """A share of failures that grew by more than chance: two standard errors of the difference, and a fifth at least."""
+    """A share of failures that grew by more than chance: by two standard errors of the difference and a fifth."""
     if before is None or before.reading.value is None or after.reading.value is None:
         return False
     if not (0 <= before.reading.value <= 1 and 0 <= after.reading.value <= 1 and before.reading.n and after.reading.n):

@@ -1,4 +1,4 @@
-"""Records what is normal, on the clock's tick: for every service that has no open incident, within its hourly budget."""
+"""Records what is normal, on the clock's tick: for every service without an open incident, within its budget."""
 
 import asyncio
 import logging

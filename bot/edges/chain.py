@@ -45,9 +45,8 @@ def entries(connection: Connection, incident_id: str | None = None, *, after: in
 
 def verify(chain: Sequence[Entry]) -> str:
     """Empty if the whole chain holds; otherwise which entry is the first that does not, and why."""
-    previous, seq = GENESIS, 0
-    for entry in chain:
-        seq += 1
+    previous = GENESIS
+    for seq, entry in enumerate(chain, start=1):
         if entry.seq != seq:
             return f"entry {seq} is missing"
         if entry.previous != previous:

@@ -36,7 +36,7 @@ class Database:
         self._engine: Engine | None = None
 
     def open(self) -> None:
-        """Create or check the schema. Raises :class:`SchemaMismatch`, or :class:`StorageDown` if it cannot be opened."""
+        """Create or check the schema. Raises :class:`SchemaMismatch`, or :class:`StorageDown` if it is out of reach."""
         try:
             self._thread.submit(self._open).result()
         except (OperationalError, sqlite3.Error, OSError) as error:

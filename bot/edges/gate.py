@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from bot.domain import codec
 from bot.domain.incident import Status
 from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Effect, EffectState, Plan, Principal, Proposal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
-from bot.domain import codec
 from bot.edges import chain, outbox
 from bot.edges.database import Database
 from bot.edges.schema import effect, frozen, incident, proposal, vote
@@ -49,7 +49,8 @@ class SqlGate:
                 )
             )  # fmt: skip
             kind = "proposal_made" if new.votable else "proposal_withheld"
-            data = {"proposal": new.id, "plan": new.plan.as_json(), "plan_hash": new.plan_hash, "withheld": new.withheld,
+            data = {"proposal": new.id, "plan": new.plan.as_json(), "plan_hash": new.plan_hash,
+                    "withheld": new.withheld,
                     "rationale": new.rationale}  # fmt: skip
             _tell(connection, new.plan.incident_id, kind, new.proposed_by, data, now)
             return True
@@ -75,7 +76,8 @@ class SqlGate:
         return await self._database.run(read)
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                   allowed: tuple[bool, str], context: VoteContext, now: datetime, reason: str = "") -> VoteResult:  # fmt: skip
+                   allowed: tuple[bool, str], context: VoteContext, now: datetime,
+                   reason: str = "") -> VoteResult:  # fmt: skip
         def work(connection: Connection) -> VoteResult:
             row = _proposal_row(connection, proposal_id)
             if row is None:

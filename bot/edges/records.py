@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
+from bot.domain import codec
 from bot.domain.incident import Incident, Status
 from bot.domain.proposal import Proposal
 from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
-from bot.domain import codec
 from bot.edges import chain
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database

@@ -1,5 +1,5 @@
-"""The investigation as a LangGraph: retrieve, then probe and diagnose until sure. It ends with a diagnosis and the steps
-that could be taken; it never waits for people and has no authority to act."""
+"""The investigation as a LangGraph: retrieve, then probe and diagnose until sure. It ends with a diagnosis and the
+steps that could be taken; it never waits for people and has no authority to act."""
 
 import os
 from functools import partial
