@@ -108,8 +108,9 @@ async def _drill(stage: Stage, scenario: str, seed: int, start: float, loop: Vir
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "drill.sqlite")
         database.open()
+        http = SafeHttp(stage.catalogue, {t.auth_env: "drill" for t in stage.catalogue.targets if t.auth_env})
+        assistant, jobs = _assistant(stage, database, clock, VirtualHttp(http, clock, real=loop.real), Path(folder))
         try:
-            assistant, jobs = _assistant(stage, database, clock, loop, Path(folder))
             await history_file.load(assistant.history, {k: born[k] for k in ("baselines", "changes")})
             observer = Observer(assistant, jobs, clock)
             incident_id = await observer.page(born["page"])
@@ -122,11 +123,12 @@ async def _drill(stage: Stage, scenario: str, seed: int, start: float, loop: Vir
             return stage.world.ask("POST", "/finish", report(view, observer, clock.now()))
         finally:
             await jobs.drop()
+            await http.aclose()
             database.close()
 
 
 def _assistant(
-    stage: Stage, database: Database, clock: VirtualClock, loop: VirtualLoop, folder: Path
+    stage: Stage, database: Database, clock: VirtualClock, http: VirtualHttp, folder: Path
 ) -> tuple[Assistant, InlineJobs]:
     from langgraph.checkpoint.memory import InMemorySaver  # noqa: PLC0415 - drills end with their process
 
@@ -136,8 +138,6 @@ def _assistant(
         await holder[0].perform(kind, arguments)
 
     jobs, triage = InlineJobs(perform), LateTriage()
-    keys = {target.auth_env: "drill" for target in stage.catalogue.targets if target.auth_env}
-    http = VirtualHttp(SafeHttp(stage.catalogue, keys), clock, real=loop.real)
     assistant = assemble(
         Edges(
             catalogue=stage.catalogue, database=database, clock=clock, http=http, jobs=jobs, triage=triage,

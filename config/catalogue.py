@@ -229,7 +229,7 @@ class Catalogue(Declared):
     def _references_resolve(self) -> "Catalogue":
         problems = [*_duplicates(self), *_dangling(self)]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
 

@@ -120,9 +120,7 @@ def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
     path = path or (Path(environ["PAGERUNNER_CONFIG"]) if environ.get("PAGERUNNER_CONFIG") else None)
     document = _read(path) if path else strict_yaml.Document({})
     if document.value is not None and not isinstance(document.value, dict):
-        raise ConfigError(
-            [f"{path}:1:1: settings are lines of the form key: value; `pagerunner init` writes an example"]
-        )
+        raise ConfigError([f"{path}:1:1: settings are written as key: value; `pagerunner init` writes an example"])
     values: dict[str, Any] = dict(document.value or {})
     folder = path.parent if path else Path()
     for key in ("data", "catalogue", "http_actions", "exports", "embedder"):
@@ -146,17 +144,34 @@ def load_catalogue(path: Path) -> Catalogue:
     """Read and check the catalogue. Raises :class:`ConfigError` with file, line and column of every problem."""
     document = _read(path)
     try:
-        return Catalogue.model_validate(document.value)
+        return Catalogue.model_validate({} if document.value is None else document.value)
     except ValidationError as error:
         problems = []
         for item in error.errors():
             location = tuple(part for part in item["loc"] if part != "function-after")
-            line, column = document.position(location)
-            problems += [
-                f"{path}:{line}:{column}: {'.'.join(map(str, location)) or 'catalogue'}: {message}"
-                for message in _message(item).split("; ")
-            ]
+            for message in _message(item).split("\n"):
+                line, column = document.position(location or _named(document, message))
+                what = f"{'.'.join(map(str, location))}: " if location else ""
+                problems.append(f"{path}:{line}:{column}: {what}{message}")
         raise ConfigError(problems) from None
+
+
+def _named(document: strict_yaml.Document, message: str) -> strict_yaml.Path:
+    """Where the thing stands that a message such as ``services.chat.team: ...`` begins with: names become positions."""
+    found: list[str | int] = []
+    value, rest = document.value, message.split(": ", maxsplit=1)[0] + "."
+    while rest:
+        known = {str(n): n for n in range(len(value))} if isinstance(value, list) else {}
+        items = enumerate(value) if isinstance(value, list) else ()
+        known |= {str(item["name"]): n for n, item in items if isinstance(item, dict) and "name" in item}
+        keys: dict[str, str | int] = {**known, **({key: key for key in value} if isinstance(value, dict) else {})}
+        part = next((key for key in sorted(keys, key=len, reverse=True) if rest.startswith(f"{key}.")), None)
+        if part is None:
+            break
+        found.append(keys[part])
+        value = value[keys[part]]  # type: ignore[index]
+        rest = rest[len(part) + 1 :]
+    return tuple(found)
 
 
 def _read(path: Path) -> strict_yaml.Document:

@@ -89,7 +89,7 @@ def _convert(node: yaml.Node, path: Path, positions: dict[Path, tuple[int, int]]
         if node.tag.rsplit(":", 1)[-1] not in ("str", "int", "float", "bool", "null", "timestamp", "value"):
             raise YamlError(f"tag {node.tag} is not allowed", *where)
         return None if node.style is None and node.value in ("", "~", "null") else str(node.value)
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
         return [_convert(item, (*path, i), positions, first_line) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode) or node.tag != "tag:yaml.org,2002:map":
         raise YamlError(f"tag {node.tag} is not allowed", *where)

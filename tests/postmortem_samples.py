@@ -155,9 +155,8 @@ def _poison(value: Any, payload: str, *, every: bool = False, field: str = "") -
         return {key: _poison(inner, payload, every=every, field=key) for key, inner in value.items()}
     if isinstance(value, list):
         return [_poison(inner, payload, every=every, field=field) for inner in value]
-    if isinstance(value, str) and (every or field in FOREIGN) and field not in ("evidence", "proposal", "effect"):
-        return payload
-    return value
+    ours = field in ("evidence", "proposal", "effect") or value in ("meaning", "words", "pagerduty")
+    return payload if isinstance(value, str) and (every or field in FOREIGN) and not ours else value
 
 
 def long(entries: int) -> IncidentView:

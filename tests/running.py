@@ -212,8 +212,9 @@ class Pagerunner:
         self.deaths = 0
         self.part: Part | None = None
         self._log = setting.home / "pagerunner.log"
-        self._log.touch()
+        self._spoken = 0
         self._prepare()
+        self._log.touch()
 
     # --- living and dying --------------------------------------------------------------------------------------------
 

@@ -34,15 +34,34 @@ from tests.view_samples import SAMPLES, at
 Form = Literal["md", "html", "json", "csv"]
 FORMS: tuple[Form, ...] = get_args(Form)
 SAMPLE_VIEWS = {**SAMPLES, "complete": postmortem_samples.complete}
-ATTACK = "javascript:alert(1)"
 PAYLOADS = (
-    "[x](javascript:alert(1))", '<img src=x onerror="alert(1)">', "![](http://evil.example/p.png)", "<!-- hidden -->",
-    "x\n# Approved\n\nBy the board", "x\n```\n<script>alert(1)</script>\n```", "` `` ``` ````", "a|b|c", "<script>alert(1)</script>",
-    "https://evil.example www.evil.example root@evil.example @everyone", "Setext\n====\n- [x] done", "&lt;b&gt; &#x3C;b>",
-    "[ev-00000001]: http://evil.example", "“quoted” and then ours", "**bold** _it_ ~~x~~ $x$ \\", "</q></p></section><h2>Approved</h2>",
-    '"><svg onload=alert(1)>', "\u202eexe.\u200bx\x00\x1b[31m\ud800", "{{ 7*7 }} {% for x in y %}", "=cmd|'/c calc'!A1", "1. one\n2. two",
-    "    indented\n\tcode", "<https://evil.example|Approve>", "<?php x ?> <![CDATA[x]]> <!DOCTYPE x>", "[^1] [^1]: note", ":smile: #1 GH-1",
-)  # fmt: skip
+    "[x](javascript:alert(1))",
+    '<img src=x onerror="alert(1)">',
+    "![](http://evil.example/p.png)",
+    "<!-- hidden -->",
+    "x\n# Approved\n\nBy the board",
+    "x\n```\n<script>alert(1)</script>\n```",
+    "` `` ``` ````",
+    "a|b|c",
+    "<script>alert(1)</script>",
+    "https://evil.example www.evil.example root@evil.example @everyone",
+    "Setext\n====\n- [x] done",
+    "&lt;b&gt; &#x3C;b>",
+    "[ev-00000001]: http://evil.example",
+    "“quoted” and then ours",
+    "**bold** _it_ ~~x~~ $x$ \\",
+    "</q></p></section><h2>Approved</h2>",
+    '"><svg onload=alert(1)>',
+    "\u202eexe.\u200bx\x00\x1b[31m",
+    "{{ 7*7 }} {% for x in y %}",
+    "=cmd|'/c calc'!A1",
+    "1. one\n2. two",
+    "    indented\n\tcode",
+    "<https://evil.example|Approve>",
+    "<?php x ?> <![CDATA[x]]> <!DOCTYPE x>",
+    "[^1] [^1]: note",
+    ":smile: #1 GH-1",
+)
 
 
 def text(view: IncidentView, form: Form = "md") -> str:
@@ -114,13 +133,15 @@ def test_the_summary_has_two_to_five_sentences_of_facts() -> None:
         said = [one.text for one in summary(sample())]
         assert 2 <= len(said) <= 5, name
     assert said == [
-        "The page “LLM error rate above 5 percent for 10 minutes” about chat-assistant arrived at 2026-11-22 12:00:00 UTC.",
-        "What users noticed: “34 % of user requests fail, 0.4 % normally”; last read at 2026-11-22 12:01:21 UTC: "
-        "“0.5 % of user requests fail, 34 % before”.",
+        ("The page “LLM error rate above 5 percent for 10 minutes” about chat-assistant arrived at 2026-11-22 12:00:00"
+        " UTC."),
+        ("What users noticed: “34 % of user requests fail, 0.4 % normally”; last read at 2026-11-22 12:01:21 UTC:"
+        " “0.5 % of user requests fail, 34 % before”."),
         "The findings point to “Model provider is failing” (97 % sure).",
         "“Shift traffic” on llm-gateway/routes/chat was carried out after approval: it helped, and was set back.",
-        "Acknowledged 3 min 30 s after the first page, mitigated 7 min after the first page, resolved 40 min after the first page.",
-    ]
+        ("Acknowledged 3 min 30 s after the first page, mitigated 7 min after the first page, resolved 40 min after the"
+        " first page."),
+    ]  # fmt: skip
 
 
 SAID = (
@@ -135,8 +156,9 @@ SAID = (
     "Checked and normal", "DNS, TCP, TLS and HTTP to acme-openai succeed",
     "Inconclusive or not run, and why", "the status page did not answer within 8 s",
     "close in meaning", "revision abababababab",
-    "“weights.acme-openai”: 100 → 0", "Ana Ruiz slack:T0/U0ANA | approved", "| Slack (#",
-    "version 7 became 8", "5 of 5 canaries through llm-gateway ended with 503", "5 of 5 canaries through llm-gateway answered",
+    "weights.acme-openai: 100 → 0", "Ana Ruiz slack:T0/U0ANA | approved", "| Slack (#",
+    "version 7 became 8", "5 of 5 canaries through llm-gateway ended with 503",
+    "5 of 5 canaries through llm-gateway answered",
     "Setting it back: done, claimed 2026-11-22 13:04:00 UTC",
     "Done by a person, outside Pagerunner, Ana Ruiz: “raised the quota with the vendor”.",
     "What went well", "What went badly", "Where we got lucky", "owner: ____",
@@ -250,11 +272,13 @@ def test_a_sentence_reads_as_one_whether_its_data_is_there_or_not(kind: str) -> 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("page_received", "Page received: “LLM error rate above 5 percent for 10 minutes”, urgency high, occurred 2026-11-22 11:59:48 UTC."),
+        ("page_received", ("Page received: “LLM error rate above 5 percent for 10 minutes”, urgency high, occurred "
+                          "2026-11-22 11:59:48 UTC.")),
         ("vote_cast", "Ana Ruiz voted to approve pr-51c0de (via slack), saying “go”."),
         ("vote_denied", "A vote of root to approve pr-51c0de did not count: not approver, “you are not in the team”."),
         ("diagnosis_made", "Diagnosis: a cause was found, most likely provider-outage 97 % (stopped: “sure”)."),
-        ("investigation_ended", "Investigation ended: “sure”; passed over: provider-outage#1-clamp-retries (“the target refused”)."),
+        ("investigation_ended", ("Investigation ended: “sure”; passed over: provider-outage#1-clamp-retries (“the "
+                                "target refused”).")),
         ("verification_made", "Verification of pr-51c0de: it helped; “5 of 5 canaries answered”."),
         ("lease_started", "The lease of pr-51c0de began, until 2026-11-22 13:07:00 UTC."),
         ("person_did", "Done by a person, outside Pagerunner, Ana Ruiz: “raised the quota with the vendor”."),
@@ -288,9 +312,7 @@ def test_a_signal_has_its_readings_its_normal_and_the_change() -> None:
     assert found is not None
     assert [point.value for point in found.points] == [0.34, 0.005]
     assert found.baseline == 0.004
-    assert [mark.label for mark in found.changes] == ["Shift traffic", "By hand", "Shift traffic set back"] or [
-        mark.label for mark in found.changes
-    ] == ["Shift traffic", "change", "Shift traffic set back"]
+    assert [mark.label for mark in found.changes] == ["Shift traffic", "change", "Shift traffic set back"]
 
 
 def test_readings_in_different_units_are_not_drawn_on_one_scale() -> None:
@@ -366,8 +388,13 @@ def test_plain_sentences_stay_readable_and_quoted() -> None:
 def test_a_name_that_is_no_name_is_quoted() -> None:
     view = view_samples.verified()
     (pv,) = view.proposals
-    for name, shown in (("Ana Ruiz", "| Ana Ruiz `"), ("Dr. Åsa O’Neil", "| Dr. Åsa O’Neil `"), ("root1", "| “root1” `"),
-                        ("Approved: ok", "| “Approved: ok” `"), ("x" * 99, "| “xxx")):  # fmt: skip
+    for name, shown in (
+        ("Ana Ruiz", "| Ana Ruiz `"),
+        ("Dr. Åsa O’Neil", "| Dr. Åsa O’Neil `"),
+        ("root1", "| “root1” `"),
+        ("Approved: ok", "| “Approved: ok” `"),
+        ("x" * 99, "| “xxx"),
+    ):
         votes = (replace(pv.votes[0], name=name),)
         assert shown in text(replace(view, proposals=(replace(pv, votes=votes),))), name
 
@@ -383,7 +410,7 @@ def test_json_loses_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_json_keeps_every_character(payload: str) -> None:
-    view = postmortem_samples.poisoned(payload) if "\ud800" not in payload else postmortem_samples.poisoned(payload[:5])
+    view = postmortem_samples.poisoned(payload)
     assert codec.load(IncidentView, json.loads(text(view, "json"))["view"]) == view
 
 
@@ -421,8 +448,8 @@ def test_the_chain_can_be_verified_from_the_json_alone() -> None:
 
 # --- CSV (OU-07) ----------------------------------------------------------------------------------------------------
 
-FORMULAS = ("=1+1", "+1", "-2", "@SUM(A1)", "\t=1", " =1", "\ufeff=1", "＝1", "\r=", "\0", "\n=1", "＋1", "－1", "＠x", "|x", "%x", "\u200b=1",
-            "\u00a0=1", "\u3000=1", "−1", "﹢1", "⁺=1")  # fmt: skip
+FORMULAS = ("=1+1", "+1", "-2", "@SUM(A1)", "\t=1", " =1", "\ufeff=1", "＝1", "\r=", "\0", "\n=1", "＋1", "－1",
+            "＠x", "|x", "%x", "\u200b=1", "\u00a0=1", "\u3000=1", "−1", "﹢1", "⁺=1")  # fmt: skip
 
 
 @pytest.mark.parametrize("formula", FORMULAS)

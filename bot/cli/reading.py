@@ -76,6 +76,8 @@ class Reader:
             database.close()
 
     def _opened(self) -> "Database":
+        from sqlalchemy.exc import DatabaseError  # noqa: PLC0415
+
         from bot.edges.database import Database, SchemaMismatch  # noqa: PLC0415
         from bot.ports import StorageDown  # noqa: PLC0415
 
@@ -85,6 +87,9 @@ class Reader:
         except (StorageDown, SchemaMismatch) as error:
             database.close()
             fail(str(error))
+        except DatabaseError as error:
+            database.close()
+            fail(f"{self._path}: {error.orig}; this is not a database of Pagerunner.")
         return database
 
 

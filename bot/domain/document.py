@@ -102,6 +102,8 @@ class Excerpt:
 
     source: Statement
     text: str
+    folded: bool = False
+    """Shown when asked for, where a sink can."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

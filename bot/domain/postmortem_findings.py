@@ -124,14 +124,33 @@ def evidence(view: IncidentView) -> Iterator[Block]:
     """Every finding with what was really received."""
     if not view.findings:
         yield Points(items=(say("There are no findings.", gap=True),))
+    deciding = _deciding(view)
     for finding in view.findings:
         yield Heading(key=finding.id, title=say(code(finding.id, 60), " ", code(finding.probe, 60), ", ",
                                                 utc(finding.started_at)))  # fmt: skip
         yield Points(items=(account(finding),))
         for one in finding.reading.evidence:
-            text, _ = clean(one.excerpt[: 4 * EXCERPT], lines=True)
-            cut = text if len(text) <= EXCERPT else f"{text[:EXCERPT]} … [cut]"
-            yield Excerpt(source=say(quoted(one.source, 300), refs=(finding.id,)), text=cut)
+            source = say(quoted(one.source, 300))
+            yield Excerpt(source=source, text=_excerpt(one.excerpt), folded=finding.id not in deciding)
+
+
+def _excerpt(text: str) -> str:
+    """What was received: lines, without invisible characters, bounded."""
+    whole = (
+        text if text.isascii() and text.replace("\n", "").isprintable() else clean(text[: 4 * EXCERPT], lines=True)[0]
+    )
+    return whole if len(whole) <= EXCERPT else f"{whole[:EXCERPT]} … [cut]"
+
+
+def _deciding(view: IncidentView) -> frozenset[str]:
+    """Findings that the cause, a verdict or the impact rests on: what they received is shown at once."""
+    diagnosis = view.diagnosis
+    found = {a.finding_id for a in diagnosis.leader.arguments} if diagnosis and diagnosis.ranked else set()
+    for entry in view.entries("verification_made"):
+        cited = entry.fact.data.get("evidence")
+        found |= {str(ref) for ref in cited} if isinstance(cited, list | tuple) else set()
+    felt = [finding.id for finding in view.findings if finding.probe == timing.USERS]
+    return frozenset(found | set(felt[:1]) | set(felt[-1:]))
 
 
 # --- Cause ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """A probe's reading in words and figures, as the postmortem says it."""
 
+import math
+
 from bot.domain import wording
 from bot.domain.document import Part, Statement, code, quoted, say
 from diagnostics.model import Finding
@@ -8,6 +10,9 @@ from diagnostics.model import Finding
 def figures(finding: Finding) -> str:
     """Sample size, comparison, certainty and interval; empty for a plain reading."""
     reading = finding.reading
+    told = [number for number in (reading.value, reading.baseline, reading.p_value, *(reading.interval or ())) if number]
+    if not all(map(math.isfinite, told)):
+        return "its numbers are not finite"
     parts = [wording.statistics(finding)]
     if reading.interval is not None and reading.value is not None:
         low, high = reading.interval

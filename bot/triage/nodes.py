@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bot.domain import codec
 from bot.domain.incident import Incident
 from bot.domain.timeline import Fact, Provenance
+from bot.domain.verification import GUARD
 from bot.ports import Casebook, History, Pager, RetryLater, Step, Undeliverable
 from config.catalogue import Catalogue, Service
 from config.clock import Clock
@@ -25,15 +26,20 @@ from diagnostics.model import (
     ProbeCall,
     ProbeContext,
     ProbeSpec,
+    Verdict,
     Weight,
 )
 from diagnostics.runner import OnEvent, ProbeEvent, ProbeRunner
 from knowledge.model import Librarian, Query, Retrieval
-from runbooks.model import Library, Runbook, RunbookError
+from runbooks.model import Library, Runbook, RunbookError, VerifyStep
 
 DEADLINE_S = 240.0
 """An investigation that is not sure by then says what it knows."""
 BODY_LIMIT = 8_000
+USERS_PATH = "gateway_canary"
+"""The probe that goes the way of users' requests, with a handful of them."""
+SIGNAL_CLEARS_S = 900
+"""What users feel is read over minutes, and needs them to clear."""
 
 
 class State(TypedDict, total=False):
@@ -173,13 +179,14 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
     and is left out; one that this service cannot resolve is left out too."""
     if diagnosis.conclusion != "cause":
         return []
-    shown = {finding.probe: finding.outcome for finding in findings}
+    shown = {finding.probe: finding for finding in findings}
     found = []
     for cause in diagnosis.causes:
         runbook = tools.library.get(cause)
         for number, action in enumerate(runbook.actions if runbook else (), start=1):
             assert runbook is not None
-            if action.verify and shown.get(action.verify.probe) == action.verify.outcome:
+            verify = _check(action.verify, shown)
+            if action.verify and verify is None:
                 continue
             try:
                 params = tools.resolve(action.params, service, tools.catalogue)
@@ -189,10 +196,21 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
                 Step(
                     key=f"{runbook.id}/{number}", reference=f"{runbook.id}#{action.section}", runbook=runbook.id,
                     revision=runbook.revision, action=action.action, params=params, title=action.title,
-                    verify=action.verify, lease_s=action.lease_s, min_risk=action.min_risk,
+                    verify=verify, lease_s=action.lease_s, min_risk=action.min_risk,
                 )
             )  # fmt: skip
     return found
+
+
+def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifyStep | None:
+    """How a step is to be verified now; None if its check already holds. Ten canaries may pass by luck, or thanks to
+    the gateway's retries, while one user in twenty fails: then what users feel is the check."""
+    if verify is None or verify.probe not in shown or shown[verify.probe].outcome != verify.outcome:
+        return verify
+    users = shown.get(GUARD)
+    if verify.probe != USERS_PATH or users is None or users.verdict is not Verdict.ABNORMAL:
+        return None
+    return VerifyStep(probe=GUARD, outcome="ok", within_s=max(verify.within_s, SIGNAL_CLEARS_S))
 
 
 def modes(tools: Tools) -> list[Mode]:

@@ -1,0 +1,169 @@
+"""The outbox's courier: newest card only, at the channel's pace, patient with refusals, loud about what never arrives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from bot.domain.faults import no_fault
+from bot.domain.view import IncidentView, MessageRef
+from bot.edges import outbox
+from bot.edges.casebook import SqlCasebook
+from bot.edges.courier import Courier
+from bot.edges.database import Database
+from bot.edges.inbox import SqlInbox
+from bot.edges.records import SqlRecords
+from bot.ports import RetryLater, Undeliverable
+from config.catalogue import Catalogue
+from tests.conftest import START, FakeClock
+from tests.incident_samples import page, settle
+
+
+class Channel:
+    """A chat that keeps what it is given and fails when told to."""
+
+    def __init__(self) -> None:
+        self.cards: list[tuple[str, MessageRef | None]] = []
+        self.said: list[str] = []
+        self.failures: list[Exception] = []
+
+    async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.cards.append((view.incident.status.value, message))
+        return message or MessageRef(channel=view.incident.channel, ts=f"1.{len(self.cards)}")
+
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.said.append(text)
+
+
+class Notes:
+    """A pager that keeps notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str]] = []
+        self.statuses: list[tuple[str, str]] = []
+
+    async def note(self, incident_ref: str, text: str) -> None:
+        self.notes.append((incident_ref, text))
+
+    async def set_status(self, incident_ref: str, status: str, on_behalf_of: str) -> None:
+        self.statuses.append((incident_ref, status))
+
+    async def details(self, incident_ref: str) -> str:
+        return ""
+
+
+class Post:
+    """A courier on a real database with one incident."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, clock: FakeClock) -> None:
+        self.database, self.clock, self.chat, self.pager = database, clock, Channel(), Notes()
+        self.casebook, self.records = SqlCasebook(database), SqlRecords(database, catalogue)
+        self.courier = Courier(database, self.records, self.chat, self.pager, clock, no_fault)
+
+    async def open(self) -> str:
+        return await settle(SqlInbox(self.database), self.casebook, page())
+
+    async def dirty(self, incident_id: str) -> None:
+        await self.database.run(lambda c: outbox.card(c, incident_id, self.clock.now()))
+
+
+@pytest.fixture
+def post(database: Database, catalogue: Catalogue, clock: FakeClock) -> Post:
+    return Post(database, catalogue, clock)
+
+
+async def test_the_card_is_posted_once_and_then_edited(post: Post) -> None:
+    incident_id = await post.open()
+    await post.courier.deliver()
+    for _ in range(40):
+        await post.dirty(incident_id)
+    post.clock.advance(1)
+    await post.courier.deliver()
+
+    assert [ref for _, ref in post.chat.cards] == [None, MessageRef(channel="C0ASSIST", ts="1.1")]
+
+
+async def test_replies_wait_for_the_card_and_are_said_once(post: Post) -> None:
+    incident_id = await post.open()
+    for _ in range(2):
+        await post.casebook.say(incident_id, "postmortem", "written", START)
+    for _ in range(4):
+        await post.courier.deliver()
+        post.clock.advance(2)
+
+    assert post.chat.said == ["written"]
+
+
+async def test_a_refusal_pauses_its_channel_for_as_long_as_asked(post: Post) -> None:
+    await post.open()
+    post.chat.failures = [RetryLater(30, "429")]
+    await post.courier.deliver()
+    post.clock.advance(29)
+    await post.courier.deliver()
+    assert post.chat.cards == []
+
+    post.clock.advance(2)
+    await post.courier.deliver()
+    assert len(post.chat.cards) == 1
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0, 1), (86_400, 300)])
+async def test_an_absurd_wait_is_clamped(post: Post, asked: float, waited: float) -> None:
+    await post.open()
+    post.chat.failures = [RetryLater(asked, "429")]
+    await post.courier.deliver()
+    post.clock.advance(waited + 0.1)
+    await post.courier.deliver()
+
+    assert len(post.chat.cards) == 1
+
+
+async def test_one_channels_refusal_does_not_hold_up_another(post: Post) -> None:
+    await post.open()
+    other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
+    await settle(SqlInbox(post.database), post.casebook, other, service="code-assistant")
+    await post.database.run(lambda c: c.exec_driver_sql("update outbox set lane = 'chat:C0CREATOR' where id = 2"))
+    post.chat.failures = [RetryLater(30, "429")]
+    await post.courier.deliver()
+
+    assert len(post.chat.cards) == 1
+
+
+async def test_a_channel_gets_three_at_once_and_then_one_a_second(post: Post) -> None:
+    incident_id = await post.open()
+    for number in range(9):
+        await post.casebook.say(incident_id, f"k{number}", f"reply {number}", START)
+    await post.courier.deliver()
+    assert len(post.chat.cards) + len(post.chat.said) == 3
+
+    post.clock.advance(2)
+    await post.courier.deliver()
+    assert len(post.chat.cards) + len(post.chat.said) == 5
+
+
+async def test_what_never_arrives_is_told_on_the_timeline(post: Post) -> None:
+    incident_id = await post.open()
+    post.chat.failures = [Undeliverable("channel_not_found")]
+    await post.courier.deliver()
+    post.clock.advance(60)
+    await post.courier.deliver()
+
+    view = await post.records.view(incident_id)
+    assert view is not None
+    assert view.entries("alarm")[0].fact.data["why"] == "channel_not_found"
+    assert await post.database.run(outbox.undelivered) == ["channel_not_found"]
+    assert post.chat.cards == []
+
+
+async def test_the_pager_is_told_what_a_person_decided(post: Post) -> None:
+    from bot.domain.incident import Status
+
+    incident_id = await post.open()
+    await post.casebook.move(incident_id, Status.ACKNOWLEDGED, [], START, pager="acknowledged", by="Ana")
+    await post.casebook.investigated(incident_id, 1, [], "the findings point to provider-outage", START)
+    await post.courier.deliver()
+
+    assert post.pager.statuses == [("Q1", "acknowledged")]
+    assert post.pager.notes == [("Q1", "the findings point to provider-outage")]
