@@ -288,6 +288,23 @@ class Claim:
     approved_at: datetime | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Follow:
+    """What follows from a step of the gate, in the same transaction: a crash never comes between them."""
+
+    mitigated: bool = False
+    again: Fact | None = None
+    """Another investigation, recorded as this."""
+    attempt: bool = False
+    """A mitigation was tried and did not help."""
+    undo: bool = False
+    """The effect is to be undone; the row implies the job from now on."""
+    say: str = ""
+
+
+NOTHING = Follow()
+
+
 class Gate(Protocol):
     """Proposals, votes and effects: moved only by compare-and-set."""
 
@@ -304,7 +321,7 @@ class Gate(Protocol):
                    reason: str = "") -> VoteResult:  # fmt: skip
         ...
 
-    async def withdraw(self, proposal_id: str, who: Principal, now: datetime) -> bool: ...
+    async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool: ...
 
     async def revoke(self, proposal_id: str, why: str, now: datetime) -> bool:
         """An approval that no longer holds at the moment of execution."""
@@ -316,7 +333,7 @@ class Gate(Protocol):
 
     async def claim(self, proposal_id: str, kind: Literal["apply", "revert"], now: datetime) -> Claim: ...
 
-    async def finish(self, effect_id: str, result: EffectResult, now: datetime) -> None: ...
+    async def finish(self, effect_id: str, result: EffectResult, now: datetime, follow: Follow = NOTHING) -> None: ...
 
     async def effect(self, effect_id: str) -> Effect | None: ...
 
@@ -327,13 +344,15 @@ class Gate(Protocol):
 
     async def manual_done(self, proposal_id: str, who: Principal, now: datetime) -> bool: ...
 
-    async def expire(self, now: datetime) -> Sequence[tuple[str, str]]: ...
+    async def expire(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Close what nobody decided in time, and ask for another investigation: people then see the target as it is."""
+        ...
 
     async def pending(self, now: datetime) -> Mapping[str, Sequence[str]]:
         """Ids by job that rows imply: ``mitigate``, ``verify``, ``lease``, ``revert``."""
         ...
 
-    async def lease_over(self, effect_id: str, fact: Fact, now: datetime) -> bool: ...
+    async def lease_over(self, effect_id: str, fact: Fact, now: datetime, follow: Follow = NOTHING) -> bool: ...
 
     async def freeze(self, service: str, on: bool, reason: str, who: Principal, now: datetime) -> None: ...
 

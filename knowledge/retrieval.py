@@ -103,6 +103,12 @@ class HybridLibrarian:
                     self._remembered.clear()
         return self._notice
 
+    def close(self) -> None:
+        """Let go of the index; searching goes on, and opens it again if it has to."""
+        if self._vectors is not None:
+            with self._building:
+                self._vectors.close()
+
     def search(self, query: Query, *, limit: int = 5) -> Retrieval:
         """The best documents."""
         ranked = self._ranked(query)

@@ -3,9 +3,8 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from diagnosis_fakes import T0
-
 from diagnostics.model import Finding, Mode, ProbeSpec, Reading, Tier, Verdict, Weight
+from tests.diagnosis_fakes import T0
 
 _CANARY = (
     "ok | slow server_error overloaded rate_limited capacity quota_exhausted unauthorized model_missing bad_request "

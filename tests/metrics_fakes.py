@@ -10,10 +10,10 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from diagnosis_fakes import T0, KeptBaselines, KeptChanges, MovedClock, context
 
 from config.http import HttpError, Purpose, ReachStep, Reply
 from diagnostics.model import AnyProbe, Params, ProbeContext, Reading
+from tests.diagnosis_fakes import T0, KeptBaselines, KeptChanges, MovedClock, context
 
 Curve = Callable[[float], float | None]
 """Minutes after the start of the incident (negative: before) -> a rate a minute, or a level; None: no sample."""

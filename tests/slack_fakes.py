@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from view_samples import CARD, INCIDENT, PLAN, provider_outage
-
 from bot.domain.incident import Incident
 from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Principal, Proposal, ProposalState, VoteResult
@@ -13,6 +11,7 @@ from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
 from bot.ports import People, StorageDown, Told, VoteContext
 from config.clock import Clock
+from tests.view_samples import CARD, INCIDENT, PLAN, provider_outage
 
 
 class Office:

@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from aiohttp import web
-from slack_fakes import Office
 from slack_sdk.web.async_client import AsyncWebClient
-from view_samples import CARD, INCIDENT, catalogue
 
 from bot.domain.signature import SigningSecret
 from bot.domain.view import MessageRef
@@ -24,6 +22,8 @@ from bot.edges.slack_people import SlackPeople
 from drills.slack import seed
 from drills.slack.acts import Done
 from drills.slack.server import LoopbackSlack, Options
+from tests.slack_fakes import Office
+from tests.view_samples import CARD, INCIDENT, catalogue
 
 Mode = Literal["socket", "http"]
 

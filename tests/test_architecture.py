@@ -6,9 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from conftest import ROOT
-
 from bot.cli import _COMMANDS
+from tests.conftest import ROOT
 
 PACKAGES = ("bot", "runbooks", "diagnostics", "knowledge", "config", "drills")
 IMPORT_ALL = """

@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from diagnosis_fakes import T0, NoHttp, context
-from metrics_fakes import healthy, serving
 
 from config.http import Purpose, Reply
 from diagnostics import baseline, series
@@ -19,6 +17,8 @@ from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.signal import UserSignal
 from diagnostics.probes.telemetry import TelemetryCheck
 from diagnostics.probes.tokens import TokenProfile
+from tests.diagnosis_fakes import T0, NoHttp, context
+from tests.metrics_fakes import healthy, serving
 
 PLENTY = Limits(tokens=100_000, usd=10.0)
 OUTCOMES = {"ok": Verdict.NORMAL, "bad": Verdict.ABNORMAL}

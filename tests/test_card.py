@@ -9,18 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
-from view_samples import (
-    HOSTILE,
-    INCIDENT,
-    MANUAL_PLAN,
-    OUTAGE_FINDINGS,
-    PLAN,
-    SAMPLES,
-    at,
-    proposal,
-    provider_outage,
-    timeline,
-)
 
 from bot.domain import detail, plan_card, wording
 from bot.domain.ballot import Ballot
@@ -32,6 +20,18 @@ from bot.domain.untrusted import FACT, clean, elide, escape, fact, quote
 from bot.domain.view import IncidentView, ProposalView
 from bot.edges import slack_blocks
 from diagnostics.model import Verdict, Weight
+from tests.view_samples import (
+    HOSTILE,
+    INCIDENT,
+    MANUAL_PLAN,
+    OUTAGE_FINDINGS,
+    PLAN,
+    SAMPLES,
+    at,
+    proposal,
+    provider_outage,
+    timeline,
+)
 
 EVERY = pytest.mark.parametrize("name", SAMPLES)
 PHONE_LINES, PHONE_COLUMNS = 40, 44

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from bot.domain.approval import Requirement, requirement, stricter
 from config import strict_yaml
@@ -12,6 +11,7 @@ from config.catalogue import Catalogue, Policy, Rule, Service, Team
 from config.settings import ConfigError, load_catalogue
 from diagnostics import golden
 from runbooks.actions.http_action_file import load_http_actions
+from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "config" / "example"
 SMALL = """\

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from view_samples import CHANGES, HOSTILE, OUTAGE, PLAN, RETRIEVAL, SAMPLES, catalogue, proposal, provider_outage
 
 from bot.domain.card import known_references
 from bot.domain.conversation import answer, is_question, topic
 from bot.domain.view import ProposalView
 from knowledge.model import Match
+from tests.view_samples import CHANGES, HOSTILE, OUTAGE, PLAN, RETRIEVAL, SAMPLES, catalogue, proposal, provider_outage
 
 ASKED = {
     "why?": "why",

@@ -19,7 +19,6 @@ from bot.domain.incident import Incident, Status
 from bot.domain.proposal import Plan, ProposalState
 from bot.domain.view import IncidentView
 from bot.edges import chain
-from bot.edges.casebook import SqlCasebook
 from bot.edges.database import Database
 from bot.edges.records import SqlRecords
 from bot.ports import Planned, Step, VoteContext

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from diagnosis_cases import KINDS, MATRIX, MODES, SPECS, finding, findings, healthy
-from diagnosis_fakes import T0
 
 from diagnostics import likelihood
 from diagnostics.differential import diagnose
@@ -29,6 +27,8 @@ from diagnostics.model import (
 )
 from diagnostics.order import next_calls
 from runbooks.parse import parse
+from tests.diagnosis_cases import KINDS, MATRIX, MODES, SPECS, finding, findings, healthy
+from tests.diagnosis_fakes import T0
 
 EVEN: Mapping[str, float] = {}
 

@@ -17,9 +17,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import ROOT
-from doctor_fakes import KEY, Account, subscription
-from view_samples import INCIDENT, provider_outage
 
 from bot.cli.doctor import manifest_scopes
 from bot.domain.joining import pager_status
@@ -40,6 +37,9 @@ from bot.edges.slack_people import SlackPeople
 from config.catalogue import Catalogue
 from drills.slack import seed
 from drills.slack.server import LoopbackSlack, Options
+from tests.conftest import ROOT
+from tests.doctor_fakes import KEY, Account, subscription
+from tests.view_samples import INCIDENT, provider_outage
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -160,15 +160,12 @@ class TestTheDatabase:
         path = tmp_path / "pagerunner.sqlite"
         opened = Database(path)
         opened.open()
-        many = "INSERT INTO meta SELECT value, 'x' FROM generate"
-        rows = (
-            f"WITH RECURSIVE generate(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM generate LIMIT 3000) {many}"
-        )
-        opened.run_now(lambda c: c.exec_driver_sql("INSERT INTO meta " + rows.split(many, maxsplit=1)[0]
-                                                   + "SELECT 'k' || value, 'x' FROM generate"))  # fmt: skip
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000)"
+        insert = f"INSERT INTO meta {numbers} SELECT 'k' || i, 'x' FROM n"
+        opened.run_now(lambda c: c.exec_driver_sql(insert))
         opened.close()
         data = bytearray(path.read_bytes())
-        for place in range(4096 * 20, len(data), 64):
+        for place in range(len(data) // 2, len(data), 64):
             data[place] ^= 0xFF
         path.write_bytes(data)
         assert checks.database(path).state == "problem"
@@ -698,12 +695,12 @@ class TestTheCommand:
 
     async def test_a_fresh_configuration_is_well_offline_and_nothing_is_made(self, tmp_path: Path) -> None:
         path = await configured(tmp_path)
-        before = sorted(tmp_path.rglob("*"))
+        before = contents(tmp_path)
         code, out = await doctor("--offline", PAGERUNNER_CONFIG=str(path), PAGERUNNER_PORT="0")
         assert code == 0, out
         assert "PROBLEM" not in out
         assert "all in mode observe" in out
-        assert sorted(tmp_path.rglob("*")) == before
+        assert contents(tmp_path) == before
 
     async def test_secrets_in_a_file_that_others_can_read_are_a_problem(self, tmp_path: Path) -> None:
         path = await configured(tmp_path)
@@ -747,7 +744,8 @@ class TestTheCommand:
                 PAGERUNNER_SLACK_API=f"{workspace.url}/api/", PAGERUNNER_SLACK_BOT_TOKEN="xoxb-loopback",
                 PAGERUNNER_SLACK_APP_TOKEN="xapp-loopback", PAGERUNNER_PAGERDUTY_API=url,
                 PAGERUNNER_PAGERDUTY_API_KEY=KEY, PAGERUNNER_PAGERDUTY_FROM="oncall@example.com",
-                PAGERUNNER_PAGERDUTY_SECRETS="a-signing-secret", ACME_OPENAI_KEY="sk-acme", BETA_ANTHROPIC_KEY="sk-beta",
+                PAGERUNNER_PAGERDUTY_SECRETS="a-signing-secret", ACME_OPENAI_KEY="sk-acme",
+                BETA_ANTHROPIC_KEY="sk-beta",
             )  # fmt: skip
         found = json.loads(out)
         wrong = [check for check in found["checks"] if check["state"] != "ok"]
@@ -763,6 +761,11 @@ class TestTheCommand:
         assert not any(
             secret in out for secret in (KEY, "xoxb-loopback", "xapp-loopback", "sk-acme", "a-signing-secret")
         )
+
+
+def contents(folder: Path) -> list[Path]:
+    """All that is in a folder."""
+    return sorted(folder.rglob("*"))
 
 
 def _anything() -> web.Application:

@@ -195,6 +195,15 @@ def test_time_goes_from_left_to_right_and_long_waiting_is_shortened_and_marked()
     assert scale(at(0) + timedelta(seconds=9)) - scale(at(0)) > 40  # Seconds can still be told apart.
 
 
+def test_milliseconds_are_not_spread_over_the_picture() -> None:
+    moments = [at(-10), *(at(0) + timedelta(milliseconds=number) for number in (0, 3, 11, 70, 71)), at(0.25)]
+    scale = TimeScale(moments)
+    assert scale(moments[5]) - scale(moments[1]) < 10
+    assert [length for _, _, length in scale.breaks()] == [timedelta(minutes=10)]
+    labels = [f"{moment:%H:%M:%S}" for _, moment in scale.ticks()]
+    assert len(labels) == len(set(labels))
+
+
 @pytest.mark.parametrize("moments", [[], [0.0], [0.0, 0.0], [0.0, 1e-9], [0.0, 5e5]])
 def test_time_of_any_length_has_a_scale(moments: list[float]) -> None:
     scale = TimeScale([at(minutes) for minutes in moments])

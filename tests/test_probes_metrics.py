@@ -3,8 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from diagnosis_fakes import T0, KeptBaselines, KeptChanges, NoHttp, context
-from metrics_fakes import World, deployments, ends, healthy, look, serving, step
 
 from diagnostics import metrics, series
 from diagnostics.metrics import Query, QueryError
@@ -18,6 +16,8 @@ from diagnostics.probes.telemetry import TelemetryCheck
 from diagnostics.probes.tokens import TokenProfile
 from diagnostics.prometheus import Prometheus, PrometheusError
 from diagnostics.windows import histogram_quantile, without_incidents
+from tests.diagnosis_fakes import T0, KeptBaselines, KeptChanges, NoHttp, context
+from tests.metrics_fakes import World, deployments, ends, healthy, look, serving, step
 
 DURATION = "gen_ai_client_operation_duration_seconds"
 FIRST = "gen_ai_client_operation_time_to_first_chunk_seconds"

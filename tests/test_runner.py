@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diagnosis_fakes import MovedClock, context
-
 from diagnostics.model import (
     INCONCLUSIVE,
     Evidence,
@@ -20,6 +18,7 @@ from diagnostics.model import (
     Verdict,
 )
 from diagnostics.runner import ProbeEvent, ProbeRunner, TokenBudget
+from tests.diagnosis_fakes import MovedClock, context
 
 OUTCOMES = {"ok": Verdict.NORMAL, "bad": Verdict.ABNORMAL}
 HEADROOM = {"ample": Verdict.NORMAL, "exhausted": Verdict.ABNORMAL}

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from bot.cli.assembly import target_secrets
 from config import strict_yaml
 from config.catalogue import Catalogue
 from config.settings import SECRETS, ConfigError, Settings, load
+from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "config" / "example" / "pagerunner.yaml"
 TOKEN = "xoxb-1234567890-abcdefSECRET"

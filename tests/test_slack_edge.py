@@ -11,8 +11,6 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from slack_rig import Mode, Rig, rig, until
-from view_samples import HOSTILE, INCIDENT, MANUAL_PLAN, PLAN, SAMPLES, at, catalogue, proposal, provider_outage
 
 from bot.domain.detail import detail
 from bot.domain.proposal import Principal, ProposalState, VoteResult
@@ -25,6 +23,8 @@ from bot.ports import RetryLater, Told, Undeliverable
 from config.catalogue import Approvers, Catalogue
 from drills.slack.events import signature
 from drills.slack.limits import Fault
+from tests.slack_rig import Mode, Rig, rig, until
+from tests.view_samples import HOSTILE, INCIDENT, MANUAL_PLAN, PLAN, SAMPLES, at, catalogue, proposal, provider_outage
 
 
 @pytest.fixture(params=["socket", "http"])
@@ -549,7 +549,7 @@ async def test_when_slack_cannot_say_who_it_is_the_answer_is_no(socket: Rig, sta
 
 
 async def test_a_user_group_gives_the_right_and_is_asked_at_most_once_a_minute(socket: Rig) -> None:
-    from conftest import FakeClock
+    from tests.conftest import FakeClock
 
     team = catalogue().teams[0].model_copy(update={"approvers": Approvers(slack_groups=("S0ASSIST",))})
     groups = catalogue().model_copy(update={"teams": (team,)})
@@ -696,7 +696,7 @@ async def test_nothing_is_posted_where_another_organisation_reads(socket: Rig, f
 
 
 async def test_a_channel_that_becomes_shared_is_noticed_within_a_minute(socket: Rig) -> None:
-    from conftest import FakeClock
+    from tests.conftest import FakeClock
 
     clock = FakeClock()
     chat = SlackChat(socket.client, clock)
@@ -733,7 +733,7 @@ async def test_an_unreachable_slack_is_reported(socket: Rig) -> None:
 
 
 async def test_slacks_absence_at_the_start_is_waited_out() -> None:
-    from conftest import FakeClock
+    from tests.conftest import FakeClock
 
     async with rig("http") as running:
         running.slack.delivery.link = running.slack.socket_mode

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeClock
 from slack_sdk.web.async_client import AsyncWebClient
-from view_samples import HOSTILE, INCIDENT, SAMPLES, catalogue, provider_outage
 
 from bot.domain import detail
 from bot.domain.proposal import Principal
@@ -23,6 +21,8 @@ from bot.edges.slack_export import export
 from bot.edges.slack_people import SlackPeople
 from bot.ports import Undeliverable
 from config.catalogue import Approvers
+from tests.conftest import FakeClock
+from tests.view_samples import HOSTILE, INCIDENT, SAMPLES, catalogue, provider_outage
 
 HERE = Path(__file__).parent / "emulate"
 VERSION = "0.12.2"
@@ -174,7 +174,7 @@ async def test_a_card_that_somebody_deleted_is_posted_again(client: AsyncWebClie
 
 
 async def test_an_export_that_cannot_be_uploaded_is_shown_as_text(client: AsyncWebClient, channel: str) -> None:
-    from slack_fakes import Office
+    from tests.slack_fakes import Office
 
     clock = FakeClock()
     chat = SlackChat(client, clock)

@@ -48,6 +48,7 @@ def command(scenario: str, seed: int, scripted_person: bool, out: Path) -> None:
     code = SCENARIOS.get(scenario, scenario)
     if code not in SCENARIOS.values():
         fail(f"There is no scenario {scenario!r}; choose one of {', '.join(SCENARIOS)}.", 2)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the parts are stopped then, too
     with ExitStack() as stack:
         Demo(out.resolve(), code, seed, stack).run(scripted=scripted_person)
 

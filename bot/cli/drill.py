@@ -8,7 +8,7 @@ import click
 from bot.cli.local import fail, show
 
 SEEN = {
-    "provider-outage": "a part of the chat assistant's users get errors",
+    "provider-outage": "a part of the users get errors",
     "provider-latency": "answers take long to begin",
     "rate-limit-exceeded": "requests are rejected, retries climb",
     "quota-exhausted": "every call fails from one minute to the next",

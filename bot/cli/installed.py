@@ -83,7 +83,10 @@ class Installed:
             index = None if words_only else Path(folder) / "index"
             librarian = open_librarian(shelf, index, self.settings.embedder)
             librarian.warm()
-            yield librarian
+            try:
+                yield librarian
+            finally:
+                librarian.close()
 
     def read(self, paths: Sequence[Path]) -> list[Read]:
         """The runbook files at each of these paths; without any, of every folder in use."""

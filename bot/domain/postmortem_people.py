@@ -80,7 +80,7 @@ def _open_points(view: IncidentView) -> Iterator[Statement]:
             yield say("The cause is not sure.", refs=(timing.last_ref(view, "diagnosis_made"),))
     newest = {finding.probe: finding for finding in view.findings}
     for finding in newest.values():
-        if finding.verdict not in (Verdict.NORMAL, Verdict.ABNORMAL):
+        if finding.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR):
             said = quoted(finding.reading.summary, 160)
             yield say(code(finding.probe), " gave no answer: ", said, ".", refs=(finding.id,))
     for entry in view.entries("alarm"):

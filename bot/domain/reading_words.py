@@ -10,8 +10,8 @@ from diagnostics.model import Finding
 def figures(finding: Finding) -> str:
     """Sample size, comparison, certainty and interval; empty for a plain reading."""
     reading = finding.reading
-    told = [number for number in (reading.value, reading.baseline, reading.p_value, *(reading.interval or ())) if number]
-    if not all(map(math.isfinite, told)):
+    told = (reading.value, reading.baseline, reading.p_value, *(reading.interval or ()))
+    if not all(math.isfinite(number) for number in told if number is not None):
         return "its numbers are not finite"
     parts = [wording.statistics(finding)]
     if reading.interval is not None and reading.value is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import httpx
+from sqlalchemy.exc import DatabaseError
 
 from bot.edges.database import Database, SchemaMismatch
 from bot.edges.schema import VERSION
@@ -161,6 +162,8 @@ def database(path: Path) -> Check:
         found = opened.run_now(lambda c: c.exec_driver_sql("PRAGMA quick_check(3)").scalars().all())
     except (StorageDown, SchemaMismatch) as error:
         return problem(name, str(error), "restore it from a backup, or set 'data' to an empty folder")
+    except DatabaseError as error:
+        return problem(name, f"{path} is damaged: {error.orig}", "restore it from a backup")
     finally:
         opened.close()
     if list(found) != ["ok"]:

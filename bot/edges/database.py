@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from bot.edges import schema
@@ -39,7 +39,7 @@ class Database:
         """Create or check the schema. Raises :class:`SchemaMismatch`, or :class:`StorageDown` if it is out of reach."""
         try:
             self._thread.submit(self._open).result()
-        except (OperationalError, sqlite3.Error, OSError) as error:
+        except (DatabaseError, sqlite3.Error, OSError) as error:
             raise StorageDown(f"{self.path}: {error}") from error
 
     def close(self) -> None:
@@ -74,23 +74,28 @@ class Database:
         event.listen(engine, "connect", _prepare_read_only if self._read_only else _prepare)
         begin = "BEGIN" if self._read_only else "BEGIN IMMEDIATE"
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-        with engine.begin() as connection:
-            if inspect(connection).has_table("meta"):
-                found = connection.execute(
-                    select(schema.meta.c.value).where(schema.meta.c.key == "schema")
-                ).scalar_one()
-                if int(found) != schema.VERSION:
-                    engine.dispose()
-                    raise SchemaMismatch(
-                        f"{self.path}: schema version {found}, this Pagerunner needs {schema.VERSION}; "
-                        "use the version that wrote it, or start with an empty data folder"
-                    )
-            elif self._read_only:
-                raise StorageDown(f"{self.path}: not a Pagerunner database")
-            else:
-                schema.metadata.create_all(connection)
-                connection.execute(insert(schema.meta).values(key="schema", value=str(schema.VERSION)))
+        try:
+            with engine.begin() as connection:
+                self._check_schema(connection)
+        except BaseException:
+            engine.dispose()
+            raise
         self._engine = engine
+
+    def _check_schema(self, connection: Connection) -> None:
+        """Make the schema in an empty database; refuse any other than ours."""
+        if inspect(connection).has_table("meta"):
+            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema")).scalar_one()
+            if found != str(schema.VERSION):
+                raise SchemaMismatch(
+                    f"{self.path}: schema version {found}, this Pagerunner needs {schema.VERSION}; "
+                    "use the version that wrote it, or start with an empty data folder"
+                )
+        elif self._read_only:
+            raise StorageDown(f"{self.path}: not a Pagerunner database")
+        else:
+            schema.metadata.create_all(connection)
+            connection.execute(insert(schema.meta).values(key="schema", value=str(schema.VERSION)))
 
     def _dispose(self) -> None:
         if self._engine is not None:

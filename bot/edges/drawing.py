@@ -18,6 +18,8 @@ CHARACTER = 0.56
 WIDEST = 0.22
 """Share of the whole width that one stretch may take."""
 TICK_APART = 96.0
+SPLIT_S = 0.5
+"""Moments closer than this are one: an incident is not read in milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +117,8 @@ class TimeScale:
         last = (self(self._at[-1]), self._at[-1])
         for moment in self._at[1:-1]:
             place = self(moment)
-            if place - chosen[-1][0] >= TICK_APART and last[0] - place >= TICK_APART:
+            apart = place - chosen[-1][0] >= TICK_APART and last[0] - place >= TICK_APART
+            if apart and f"{moment:%T}" != f"{chosen[-1][1]:%T}":
                 chosen.append((place, moment))
         if last[0] - chosen[-1][0] >= TICK_APART * 0.7:
             chosen.append(last)
@@ -165,7 +168,7 @@ def cut(text: str, limit: int) -> str:
 
 def _longest(gaps: Sequence[float]) -> float:
     """How long a stretch may be drawn: so that none takes more than its share of what is drawn."""
-    telling = [gap for gap in gaps if gap > 0]
+    telling = [gap for gap in gaps if gap >= SPLIT_S] or [gap for gap in gaps if gap > 0]
     if len(telling) < 2:
         return max(telling, default=0.0)
     share = max(WIDEST, 1.5 / len(telling))

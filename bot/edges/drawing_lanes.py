@@ -78,7 +78,7 @@ def _labelled(lane: Lane, scale: TimeScale) -> list[_Laid]:
     spans = []
     for mark in lane.marks:
         x, end = scale(mark.at), scale(mark.until) if mark.until else scale(mark.at)
-        label = cut(mark.label, 46)
+        label = cut(mark.label, 60)
         wide = 12 + width(label, FONT)
         before = end + wide > WIDTH - RIGHT + 8
         laid.append((mark, x, end, label, before))

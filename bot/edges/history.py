@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import Connection, bindparam, insert, or_, select
 
 from bot.domain import codec
 from bot.edges.database import Database
@@ -14,19 +14,26 @@ from diagnostics.model import Change, Sample
 
 LOOK_BACK = timedelta(days=15)
 PER_SERIES = 500
+REMEMBERED = 8
+"""Services and moments whose baselines are kept at hand: each turn of an investigation looks at the same ones."""
 RECORDED = "baseline:"
 
 
 class FrozenBaselines:
     """The baselines of one service as they were at one moment; see :class:`diagnostics.model.Baselines`."""
 
-    def __init__(self, series: Mapping[str, Sequence[Sample]], documents: Mapping[str, Sequence[tuple[datetime, Any]]]):
+    def __init__(
+        self, series: Mapping[str, Sequence[tuple[float, float]]],
+        documents: Mapping[str, Sequence[tuple[datetime, Any]]],
+    ):  # fmt: skip
+        # Moments and values as stored: thousands are read for every look at a service, and few are ever asked for.
         self._series = series
         self._documents = documents
 
     def samples(self, service: str, series: str, *, before: datetime, limit: int = 500) -> Sequence[Sample]:  # noqa: ARG002 - one service only
         known = self._series.get(series, ())
-        return known[: bisect_right([s.at for s in known], before)][-limit:]
+        end = bisect_right(known, codec.stamp(before), key=lambda one: one[0])
+        return [Sample(at=codec.at(at), value=value) for at, value in known[max(0, end - limit) : end]]
 
     def document(self, service: str, key: str, *, before: datetime) -> Any | None:  # noqa: ARG002 - one service only
         return next((data for at, data in reversed(self._documents.get(key, ())) if at <= before), None)
@@ -47,9 +54,17 @@ class SqlHistory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known: dict[tuple[str, datetime], FrozenBaselines] = {}
 
     async def frozen(self, service: str, before: datetime) -> tuple[FrozenBaselines, FrozenChanges]:
-        return await self._database.run(lambda c: (_baselines(c, service, before), _changes(c, service, before)))
+        def read(connection: Connection) -> tuple[FrozenBaselines, FrozenChanges]:
+            if (service, before) not in self._known:
+                while len(self._known) >= REMEMBERED:
+                    del self._known[next(iter(self._known))]
+                self._known[service, before] = _baselines(connection, service, before)
+            return self._known[service, before], _changes(connection, service, before)
+
+        return await self._database.run(read)
 
     async def record(
         self, service: str, samples: Sequence[tuple[str, Sample]], documents: Sequence[tuple[str, datetime, Any]] = ()
@@ -57,6 +72,7 @@ class SqlHistory:
         """Add to the baselines. Callers leave out what was measured during an incident."""
 
         def work(connection: Connection) -> None:
+            self._known.clear()
             for series, one in samples:
                 values = {"service": service, "series": series, "at": codec.stamp(one.at), "value": one.value}
                 connection.execute(insert(sample).values(**values))
@@ -104,14 +120,18 @@ class SqlHistory:
 
 def _baselines(connection: Connection, service: str, before: datetime) -> FrozenBaselines:
     since, until = codec.stamp(before - LOOK_BACK), codec.stamp(before)
-    series: dict[str, list[Sample]] = {}
-    rows = connection.execute(
-        select(sample.c.series, sample.c.at, sample.c.value)
-        .where(sample.c.service == service, sample.c.at >= since, sample.c.at <= until)
-        .order_by(sample.c.at)
+    series: dict[str, Sequence[tuple[float, float]]] = {}
+    names = connection.execute(select(sample.c.series).where(sample.c.service == service).distinct()).scalars().all()
+    newest = (
+        select(sample.c.at, sample.c.value)
+        .where(sample.c.service == service, sample.c.series == bindparam("name"))
+        .where(sample.c.at >= since, sample.c.at <= until)
+        .order_by(sample.c.at.desc())
+        .limit(PER_SERIES)
     )
-    for row in rows:
-        series.setdefault(row.series, []).append(Sample(at=codec.at(row.at), value=row.value))
+    for name in names:
+        found = connection.execute(newest, {"name": name}).all()
+        series[name] = [(at, value) for at, value in reversed(found)]
     documents: dict[str, list[tuple[datetime, Any]]] = {}
     kept = connection.execute(
         select(document.c.key, document.c.at, document.c.data)
@@ -120,7 +140,7 @@ def _baselines(connection: Connection, service: str, before: datetime) -> Frozen
     )
     for row in kept:
         documents.setdefault(row.key, []).append((codec.at(row.at), row.data))
-    return FrozenBaselines({name: values[-PER_SERIES:] for name, values in series.items()}, documents)
+    return FrozenBaselines(series, documents)
 
 
 def _changes(connection: Connection, service: str, before: datetime) -> FrozenChanges:

@@ -86,7 +86,7 @@ class DurableJobs:
         DBOS.launch()
         self._dbos, self._job = DBOS, job
         await DBOS.register_queue_async(
-            "incidents", partition_concurrency=1, global_concurrency=50, worker_concurrency=8,
+            "incidents", partition_concurrency=1, worker_concurrency=8,
             polling_interval_sec=self._poll_s,
         )  # fmt: skip
         await DBOS.register_queue_async("ticks", worker_concurrency=8, polling_interval_sec=self._poll_s)

@@ -1,5 +1,6 @@
 """Writes an incident's documents to its folder: whole or not at all, under names that we choose."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from bot.domain.faults import FaultPoint, no_fault
+from bot.domain.view import IncidentView
 from bot.edges.export import Export
 from bot.ports import Records
 
@@ -26,9 +28,12 @@ class Publisher:
         view = await self._records.view(incident_id)
         if view is None:
             return []
+        return await asyncio.to_thread(self._write_all, view)
+
+    def _write_all(self, view: IncidentView) -> list[str]:
         names = []
         for form in get_args(Form):
-            name = f"{incident_id}.{form}"
+            name = f"{view.incident.id}.{form}"
             write(self._folder, name, Export().export(view, form), self._fault)
             names.append(name)
         return names

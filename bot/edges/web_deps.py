@@ -82,5 +82,5 @@ def refuse_unsafe_bind(host: str, *, has_auth: bool) -> None:
         return
     raise ValueError(
         f"refusing to listen on {host or 'all addresses'} without authentication: listen on 127.0.0.1, "
-        "or set PAGERUNNER_API_TOKEN to a token of at least 32 characters"
+        "or set trust_network (PAGERUNNER_TRUST_NETWORK=true) behind a TLS front of your own"
     )

@@ -50,6 +50,7 @@ class Ui:
             web.get("/", self._page),
             web.get("/archives/{channel}/{message}", self._page),
             web.get("/static/{name}", self._static),
+            web.get("/favicon.ico", lambda _: _file("icon.svg")),
             web.get("/ui/state", self._state),
             web.get("/ui/stream", self._stream),
             *(web.post(f"/ui/{name}", self._guarded(act)) for name, act in acts.items()),
@@ -154,9 +155,7 @@ class Ui:
         name = request.match_info["name"]
         if name not in _STATIC:
             raise web.HTTPNotFound
-        text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-        return web.Response(text=text, content_type=_STATIC[name], headers=headers)
+        return await _file(name)
 
     # ----- acting -----------------------------------------------------------------------------------------------
 
@@ -219,3 +218,9 @@ class Ui:
 
 def _view(shown: OpenView | None) -> Json | None:
     return None if shown is None else {key: value for key, value in shown.view.items() if key != "private_metadata"}
+
+
+async def _file(name: str) -> web.Response:
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    return web.Response(text=text, content_type=_STATIC[name], headers=headers)
