@@ -188,8 +188,8 @@ class Place:
 
 
 def _recover(place: Place, server: Server, born: dict[str, Any]) -> None:
-    """The monitor that paged: when its own check has passed three times in a row, it resolves its incident in the pager,
-    as monitors do."""
+    """The monitor that paged: when its own check has passed three times in a row, it resolves its incident in the
+    pager, as monitors do."""
     import httpx  # noqa: PLC0415
 
     question = {"messages": [{"role": "user", "content": "Say ok."}], "max_tokens": 16}
