@@ -8,13 +8,15 @@ from bot.domain.incident import Status
 from bot.domain.proposal import Principal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
 from bot.flow import Flow, Parts
-from bot.ports import Step, Told, VoteContext
+from bot.ports import Follow, Step, Told, VoteContext
 from runbooks.model import VerifyStep
 
 _MOVES: dict[str, tuple[Status, str, str]] = {
     "acknowledge": (Status.ACKNOWLEDGED, "incident_acknowledged", "acknowledged"),
     "resolve": (Status.RESOLVED, "incident_resolved", "resolved"),
 }
+
+_LOOKING = "Looking again; the card shows what comes of it."
 
 
 class FlowDesk:
@@ -56,10 +58,16 @@ class FlowDesk:
 
     async def another(self, proposal_id: str, who: Principal) -> Told:
         old = await self._.gate.proposal(proposal_id)
-        if old is None or not await self._.gate.withdraw(proposal_id, who, self._.clock.now()):
-            return Told(ok=False, text="That proposal is not open any more; look at the card for the current one.")
+        incident = await self._.casebook.incident(old.plan.incident_id) if old else None
+        closed = Told(ok=False, text="That proposal is not open any more; look at the card for the current one.")
+        if old is None or incident is None or not incident.active:
+            return closed
         why = f"{who.name} asked for another option than {old.plan.action}"
-        return await self._again(old.plan.incident_id, why, who, "")
+        again = _human("investigation_started", who, {"text": "", "by": who.name, "why": why})
+        if not await self._.gate.withdraw(proposal_id, who, self._.clock.now(), Follow(again=again)):
+            return closed
+        await self._flow.start_wanted()
+        return Told(ok=True, text=_LOOKING)
 
     async def done(self, proposal_id: str, who: Principal) -> Told:
         proposal = await self._.gate.proposal(proposal_id)
@@ -97,7 +105,13 @@ class FlowDesk:
         return Told(ok=True, text=f"{incident_id} is {status.value}.")
 
     async def hint(self, incident_id: str, text: str, who: Principal) -> Told:
-        return await self._again(incident_id, "a person gave a hint", who, text)
+        incident = await self._.casebook.incident(incident_id)
+        if incident is None or not incident.active:
+            return Told(ok=False, text=f"{incident_id} is not open; there is nothing to investigate.")
+        fact = _human("hint_given", who, {"text": text, "by": who.name, "why": "a person gave a hint"})
+        await self._.casebook.ask(incident_id, [fact], self._.clock.now(), hint=text)
+        await self._flow.start_wanted()
+        return Told(ok=True, text=_LOOKING)
 
     async def freeze(self, service: str, on: bool, reason: str, who: Principal) -> Told:
         if service != "*" and self._.catalogue.service(service) is None:
@@ -116,17 +130,6 @@ class FlowDesk:
         fact = _human(kind, who, {"text": text[:3000], "by": who.name})
         await self._.casebook.record(incident_id, [fact], self._.clock.now(), card=kind != "question_asked")
         return Told(ok=True, text="On the timeline.")
-
-    async def _again(self, incident_id: str, why: str, who: Principal, hint: str) -> Told:
-        incident = await self._.casebook.incident(incident_id)
-        if incident is None or not incident.active:
-            return Told(ok=False, text=f"{incident_id} is not open; there is nothing to investigate.")
-        kind = "hint_given" if hint else "investigation_started"
-        facts = [_human(kind, who, {"text": hint, "by": who.name, "why": why})]
-        number = await self._.casebook.ask(incident_id, facts, self._.clock.now(), hint=hint)
-        arguments = {"incident": incident_id, "number": str(number)}
-        await self._.jobs.submit("investigate", f"investigate:{incident_id}:{number}", incident_id, arguments)
-        return Told(ok=True, text="Looking again; the card shows what comes of it.")
 
     async def _may_freeze(self, service: str, who: Principal) -> bool:
         """An approver of the service's team; of any team for everything; and the person at the machine itself."""

@@ -19,9 +19,11 @@ from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.verification import Judgement, deciding_probes, judge
 from bot.ports import (
+    NOTHING,
     Casebook,
     Claim,
     Executor,
+    Follow,
     Gate,
     Intake,
     Investigated,
@@ -95,7 +97,7 @@ class Flow:
             self._.fault("K2")
             placed = [self._place(self._.understand(received)) for received in waiting]
             await self._.casebook.settle(placed, self._.clock.now())
-            await self._start_wanted()
+            await self.start_wanted()
         return len(waiting)
 
     # --- investigate -----------------------------------------------------------------------------------------------
@@ -129,6 +131,8 @@ class Flow:
             proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason
         )
         self._.fault("K7")
+        if result is VoteResult.EXPIRED:
+            await self.start_wanted()
         if result is VoteResult.APPROVED:
             arguments = {"proposal": proposal_id}
             await self._.jobs.submit("mitigate", f"mitigate:{proposal_id}", proposal.plan.incident_id, arguments)
@@ -145,20 +149,23 @@ class Flow:
         service = self._.catalogue.service(incident.service) if incident else None
         if incident is None or service is None:
             await self._.gate.revoke(proposal_id, "its service is no longer in the catalogue", self._.clock.now())
+            await self.start_wanted()
             return
         if proposal.state is ProposalState.APPROVED:
             why = await self._no_longer_approved(proposal, incident, service)
             if why:
                 await self._.gate.revoke(proposal_id, why, self._.clock.now())
+                await self.start_wanted()
                 return
         self._.fault("K8")
         claim = await self._.gate.claim(proposal_id, "apply", self._.clock.now())
         if claim.state in ("claimed", "interrupted"):
             result = await self._effect(proposal, service, claim, "apply")
             if result is not None:
-                await self._.gate.finish(f"{proposal_id}:apply", result, self._.clock.now())
+                follow = _after_effect(proposal, result)
+                await self._.gate.finish(f"{proposal_id}:apply", result, self._.clock.now(), follow)
                 self._.fault("K12")
-                await self._after_effect(proposal, result)
+                await self.start_wanted()
 
     # --- verify ----------------------------------------------------------------------------------------------------
 
@@ -187,31 +194,37 @@ class Flow:
         if incident is None or incident.status is not Status.RESOLVED:
             return
         files = await self._.publish(incident_id)
+        now = self._.clock.now()
+        await self._.casebook.say(incident_id, "postmortem", f"Postmortem written: {', '.join(files)}", now)
         facts = [_computed("exported", {"files": list(files)}), _computed("incident_closed", {})]
-        await self._.casebook.move(incident_id, Status.CLOSED, facts, self._.clock.now())
-        await self._.casebook.say(incident_id, "postmortem", f"Postmortem written: {', '.join(files)}",
-                                  self._.clock.now())  # fmt: skip
+        await self._.casebook.move(incident_id, Status.CLOSED, facts, now)
 
     # --- what the rows imply ----------------------------------------------------------------------------------------
 
     async def sweep(self) -> None:
         """Start every job that a row implies: at the start of the process, and at every tick."""
-        await self._start_wanted()
         now = self._.clock.now()
-        for incident_id, proposal_id in await self._.gate.expire(now):
-            await self._ask_again(incident_id, proposal_id)
-        due = await self._.gate.pending(now)
         moment = int(now.timestamp()) // 2
+        await self._.gate.expire(now)
+        due = await self._.gate.pending(now)
+        # Undoing comes before looking again: the next step is drafted against the target as it will be.
+        for proposal_id in due["revert"]:
+            await self._submit("revert", f"revert:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
+        await self.start_wanted()
         for proposal_id in due["mitigate"]:
             await self._submit("mitigate", f"mitigate:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
         for effect_id in due["verify"]:
-            await self._.jobs.submit("verify", f"verify:{effect_id}:{moment}", None, {"effect": effect_id})
+            await self._submit_check(effect_id, moment // 15)
         for effect_id in due["lease"]:
             await self._.jobs.submit("lease", f"lease:{effect_id}:{moment}", None, {"effect": effect_id})
-        for proposal_id in due["revert"]:
-            await self._submit("revert", f"revert:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
         for incident_id in await self._.casebook.to_close():
             await self._.jobs.submit("close", f"close:{incident_id}:{moment // 5}", None, {"incident": incident_id})
+
+    async def start_wanted(self) -> None:
+        """Start the investigations that were asked for and have not ended."""
+        for incident_id, number in await self._.casebook.wanted():
+            arguments = {"incident": incident_id, "number": str(number)}
+            await self._.jobs.submit("investigate", f"investigate:{incident_id}:{number}", incident_id, arguments)
 
     async def revert(self, proposal_id: str) -> None:
         """Undo an applied plan under its own approval; drift is a conflict for a human."""
@@ -236,13 +249,9 @@ class Flow:
         now = self._.clock.now()
         stopped = await self._.gate.frozen(incident.service)
         fact = _computed("lease_ended", {"proposal": proposal.id, "asked": bool(stopped), "why": stopped})
-        if not await self._.gate.lease_over(effect_id, fact, now):
-            return
-        if stopped:
-            ask = "has ended, and execution is frozen. Revert it by hand, or unfreeze."
-            text = f"The lease of {proposal.id} {ask}\n{quote(stopped)}"
-            await self._.casebook.say(incident.id, f"lease:{proposal.id}", text, now)
-        else:
+        ask = f"The lease of {proposal.id} has ended, and execution is frozen. Revert it by hand, or unfreeze."
+        follow = Follow(say=f"{ask}\n{quote(stopped)}") if stopped else Follow(undo=True)
+        if await self._.gate.lease_over(effect_id, fact, now, follow) and not stopped:
             await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
 
     async def propose_step(self, incident: Incident, number: int, planned: Planned, by: str, tag: str = "") -> str:
@@ -279,10 +288,13 @@ class Flow:
         for part, text in enumerate(await self._.detail(incident_id)):
             await self._.casebook.say(incident_id, f"detail:{number}:{part}", text, self._.clock.now())
 
-    async def _start_wanted(self) -> None:
-        for incident_id, number in await self._.casebook.wanted():
-            arguments = {"incident": incident_id, "number": str(number)}
-            await self._.jobs.submit("investigate", f"investigate:{incident_id}:{number}", incident_id, arguments)
+    async def _submit_check(self, effect_id: str, moment: int) -> None:
+        """One job for each check, however often the tick finds it due while the probes are read."""
+        effect = await self._.gate.effect(effect_id)
+        proposal = await self._.gate.proposal(effect.proposal_id) if effect else None
+        if effect is not None and proposal is not None:
+            key, about = f"verify:{effect_id}:{effect.checks}:{moment}", {"effect": effect_id}
+            await self._.jobs.submit("verify", key, proposal.plan.incident_id, about)
 
     async def _submit(self, kind: str, key: str, arguments: dict[str, str]) -> None:
         proposal = await self._.gate.proposal(arguments["proposal"])
@@ -379,18 +391,6 @@ class Flow:
         perform = self._.executor.apply if kind == "apply" else self._.executor.revert
         return await perform(plan, service, approval)
 
-    async def _after_effect(self, proposal: Proposal, result: EffectResult) -> None:
-        if result.status is EffectStatus.DONE:
-            return
-        now = self._.clock.now()
-        if result.status is EffectStatus.UNKNOWN:
-            text = f"{proposal.id} may or may not have taken effect. Look at the target.\n{quote(result.detail)}"
-            await self._.casebook.say(proposal.plan.incident_id, f"unknown:{proposal.id}", text, now)
-            return
-        reason = f"{proposal.plan.action} ended as {result.status.value}: {result.detail}"
-        await self._.casebook.ask(proposal.plan.incident_id, [_computed("investigation_started", {"why": reason})], now)
-        await self._start_wanted()
-
     async def _read_again(
         self, incident: Incident, probes: Sequence[str], attempt: int, check: int
     ) -> dict[str, Finding]:
@@ -419,30 +419,34 @@ class Flow:
         if verdict == "better" and proposal.plan.lease_s:
             lease = now + timedelta(seconds=proposal.plan.lease_s)
             facts.append(_computed("lease_started", {"proposal": proposal.id, "until": lease.isoformat()}))
-        if not await self._.gate.checked(effect.id, None, verdict, facts, lease, now):
+        follow = _after_verdict(proposal, verdict, judgement.reason)
+        if not await self._.gate.checked(effect.id, None, verdict, facts, lease, now, follow):
             return
         if verdict == "better":
-            await self._.casebook.move(incident.id, Status.MITIGATED, [], now)
             await self._.publish(incident.id)
-        else:
-            await self._did_not_help(proposal, incident, verdict, judgement.reason)
-
-    async def _did_not_help(self, proposal: Proposal, incident: Incident, verdict: str, reason: str) -> None:
-        """Undo, then look again; after two attempts a person has to."""
-        if proposal.plan.effect != EffectClass.MANUAL.value:
+            return
+        if follow.undo:
             await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
-        why = f"{proposal.plan.action} made it {verdict}: {reason}"
-        fact = _computed("investigation_started", {"why": why})
-        await self._.casebook.ask(incident.id, [fact], self._.clock.now(), attempt=True)
-        await self._start_wanted()
+        await self.start_wanted()
 
-    async def _ask_again(self, incident_id: str, proposal_id: str) -> None:
-        """An expired proposal never decides: draft it afresh, so that people see the target as it is now."""
-        incident = await self._.casebook.incident(incident_id)
-        if incident is not None and incident.active:
-            fact = _computed("investigation_started", {"why": f"{proposal_id} expired without a decision"})
-            await self._.casebook.ask(incident_id, [fact], self._.clock.now())
-            await self._start_wanted()
+
+def _after_effect(proposal: Proposal, result: EffectResult) -> Follow:
+    """What did not take effect is looked at again; what may have, by a person."""
+    if result.status is EffectStatus.DONE:
+        return NOTHING
+    if result.status is EffectStatus.UNKNOWN:
+        text = f"{proposal.id} may or may not have taken effect. Look at the target.\n{quote(result.detail)}"
+        return Follow(say=text)
+    reason = f"{proposal.plan.action} ended as {result.status.value}: {result.detail}"
+    return Follow(again=_computed("investigation_started", {"why": reason}))
+
+
+def _after_verdict(proposal: Proposal, verdict: str, reason: str) -> Follow:
+    """What did not help is undone, then it is looked at again; after two attempts a person has to."""
+    if verdict == "better":
+        return Follow(mitigated=True)
+    fact = _computed("investigation_started", {"why": f"{proposal.plan.action} made it {verdict}: {reason}"})
+    return Follow(again=fact, attempt=True, undo=proposal.plan.effect != EffectClass.MANUAL.value)
 
 
 def _computed(kind: str, data: Mapping[str, object]) -> Fact:

@@ -324,7 +324,7 @@ class Gate(Protocol):
     async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool: ...
 
     async def revoke(self, proposal_id: str, why: str, now: datetime) -> bool:
-        """An approval that no longer holds at the moment of execution."""
+        """An approval that no longer holds at the moment of execution; another investigation is asked for."""
         ...
 
     async def voters(self, proposal_id: str) -> Sequence[Principal]:
@@ -338,7 +338,7 @@ class Gate(Protocol):
     async def effect(self, effect_id: str) -> Effect | None: ...
 
     async def checked(self, effect_id: str, next_at: datetime | None, verdict: str, facts: Sequence[Fact],
-                      lease_until: datetime | None, now: datetime) -> bool:  # fmt: skip
+                      lease_until: datetime | None, now: datetime, follow: Follow = NOTHING) -> bool:  # fmt: skip
         """Record one verification; a verdict ends them."""
         ...
 

@@ -118,11 +118,10 @@ class World:
         reply.raise_for_status()
         return list(reply.json()["writes"])
 
-    def document(self, path: str) -> Json:
-        reply = self._client.get(path)
-        reply.raise_for_status()
-        found: Json = reply.json()
-        return found
+    def put_back(self, path: str, keys: Json) -> None:
+        """Set an admin document as its operator would, whatever its version is."""
+        version = self._client.get(path).headers["etag"]
+        self._client.put(path, json=keys, headers={"if-match": version}).raise_for_status()
 
     def stop(self) -> None:
         self._client.close()
@@ -157,6 +156,11 @@ class Slack:
         """One of the page's acts: action, message, slash, view_submission ..."""
         done: Json = self._client.post(f"/ui/{what}", json={"user": user, **body}).json()
         return done
+
+    def buttons(self, card: Json) -> list[str]:
+        """The texts of a message's buttons."""
+        return [element["text"]["text"].strip() for block in card.get("blocks", []) if block["type"] == "actions"
+                for element in block["elements"] if element["type"] == "button"]  # fmt: skip
 
     def click(self, card: Json, button: str, user: str = "U0ANA", channel: str = "C0ASSIST") -> Json:
         """Click the button with this text on this message. Not ok when it is not there or nobody answered."""
@@ -196,8 +200,8 @@ class Setting:
     slack_mode: str = "socket"
     entry: tuple[str, ...] = ("-m", "bot", "serve")
     environment: Mapping[str, str] = field(default_factory=dict)
-    catalogue: Callable[[str], str] = staticmethod(lambda text: text)
-    """Changes the example catalogue's text."""
+    catalogue: Mapping[str, str] = field(default_factory=dict)
+    """What is said in the example catalogue, and what to say instead."""
     port: int = field(default_factory=free_port)
 
 
@@ -238,6 +242,13 @@ class Pagerunner:
         self.part.process.kill()
         self.part.process.wait(10)
 
+    def wait_dead(self) -> None:
+        """Until it was killed, by itself or by somebody else."""
+        assert self.part is not None
+        process = self.part.process
+        self.until(lambda: process.poll() is not None, "the process should have been killed")
+        assert process.returncode == -signal.SIGKILL, self.told()
+
     def stop(self) -> None:
         if self.part is not None:
             self.part.stop()
@@ -263,7 +274,7 @@ class Pagerunner:
             supervisor.join()
             self.stop()
 
-    # --- speaking with it ----------------------------------------------------------------------------------------------
+    # --- speaking with it --------------------------------------------------------------------------------------------
 
     def send(self, event: Json, *, tries: int = 200) -> int:
         """Deliver a webhook as PagerDuty does: signed, and again after a lost connection or a 5xx, until it is taken.
@@ -294,6 +305,15 @@ class Pagerunner:
             return None
         return reply.json() if reply.status_code == 200 else None
 
+    def post(self, path: str, body: Json) -> Json:
+        """Do something through the API, as the local person does."""
+        token = (self.data / "token").read_text("ascii").strip()
+        headers = {"authorization": f"Bearer {token}"}
+        reply = httpx.post(f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=10, trust_env=False)
+        reply.raise_for_status()
+        done: Json = reply.json()
+        return done
+
     def incidents(self) -> list[Json]:
         return list(self.get("/incidents", active="false") or [])
 
@@ -323,7 +343,7 @@ class Pagerunner:
     def until(self, check: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
         return until(check, what, self.told, within_s)
 
-    # --- what is in its database ------------------------------------------------------------------------------------------
+    # --- what is in its database -------------------------------------------------------------------------------------
 
     def chain(self) -> Sequence[Entry]:
         """The whole timeline of the stopped server, from its file."""
@@ -348,7 +368,7 @@ class Pagerunner:
         finally:
             database.close()
 
-    # --- setting up ----------------------------------------------------------------------------------------------------
+    # --- setting up --------------------------------------------------------------------------------------------------
 
     @property
     def environment(self) -> dict[str, str]:
@@ -371,10 +391,16 @@ class Pagerunner:
         return {**kept, **chosen, **self._setting.environment}
 
     def _prepare(self) -> None:
+        """Write what it is configured with; a folder that has been lived in is left as it is."""
         home = self._setting.home
         home.mkdir(parents=True, exist_ok=True)
+        if self.data.exists():
+            return
         text = (EXAMPLE / "catalogue.yaml").read_text("utf-8").replace("http://127.0.0.1:8900", self._setting.world.url)
-        (home / "catalogue.yaml").write_text(self._setting.catalogue(text), "utf-8")
+        for said, instead in self._setting.catalogue.items():
+            assert said in text, said
+            text = text.replace(said, instead)
+        (home / "catalogue.yaml").write_text(text, "utf-8")
         if not (home / "golden").exists():
             (home / "golden").symlink_to(EXAMPLE / "golden")
         self.data.mkdir(mode=0o700, exist_ok=True)

@@ -160,20 +160,16 @@ STORIES = {
         effects=("apply shift_traffic", "revert acme"), states=(ProposalState.DONE,), facts={"lease_ended": 1}
     ),
     "made it worse, undone, the next one helped": Story(
-        effects=("apply shift_traffic", "revert acme", "apply drain"), states=(ProposalState.DONE, ProposalState.DONE),
-        harmful=("shift_traffic",),
+        effects=("apply shift_traffic", "revert acme", "apply drain", "revert acme"),
+        states=(ProposalState.DONE, ProposalState.DONE), harmful=("shift_traffic",), resolve_after_s=400,
     ),
     "failed twice": Story(
-        effects=(), states=(ProposalState.FAILED, ProposalState.FAILED),
-        result=EffectResult(status=EffectStatus.FAILED, detail="refused"), facts={"investigation_ended": 3},
-    ),
-    "the target had changed meanwhile": Story(
-        effects=(), states=(ProposalState.CONFLICT,) , steps=(step(1),),
-        result=EffectResult(status=EffectStatus.CONFLICT, detail="drifted"),
+        effects=(), states=(ProposalState.FAILED, ProposalState.FAILED), facts={"investigation_ended": 3},
+        result=EffectResult(status=EffectStatus.FAILED, detail="refused"),
     ),
     "nobody looked in time, and it was asked again": Story(
-        effects=("apply shift_traffic",), states=(ProposalState.EXPIRED, ProposalState.DONE), absent=1,
-        resolve_after_s=1_200,
+        effects=("apply shift_traffic", "revert acme"), states=(ProposalState.EXPIRED, ProposalState.DONE), absent=1,
+        resolve_after_s=1_400,
     ),
     "nobody knows whether it took effect": Story(
         effects=(), states=(ProposalState.UNKNOWN,),
@@ -290,7 +286,10 @@ async def test_the_rows_alone_bring_it_to_its_end(tmp_path: Path, catalogue: Cat
             wrong.append(f"{last}: {error}")
             continue
         assert one.crashes == 1
-        if one.target.effects != whole.target.effects or counted(view) != counted(expected):
+        same = (view.incident.attempts, bool(view.incident.mitigated_at)) == (
+            expected.incident.attempts, bool(expected.incident.mitigated_at)
+        )  # fmt: skip
+        if not same or one.target.effects != whole.target.effects or counted(view) != counted(expected):
             wrong.append(
                 f"{last}: {one.target.effects} {[p.proposal.state.value for p in view.proposals]} "
                 f"missing {counted(expected) - counted(view)} more {counted(view) - counted(expected)}"

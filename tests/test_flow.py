@@ -169,7 +169,8 @@ async def test_an_approver_removed_before_execution_no_longer_counts(rig: Rig) -
     await rig.tick(1)
 
     assert rig.target.effects == []
-    assert (await latest(rig, incident_id)).proposal.state is ProposalState.EXPIRED
+    states = [p.proposal.state for p in (await view(rig, incident_id)).proposals]
+    assert states == [ProposalState.EXPIRED, ProposalState.OPEN]
 
 
 async def test_held_under_freeze_and_executed_after_it(rig: Rig) -> None:
@@ -362,3 +363,48 @@ async def test_a_claim_that_slept_is_not_acted_on(rig: Rig) -> None:
     await rig.flow.mitigate(one.id)
 
     assert rig.target.effects == []
+
+
+async def test_a_vote_that_comes_too_late_is_asked_again(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    rig.clock.advance(901)
+
+    assert await approve(rig, incident_id) is VoteResult.EXPIRED
+
+    states = [p.proposal.state for p in (await view(rig, incident_id)).proposals]
+    assert states == [ProposalState.EXPIRED, ProposalState.OPEN]
+
+
+async def test_an_undo_held_by_a_freeze_happens_after_it(rig: Rig) -> None:
+    rig.verifier.default = [finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10)]
+    incident_id = await opened(rig)
+    await approve(rig, incident_id)
+    await rig.desk.freeze("*", True, "change freeze", LOCAL)
+    for _ in range(20):
+        await rig.tick(6)
+    assert rig.target.effects == ["apply shift_traffic"]
+    assert len((await view(rig, incident_id)).entries("effect_held")) == 1
+
+    await rig.desk.freeze("*", False, "", LOCAL)
+    await rig.tick(10)
+
+    assert rig.target.effects == ["apply shift_traffic", "revert acme"]
+
+
+async def test_a_check_is_made_once_however_long_it_takes(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    asked: list[int] = []
+    read = rig.verifier.read
+
+    async def slowly(*arguments: Any) -> Any:
+        asked.append(1)
+        for _ in range(3):
+            rig.clock.advance(2)
+            await rig.flow.sweep()
+        return await read(*arguments)
+
+    rig.verifier.read = slowly  # type: ignore[method-assign]
+    await approve(rig, incident_id)
+    await rig.tick(3)
+
+    assert asked == [1]

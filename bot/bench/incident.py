@@ -76,11 +76,10 @@ def _course(made: Stage, server: Server, planned: Planned) -> Course:
     assert accepted is not None
     view = _settled(server, planned)
     time.sleep(BETWEEN_S)
-    key = f"card:{view['incident']['id']}"
-    posts = [c["at"] for c in made.slack_calls("chat.postMessage") if _posts(c["args"], key)]
+    card_at = made.cards().get(view["incident"]["id"])
     made_at = _at(view, "proposal_made")
     return Course(
-        card_s=posts[0] - accepted if posts else None, proposal_s=made_at - accepted if made_at else None,
+        card_s=card_at - accepted if card_at else None, proposal_s=made_at - accepted if made_at else None,
         chain_s=chain([f for f in view["findings"] if f["round"] == 0]),
     )  # fmt: skip
 
@@ -101,11 +100,6 @@ def _settled(server: Server, planned: Planned) -> dict[str, Any]:
 def _at(view: Mapping[str, Any], kind: str) -> float | None:
     moments = [e["at"] for e in view["timeline"] if e["fact"]["kind"] == kind]
     return datetime.fromisoformat(moments[0]).timestamp() if moments else None
-
-
-def _posts(arguments: Mapping[str, Any], key: str) -> bool:
-    """Whether this call posts the message of this key; metadata comes as an object or as its JSON."""
-    return f'"{key}"' in str(arguments.get("metadata", "")).replace("'", '"')
 
 
 def _card(courses: Sequence[Course]) -> Figure:

@@ -79,11 +79,17 @@ class Stage:
             [*pagerunner(), "history", str(history)], env=self.environment(), check=True, stdout=subprocess.DEVNULL
         )
 
-    def slack_calls(self, method: str) -> list[dict[str, Any]]:
-        """What the workspace was asked, with the moment at which it was."""
-        reply = httpx.get(f"{self.slack}/control/log", params={"method": method}, timeout=30)
-        calls: list[dict[str, Any]] = reply.json()["calls"]
-        return calls
+    def cards(self) -> dict[str, float]:
+        """Incident -> the moment (seconds since the epoch) at which the workspace was asked to post its card."""
+        reply = httpx.get(f"{self.slack}/control/log", params={"method": "chat.postMessage"}, timeout=30)
+        posted: dict[str, float] = {}
+        for call in reply.json()["calls"]:
+            metadata = call["args"].get("metadata", {})
+            metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
+            kind, _, incident = str(metadata.get("event_payload", {}).get("key", "")).partition(":")
+            if kind == "card" and call["ok"]:
+                posted.setdefault(incident, float(call["at"]))
+        return posted
 
 
 class Server:

@@ -23,7 +23,8 @@ class Seen:
 
     pages: Counter[str]
     """Event id -> how often it stands in a timeline."""
-    incidents: int
+    first: dict[str, str]
+    """Incident -> the event id of the page that opened it."""
     investigations: tuple[tuple[float, float], ...]
     """Begin and end in seconds since the epoch; infinity while one runs."""
 
@@ -48,8 +49,9 @@ def in_full() -> list[Figure]:
         lost = sender.accepted() - set(seen.pages)
         seconds = sender.seconds()
         detail = (
-            f"{spread([1000 * s for s in seconds], 'ms')}; {sender.refusals()} tries refused; {seen.incidents} "
-            f"incidents; investigations ran in {seen.busy(began, ended):.0%} of the time"
+            f"{spread([1000 * s for s in seconds], 'ms')}; {sender.refusals()} tries refused; {len(seen.first)} "
+            f"incidents; investigations ran in {seen.busy(began, ended):.0%} of the time; first cards at the channels' "
+            f"pace after {spread(_cards(made, sender, seen), 's')}"
         )
         return [
             Figure(what="500 pages in 60 s: p99 of the 202", value=percentile(seconds, 0.99), unit="s", must=1,
@@ -111,20 +113,32 @@ def _until_visible(server: Server, wanted: set[str]) -> tuple[Seen, float]:
 def _look(server: Server) -> Seen:
     pages: Counter[str] = Counter()
     spans: list[tuple[float, float]] = []
-    incidents = server.get("/incidents", active="false", limit="500")
-    for incident in incidents:
+    first: dict[str, str] = {}
+    for incident in server.get("/incidents", active="false", limit="500"):
         begun = 0.0
         for entry in server.get(f"/incidents/{incident['id']}/timeline"):
             fact, at = entry["fact"], datetime.fromisoformat(entry["at"]).timestamp()
             if fact["kind"] in ("page_received", "page_joined", "page_stale"):
                 pages[fact["data"]["event_id"]] += 1
+                first.setdefault(incident["id"], fact["data"]["event_id"])
             elif fact["kind"] == "investigation_started":
                 begun = begun or at
             elif fact["kind"] == "investigation_ended" and begun:
                 spans.append((begun, at))
                 begun = 0.0
         spans += [(begun, float("inf"))] if begun else []
-    return Seen(pages=pages, incidents=len(incidents), investigations=tuple(spans))
+    return Seen(pages=pages, first=first, investigations=tuple(spans))
+
+
+def _cards(made: Stage, sender: Sender, seen: Seen) -> list[float]:
+    """Seconds from the 202 of the page that opened an incident to its card, for every incident that has one."""
+    posted = made.cards()
+    opened = {incident: sender.answers.get(event) for incident, event in seen.first.items()}
+    return [
+        posted[incident] - answer.accepted_at
+        for incident, answer in opened.items()
+        if answer is not None and answer.accepted_at is not None and incident in posted
+    ]
 
 
 def _shown(seen: Seen, seconds: float) -> str:

@@ -28,7 +28,7 @@ SCENARIOS = {
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
     "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
-SEARCH_PATIENCE_S = 12.0
+SEARCH_PATIENCE_S = 10.0
 CHECKS_IN_A_ROW = 3
 ROUTES = {
     "chat-assistant": "chat", "support-bot": "support", "order-agent": "agent", "code-assistant": "code",

@@ -133,16 +133,7 @@ class SqlCasebook:
 
     async def ask(self, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",
                   attempt: bool = False) -> int:  # fmt: skip
-        def work(connection: Connection) -> int:
-            row = _row(connection, incident_id)
-            number = int(row.investigations) + 1
-            hints = [*row.hints, hint] if hint else row.hints
-            _set(connection, incident_id, investigations=number, hints=hints, attempts=row.attempts + int(attempt))
-            chain.append(connection, now, incident_id, facts)
-            outbox.card(connection, incident_id, now)
-            return number
-
-        return await self._database.run(work)
+        return await self._database.run(lambda c: ask(c, incident_id, facts, now, hint=hint, attempt=attempt))
 
     async def hints(self, incident_id: str) -> Sequence[str]:
         return await self._database.run(lambda c: list(_row(c, incident_id).hints))
@@ -164,18 +155,7 @@ class SqlCasebook:
 
     async def move(self, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *,
                    pager: str = "", by: str = "") -> bool:  # fmt: skip
-        def work(connection: Connection) -> bool:
-            row = _row(connection, incident_id)
-            if not _may_move(Status(row.status), status):
-                return False
-            _move(connection, row, status, now)
-            chain.append(connection, now, incident_id, facts)
-            if pager and row.pager_ref:
-                outbox.pager_status(connection, incident_id, f"{pager}:{codec.stamp(now)}", pager, by, now)
-            outbox.card(connection, incident_id, now)
-            return True
-
-        return await self._database.run(work)
+        return await self._database.run(lambda c: move(c, incident_id, status, facts, now, pager=pager, by=by))
 
     async def escalate(self, incident_id: str, fact: Fact, by: str, now: datetime) -> None:
         def work(connection: Connection) -> None:
@@ -189,6 +169,32 @@ class SqlCasebook:
 
     async def say(self, incident_id: str, key: str, text: str, now: datetime) -> None:
         await self._database.run(lambda c: outbox.say(c, incident_id, key, text, now))
+
+
+def ask(connection: Connection, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",
+        attempt: bool = False) -> int:  # fmt: skip
+    """Ask for another investigation, in the running transaction; returns its number."""
+    row = _row(connection, incident_id)
+    number = int(row.investigations) + 1
+    hints = [*row.hints, hint] if hint else row.hints
+    _set(connection, incident_id, investigations=number, hints=hints, attempts=row.attempts + int(attempt))
+    chain.append(connection, now, incident_id, facts)
+    outbox.card(connection, incident_id, now)
+    return number
+
+
+def move(connection: Connection, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *,
+         pager: str = "", by: str = "") -> bool:  # fmt: skip
+    """Move an incident on, in the running transaction; False if it is there or beyond."""
+    row = _row(connection, incident_id)
+    if not _may_move(Status(row.status), status):
+        return False
+    _move(connection, row, status, now)
+    chain.append(connection, now, incident_id, facts)
+    if pager and row.pager_ref:
+        outbox.pager_status(connection, incident_id, f"{pager}:{codec.stamp(now)}", pager, by, now)
+    outbox.card(connection, incident_id, now)
+    return True
 
 
 def find(connection: Connection, incident_id: str) -> Incident | None:

@@ -13,11 +13,11 @@ from bot.domain import codec
 from bot.domain.incident import Status
 from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Effect, EffectState, Plan, Principal, Proposal, ProposalState, VoteResult
-from bot.domain.timeline import Fact, Provenance
-from bot.edges import chain, outbox
+from bot.domain.timeline import Fact, Provenance, canonical
+from bot.edges import casebook, chain, outbox
 from bot.edges.database import Database
-from bot.edges.schema import effect, frozen, incident, proposal, vote
-from bot.ports import Claim, VoteContext
+from bot.edges.schema import effect, frozen, incident, proposal, timeline, vote
+from bot.ports import NOTHING, Claim, Follow, VoteContext
 from runbooks.model import EffectResult, EffectStatus
 
 _ENDED = {
@@ -92,7 +92,7 @@ class SqlGate:
 
         return await self._database.run(work)
 
-    async def withdraw(self, proposal_id: str, who: Principal, now: datetime) -> bool:
+    async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool:
         def work(connection: Connection) -> bool:
             row = _proposal_row(connection, proposal_id)
             if row is None or not _swap(connection, proposal_id, ProposalState.OPEN, ProposalState.REJECTED):
@@ -100,6 +100,7 @@ class SqlGate:
             _tell(
                 connection, row.incident, "proposal_superseded", who.id, {"proposal": proposal_id, "by": who.name}, now
             )
+            _follow(connection, row, "withdrawn", follow, now)
             return True
 
         return await self._database.run(work)
@@ -112,6 +113,7 @@ class SqlGate:
             _tell(
                 connection, row.incident, "proposal_expired", "pagerunner", {"proposal": proposal_id, "why": why}, now
             )
+            _see_again(connection, row, f"{proposal_id} was approved and not executed: {why}", now)
             return True
 
         return await self._database.run(work)
@@ -135,7 +137,7 @@ class SqlGate:
                 return Claim(state="refused", why="the stored plan does not match its hash; nothing is executed")
             why = _stopped(connection, row.service)
             if why:
-                _tell(connection, row.incident, "effect_held", "pagerunner", {"proposal": proposal_id, "why": why}, now)
+                _tell_held(connection, row, why, now)
                 return Claim(state="held", why=why)
             busy = _busy(connection, row.target, proposal_id)
             if kind == "apply" and busy:
@@ -144,7 +146,7 @@ class SqlGate:
 
         return await self._database.run(work)
 
-    async def finish(self, effect_id: str, result: EffectResult, now: datetime) -> None:
+    async def finish(self, effect_id: str, result: EffectResult, now: datetime, follow: Follow = NOTHING) -> None:
         def work(connection: Connection) -> None:
             proposal_id, kind = effect_id.rsplit(":", 1)
             state, after, fact = _ended(result.status, kind)
@@ -168,6 +170,7 @@ class SqlGate:
                     within = timedelta(seconds=row.plan["verify_within_s"])
                     _check(connection, effect_id, by=now + within, at=now)
             _tell(connection, row.incident, fact, "pagerunner", data, now)
+            _follow(connection, row, fact, follow, now)
 
         await self._database.run(work)
 
@@ -179,7 +182,7 @@ class SqlGate:
         return await self._database.run(read)
 
     async def checked(self, effect_id: str, next_at: datetime | None, verdict: str, facts: Sequence[Fact],
-                      lease_until: datetime | None, now: datetime) -> bool:  # fmt: skip
+                      lease_until: datetime | None, now: datetime, follow: Follow = NOTHING) -> bool:  # fmt: skip
         def work(connection: Connection) -> bool:
             row = connection.execute(select(effect).where(effect.c.id == effect_id)).one()
             if row.verdict:
@@ -194,6 +197,7 @@ class SqlGate:
             )  # fmt: skip
             chain.append(connection, now, row.incident, facts)
             outbox.card(connection, row.incident, now)
+            _follow(connection, _one_proposal(connection, row.proposal), "verified", follow, now)
             return True
 
         return await self._database.run(work)
@@ -221,7 +225,7 @@ class SqlGate:
         return await self._database.run(work)
 
     async def expire(self, now: datetime) -> Sequence[tuple[str, str]]:
-        """Close every open proposal whose time is over; returns (incident, proposal)."""
+        """Close every open proposal whose time is over, and ask again; returns (incident, proposal)."""
 
         def work(connection: Connection) -> list[tuple[str, str]]:
             over = connection.execute(
@@ -230,8 +234,7 @@ class SqlGate:
                 )
             ).all()
             for row in over:
-                if _swap(connection, row.id, ProposalState.OPEN, ProposalState.EXPIRED):
-                    _tell(connection, row.incident, "proposal_expired", "pagerunner", {"proposal": row.id}, now)
+                _expire(connection, row, now)
             return [(row.incident, row.id) for row in over]
 
         return await self._database.run(work)
@@ -249,7 +252,8 @@ class SqlGate:
             )
             leases = select(effect.c.id).where(effect.c.lease_until <= moment)
             reverts = select(effect.c.proposal).where(
-                effect.c.kind == "revert", effect.c.state == EffectState.CLAIMED.value
+                effect.c.kind == "revert",
+                effect.c.state.in_((EffectState.PENDING.value, EffectState.CLAIMED.value)),
             )
             return {
                 "mitigate": connection.execute(approved).scalars().all(),
@@ -260,7 +264,7 @@ class SqlGate:
 
         return await self._database.run(read)
 
-    async def lease_over(self, effect_id: str, fact: Fact, now: datetime) -> bool:
+    async def lease_over(self, effect_id: str, fact: Fact, now: datetime, follow: Follow = NOTHING) -> bool:
         """The lease ends once: returns False if somebody was faster."""
 
         def work(connection: Connection) -> bool:
@@ -270,6 +274,7 @@ class SqlGate:
             connection.execute(update(effect).where(effect.c.id == effect_id).values(lease_until=None))
             chain.append(connection, now, row.incident, [fact])
             outbox.card(connection, row.incident, now)
+            _follow(connection, _one_proposal(connection, row.proposal), fact.kind, follow, now)
             return True
 
         return await self._database.run(work)
@@ -313,6 +318,10 @@ def as_effect(row: Row[Any]) -> Effect:
     )  # fmt: skip
 
 
+def _one_proposal(connection: Connection, proposal_id: str) -> Row[Any]:
+    return connection.execute(select(proposal).where(proposal.c.id == proposal_id)).one()
+
+
 def _proposal_row(connection: Connection, proposal_id: str) -> Row[Any] | None:
     return connection.execute(select(proposal).where(proposal.c.id == proposal_id)).one_or_none()
 
@@ -340,8 +349,7 @@ def _denial(
     if row.state != ProposalState.OPEN.value:
         return VoteResult.NOT_OPEN
     if codec.stamp(now) >= row.expires_at:
-        _swap(connection, row.id, ProposalState.OPEN, ProposalState.EXPIRED)
-        _tell(connection, row.incident, "proposal_expired", "pagerunner", {"proposal": row.id}, now)
+        _expire(connection, row, now)
         return VoteResult.EXPIRED
     if plan_hash != row.plan_hash or Plan.from_json(row.plan).hash != row.plan_hash:
         return VoteResult.STALE_PLAN
@@ -390,19 +398,17 @@ def _claim(connection: Connection, row: Row[Any], kind: str, now: datetime) -> C
     """Take the one right to perform this effect; a predecessor that vanished with it leaves ``interrupted``."""
     effect_id = f"{row.id}:{kind}"
     known = connection.execute(select(effect).where(effect.c.id == effect_id)).one_or_none()
-    if known is not None:
+    if known is not None and known.state != EffectState.PENDING.value:
         interrupted = known.state == EffectState.CLAIMED.value
         return Claim(state="interrupted" if interrupted else "ended", why=known.state, effect=as_effect(known))
     if kind == "apply" and not _swap(connection, row.id, ProposalState.APPROVED, ProposalState.EXECUTING):
         return Claim(state="refused", why=f"the proposal is {row.state}")
     if kind == "revert" and row.state != ProposalState.DONE.value:
         return Claim(state="refused", why=f"nothing to revert: the proposal is {row.state}")
-    connection.execute(
-        insert(effect).values(
-            id=effect_id, proposal=row.id, incident=row.incident, kind=kind, state=EffectState.CLAIMED.value,
-            claimed_at=codec.stamp(now), detail="", checks=0, verdict="",
-        )
-    )  # fmt: skip
+    if known is None:
+        _put_effect(connection, row, kind)
+    taken = {"state": EffectState.CLAIMED.value, "claimed_at": codec.stamp(now)}
+    connection.execute(update(effect).where(effect.c.id == effect_id).values(**taken))
     _tell(connection, row.incident, "effect_claimed", "pagerunner", {"proposal": row.id, "effect": effect_id}, now)
     claimed = connection.execute(select(effect).where(effect.c.id == effect_id)).one()
     voters = select(vote.c.principal).where(vote.c.proposal == row.id, vote.c.decision == "approve")
@@ -410,6 +416,45 @@ def _claim(connection: Connection, row: Row[Any], kind: str, now: datetime) -> C
         state="claimed", effect=as_effect(claimed), approved_by=tuple(connection.execute(voters).scalars()),
         approved_at=codec.moment(row.approved_at),
     )  # fmt: skip
+
+
+def _put_effect(connection: Connection, row: Row[Any], kind: str) -> None:
+    """An effect that is meant to happen: from now on its row implies the job."""
+    effect_id = f"{row.id}:{kind}"
+    if connection.execute(select(effect.c.id).where(effect.c.id == effect_id)).one_or_none() is None:
+        connection.execute(
+            insert(effect).values(
+                id=effect_id, proposal=row.id, incident=row.incident, kind=kind, state=EffectState.PENDING.value,
+                detail="", checks=0, verdict="",
+            )
+        )  # fmt: skip
+
+
+def _follow(connection: Connection, row: Row[Any], after: str, follow: Follow, now: datetime) -> None:
+    """What a step of this proposal entails, in the same transaction."""
+    if follow.mitigated:
+        casebook.move(connection, row.incident, Status.MITIGATED, [], now)
+    if follow.undo:
+        _put_effect(connection, row, "revert")
+    if follow.again is not None:
+        casebook.ask(connection, row.incident, [follow.again], now, attempt=follow.attempt)
+    if follow.say:
+        outbox.say(connection, row.incident, f"{after}:{row.id}", follow.say, now)
+
+
+def _expire(connection: Connection, row: Row[Any], now: datetime) -> None:
+    """An open proposal that nobody decided in time never decides; people are asked again."""
+    if _swap(connection, row.id, ProposalState.OPEN, ProposalState.EXPIRED):
+        _tell(connection, row.incident, "proposal_expired", "pagerunner", {"proposal": row.id}, now)
+        _see_again(connection, row, f"{row.id} expired without a decision", now)
+
+
+def _see_again(connection: Connection, row: Row[Any], why: str, now: datetime) -> None:
+    """Draft afresh, so that people decide on the target as it is; not for an incident that is over."""
+    status = connection.execute(select(incident.c.status).where(incident.c.id == row.incident)).scalar_one()
+    if Status(status) not in (Status.RESOLVED, Status.CLOSED):
+        fact = Fact(kind="investigation_started", provenance=Provenance.COMPUTED, actor="pagerunner", data={"why": why})
+        casebook.ask(connection, row.incident, [fact], now)
 
 
 def _busy(connection: Connection, target: str, proposal_id: str) -> str:
@@ -448,6 +493,18 @@ def _supersede(connection: Connection, incident_id: str, now: datetime) -> None:
     for old in connection.execute(open_).scalars().all():
         _swap(connection, old, ProposalState.OPEN, ProposalState.SUPERSEDED)
         _tell(connection, incident_id, "proposal_superseded", "pagerunner", {"proposal": old}, now)
+
+
+def _tell_held(connection: Connection, row: Row[Any], why: str, now: datetime) -> None:
+    """Say that it is held once for each reason, however often it is tried."""
+    data = {"proposal": row.id, "why": why}
+    told = select(timeline.c.seq).where(
+        timeline.c.incident == row.incident,
+        timeline.c.kind == "effect_held",
+        timeline.c.data == canonical(data).decode(),
+    )
+    if connection.execute(told.limit(1)).one_or_none() is None:
+        _tell(connection, row.incident, "effect_held", "pagerunner", data, now)
 
 
 def _human(kind: str, actor: str, data: Mapping[str, Any]) -> Fact:

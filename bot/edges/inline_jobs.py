@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from bot.edges.jobs import queue_of
+
 
 class InlineJobs:
     """See :class:`bot.ports.Jobs`."""
@@ -37,5 +39,5 @@ class InlineJobs:
         return bool(self._tasks)
 
     async def _run(self, kind: str, incident_id: str | None, arguments: Mapping[str, str]) -> None:
-        async with self._turns.setdefault(incident_id or kind, asyncio.Lock()):
+        async with self._turns.setdefault(f"{queue_of(kind)}:{incident_id or kind}", asyncio.Lock()):
             await self._handle(kind, arguments)

@@ -17,7 +17,17 @@ Handler = Callable[[str, Mapping[str, str]], Awaitable[None]]
 """Runs a job of a kind with its arguments."""
 
 _VERSION = "1"
-_SERIAL = ("investigate", "mitigate", "revert")
+_TICKS = "ticks"
+
+
+def queue_of(kind: str) -> str:
+    """The queue of a kind of job. Of one incident, ``incidents`` and ``checks`` each run one job at a time: looking,
+    acting and undoing never overlap, and no verification reads its probes while another one does."""
+    return {"investigate": "incidents", "mitigate": "incidents", "revert": "incidents", "verify": "checks"}.get(
+        kind, _TICKS
+    )
+
+
 _REMEMBERED = 5_000
 
 
@@ -89,7 +99,10 @@ class DurableJobs:
             "incidents", partition_concurrency=1, worker_concurrency=8,
             polling_interval_sec=self._poll_s,
         )  # fmt: skip
-        await DBOS.register_queue_async("ticks", worker_concurrency=8, polling_interval_sec=self._poll_s)
+        await DBOS.register_queue_async(
+            "checks", partition_concurrency=1, worker_concurrency=8, polling_interval_sec=self._poll_s
+        )
+        await DBOS.register_queue_async(_TICKS, worker_concurrency=8, polling_interval_sec=self._poll_s)
         self._started.set()
 
     def stop(self) -> None:
@@ -104,13 +117,13 @@ class DurableJobs:
         await self._started.wait()
         from dbos import SetEnqueueOptions, SetWorkflowID  # noqa: PLC0415
 
-        serial = kind in _SERIAL
+        queue = queue_of(kind)
         with SetWorkflowID(key):
-            if serial and incident_id is not None:
+            if queue != _TICKS and incident_id is not None:
                 with SetEnqueueOptions(queue_partition_key=incident_id):
-                    await self._dbos.enqueue_workflow_async("incidents", self._job, kind, dict(arguments))
+                    await self._dbos.enqueue_workflow_async(queue, self._job, kind, dict(arguments))
             else:
-                await self._dbos.enqueue_workflow_async("ticks", self._job, kind, dict(arguments))
+                await self._dbos.enqueue_workflow_async(_TICKS, self._job, kind, dict(arguments))
         self._queued[key] = None
         while len(self._queued) > _REMEMBERED:
             del self._queued[next(iter(self._queued))]

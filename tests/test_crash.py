@@ -1,0 +1,367 @@
+"""A real server is killed at every place where it hurts, and started again on its data folder.
+
+Around it everything is real as well: a simulated application with a provider outage, the loopback Slack workspace in
+Socket Mode, a sender of webhooks that tries again, and a person who clicks. What must hold is the same for every place:
+one incident, nothing accepted lost, one vote, one effect and never before the vote, one card (or two, if the first was
+posted and the answer lost), a whole timeline whose hashes chain.
+"""
+
+import itertools
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.edges import chain
+from tests.running import ROOT, Json, Pagerunner, Setting, Slack, World, resolved
+
+pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("running"), pytest.mark.timeout(300)]
+SEED = 2
+"""An outage of the chat assistant, whose team is Ana's and Ben's."""
+ENTRY = ("-m", "tests.crash_entry")
+ROUTE = "/gateway/admin/routes/chat"
+BEFORE = {"weights": {"acme-openai": 100, "beta-anthropic": 0}}
+AFTER = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
+RETRIES_RUNBOOK = """---
+id: provider-outage
+title: Model provider is failing
+owner: assist
+severity: sev1
+services: ["*"]
+reviewed: 2026-11-20
+review_every: 90d
+pages:
+  - "LLM error rate is high"
+  - "The provider answers with 5xx"
+  - "The chat assistant fails for many users"
+evidence:
+  user_signal: {errors: usual, ok: against, quality_drop: against}
+  provider_canary: {server_error: usual, overloaded: usual, timeout: usual, ok: rules_out}
+  second_provider_canary: {ok: usual}
+---
+# Model provider is failing
+
+Too many retries keep a struggling provider down.
+
+## Stop the bleeding
+
+### 1. Set the retries
+
+```action
+set_retries:
+  retries: 1
+verify: gateway_canary is ok within 2m
+```
+"""
+RETRIES_ACTION = """actions:
+  - name: set_retries
+    title: Set how often the gateway tries
+    risk: R1
+    blast_radius: Every request that the gateway tries again
+    target: llm-gateway-admin
+    params:
+      retries: {type: integer, min: 0, max: 5}
+    read: {path: /retries, watch: [max_retries]}
+    call: {method: PUT, path: /retries, body: '{"max_retries": "$retries"}'}
+    expect: '{"max_retries": "$retries"}'
+    undo: {method: PUT, path: /retries, body: '{"max_retries": "$pre.max_retries"}'}
+    effect: unsafe_once
+    if_match: true
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the tests of this module run: one world and one workspace for all of them."""
+
+    folder: Path
+    world: World
+    slack: Slack
+    names: "itertools.count[int]"
+
+    def setting(self, born: Json, crash: str = "", **changes: object) -> Setting:
+        """A server of its own that dies where it is told to."""
+        home = self.folder / f"{next(self.names)}"
+        environment = {"CRASH_AT": crash, "CRASH_MARKER": str(home / "crashed")}
+        made = Setting(home=home, world=self.world, slack=self.slack, born=born, entry=ENTRY, environment=environment,
+                       catalogue={"proposal_ttl_s: 900": "proposal_ttl_s: 7200"})  # fmt: skip
+        for name, value in changes.items():
+            setattr(made, name, value)
+        return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A stopped server with an open proposal on its card."""
+
+    home: Path
+    born: Json
+    since: str
+    """The time of the newest message before its card."""
+    writes: int
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("crash")
+    world, slack = World(folder), Slack(folder)
+    yield Place(folder=folder, world=world, slack=slack, names=itertools.count())
+    slack.stop()
+    world.stop()
+
+
+@pytest.fixture(scope="module")
+def opened(place: Place) -> Opened:
+    """Gone through once, for all tests that begin with a person's click."""
+    since, born = place.slack.newest(), place.world.begin("S01", SEED)
+    runner = Pagerunner(place.setting(born))
+    runner.start()
+    runner.send(born["page"])
+    wait_for_button(runner, place, since)
+    runner.stop()
+    return Opened(home=runner.data.parent, born=born, since=since, writes=len(place.world.writes()))
+
+
+def copy_of(place: Place, opened: Opened, crash: str) -> Pagerunner:
+    """Another server on a copy of that folder, with its target as it was."""
+    place.world.put_back(ROUTE, BEFORE)
+    setting = place.setting(opened.born, crash)
+    shutil.copytree(opened.home, setting.home, symlinks=True)
+    (setting.home / "pagerunner.log").unlink()
+    return Pagerunner(setting)
+
+
+def wait_for_button(runner: Pagerunner, place: Place, since: str) -> Json:
+    """Until the newest card shows Approve; returns the card."""
+
+    def look() -> Json | None:
+        cards = place.slack.cards(since=since)
+        return cards[-1] if cards and "Approve" in place.slack.buttons(cards[-1]) else None
+
+    return runner.until(look, "a card with an Approve button")
+
+
+def approve(runner: Pagerunner, place: Place, since: str) -> None:
+    """As a person does: click, and again if the server is there and still knows nothing of it."""
+    for _ in range(3):
+        place.slack.click(wait_for_button(runner, place, since), "Approve")
+        for _ in range(10):
+            runner.until(runner.timeline, "a server that answers")
+            if runner.facts("vote_cast"):
+                return
+            time.sleep(0.1)
+    raise AssertionError(f"the vote never counted\n{runner.told()}")
+
+
+def carry_on(runner: Pagerunner, place: Place, born: Json, since: str, written: int) -> None:
+    """From the open proposal to the postmortem."""
+    wait_for_button(runner, place, since)
+    assert len(place.world.writes()) == written, "something was done before anybody approved it"
+    approve(runner, place, since)
+    runner.until(lambda: runner.facts("verification_made"), "a verification")
+    runner.send(resolved(born))
+    runner.until(lambda: runner.facts("incident_closed"), "the postmortem")
+    runner.until(lambda: "closed" in place.slack.cards(since=since)[-1]["text"].lower(), "a card that says so")
+
+
+def assert_whole(runner: Pagerunner, place: Place, *, written: int, cards: int = 1, since: str) -> None:
+    """What a crash may not change. ``written``: changes of the world's documents before this incident's effect."""
+    assert chain.verify(runner.chain()) == ""
+    view = runner.view()
+    kinds = Counter(entry.fact.kind for entry in view.timeline)
+    once = ("page_received", "incident_opened", "proposal_made", "vote_cast", "proposal_approved", "effect_claimed",
+            "effect_applied", "verification_started", "verification_made", "lease_started", "incident_resolved",
+            "incident_closed", "exported")  # fmt: skip
+    assert {kind: kinds[kind] for kind in once} == dict.fromkeys(once, 1), runner.said()[-3000:]
+    assert kinds["vote_denied"] == 0
+    assert [vote.name for vote in view.proposals[0].votes] == ["ana"]
+    assert view.proposals[0].apply is not None
+    assert view.proposals[0].apply.verdict == "better"
+    writes = place.world.writes()[written:]
+    assert [(w["path"], w["after"]) for w in writes] == [("gateway/routes/chat", AFTER)]
+    assert_findings_kept_once(runner)
+    files = {path.name for path in runner.exports.iterdir()}
+    assert files == {f"{view.incident.id}.{form}" for form in ("md", "html", "json", "csv")}
+    shown = place.slack.cards(since=since)
+    assert 1 <= len(shown) <= cards
+    assert "Approve" not in place.slack.buttons(shown[-1])
+
+
+def assert_findings_kept_once(runner: Pagerunner) -> None:
+    """No probe of an investigation has two findings: nothing that costs was paid for twice and kept."""
+    view = runner.view()
+    asked = Counter((finding.probe, json.dumps(dict(finding.params), sort_keys=True), finding.round)
+                    for finding in view.findings)  # fmt: skip
+    assert set(asked.values()) == {1}
+    assert len(view.entries("probe_finished")) == len(view.findings)
+
+
+# --- while a page is taken -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["K0", "K1", "K2", "K4", "K5"])
+def test_killed_before_the_page_is_a_card(place: Place, where: str) -> None:
+    since, born = place.slack.newest(), place.world.begin("S01", SEED)
+    runner = Pagerunner(place.setting(born, where))
+    with runner.kept_alive():
+        sent = runner.send(born["page"])
+        runner.send(born["page"], tries=200)
+        runner.until(lambda: runner.facts("probe_finished"), "an investigation")
+        runner.until(
+            lambda: "provider" in json.dumps(place.slack.cards(since=since)), "a card that is brought up to date"
+        )
+
+    assert runner.deaths == 1
+    assert sent > 1
+    assert chain.verify(runner.chain()) == ""
+    kinds = Counter(entry.fact.kind for entry in runner.view().timeline)
+    assert (kinds["page_received"], kinds["incident_opened"], kinds["page_joined"]) == (1, 1, 0)
+    assert kinds["investigation_started"] == 1
+    assert 1 <= len(place.slack.cards(since=since)) <= (2 if where == "K5" else 1)
+
+
+# --- while it is investigated ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["a finding was kept", "a diagnosis was kept", "K3", "K4 after proposal_made"])
+def test_killed_while_investigating(place: Place, where: str) -> None:
+    since, born = place.slack.newest(), place.world.begin("S01", SEED)
+    runner = Pagerunner(place.setting(born, where))
+    runner.start()
+    runner.send(born["page"])
+    runner.wait_dead()
+    before = {finding.id: finding for finding in runner.view().findings}
+
+    runner.start()
+    wait_for_button(runner, place, since)
+    runner.stop()
+
+    view = runner.view()
+    after = {finding.id: finding for finding in view.findings}
+    assert before.keys() <= after.keys()
+    assert_findings_kept_once(runner)
+    if where.startswith("K"):
+        assert before.keys() == after.keys()
+    assert len(view.entries("proposal_made")) == 1
+    assert len(view.entries("investigation_ended")) == 1
+    assert len(place.slack.cards(since=since)) == 1
+    assert place.world.writes() == []
+    assert chain.verify(runner.chain()) == ""
+
+
+# --- from the click to the postmortem --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["K6", "K7", "K8", "K9", "K10", "K11", "K12"])
+def test_killed_between_the_click_and_the_result(place: Place, opened: Opened, where: str) -> None:
+    runner = copy_of(place, opened, where)
+    written = len(place.world.writes())
+    with runner.kept_alive():
+        runner.wait_ready()
+        show_again(runner)
+        carry_on(runner, place, opened.born, opened.since, written)
+
+    assert runner.deaths == 1
+    assert_whole(runner, place, written=written, since=opened.since)
+
+
+def show_again(runner: Pagerunner) -> None:
+    """Bring the card up to date, which an earlier test has left as it ended."""
+    (incident,) = runner.until(runner.incidents, "an incident")
+    runner.post(f"/incidents/{incident['id']}/note", {"text": "looking at it"})
+
+
+def test_killed_while_a_postmortem_is_half_written(place: Place, opened: Opened) -> None:
+    runner = copy_of(place, opened, "K13 after incident_resolved")
+    runner.start()
+    show_again(runner)
+    written = len(place.world.writes())
+    approve(runner, place, opened.since)
+    runner.until(lambda: runner.facts("verification_made"), "a verification")
+    runner.until(lambda: len(list(runner.exports.iterdir())) == 4, "the first postmortem")
+    earlier = {path.name: path.read_bytes() for path in runner.exports.iterdir()}
+    runner.send(resolved(opened.born))
+    runner.wait_dead()
+
+    left = {path.name: path.read_bytes() for path in runner.exports.iterdir()}
+    assert {name: left[name] for name in earlier} == earlier
+    assert len(left) == 5
+
+    runner.start()
+    runner.until(lambda: runner.facts("incident_closed"), "the postmortem")
+    runner.stop()
+    assert_whole(runner, place, written=written, since=opened.since)
+    assert all(path.read_bytes() != earlier[path.name] for path in runner.exports.glob("*.md"))
+
+
+def test_what_must_not_run_twice_is_left_to_a_person_after_a_crash(place: Place) -> None:
+    since, born = place.slack.newest(), place.world.begin("S01", SEED)
+    setting = place.setting(born, "K10")
+    books = setting.home / "runbooks"
+    books.mkdir(parents=True)
+    (books / "provider-outage.md").write_text(RETRIES_RUNBOOK, "utf-8")
+    (setting.home / "actions.yaml").write_text(RETRIES_ACTION, "utf-8")
+    setting.environment = {**setting.environment, "PAGERUNNER_RUNBOOKS": str(books),
+                           "PAGERUNNER_HTTP_ACTIONS": str(setting.home / "actions.yaml")}  # fmt: skip
+    runner = Pagerunner(setting)
+    with runner.kept_alive():
+        runner.send(born["page"])
+        approve(runner, place, since)
+        runner.until(lambda: runner.facts("effect_unknown"), "a crash whose effect nobody knows")
+        runner.until(lambda: "may or may not" in json.dumps(place.slack.messages(since=since)), "word in the thread")
+
+    assert runner.deaths == 1
+    (shown,) = runner.view().proposals
+    assert shown.proposal.state == "unknown"
+    assert [(w["path"], w["after"]) for w in place.world.writes()] == [("gateway/retries", {"max_retries": 1})]
+    assert chain.verify(runner.chain()) == ""
+
+
+# --- at any moment ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_moments(place: Place, seed: int) -> None:
+    since, born = place.slack.newest(), place.world.begin("S01", SEED)
+    runner = Pagerunner(place.setting(born))
+    moments = random.Random(seed)
+    over = threading.Event()
+
+    def kill() -> None:
+        for _ in range(4):
+            if over.wait(moments.uniform(4, 12)):
+                return
+            if runner.part is not None:
+                runner.part.process.kill()
+
+    killer = threading.Thread(target=kill, daemon=True)
+    with runner.kept_alive():
+        killer.start()
+        runner.send(born["page"])
+        carry_on(runner, place, born, since, 0)
+        over.set()
+        killer.join()
+
+    assert_whole(runner, place, written=0, cards=1 + runner.deaths, since=since)
+
+
+def test_a_second_process_on_one_data_folder_refuses_to_start(place: Place, opened: Opened) -> None:
+    runner = copy_of(place, opened, "")
+    runner.start()
+    command = [sys.executable, "-m", "bot", "serve"]
+    environment = {**runner.environment, "PAGERUNNER_PORT": "0"}
+    second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    assert second.returncode == 1
+    assert "another Pagerunner runs on this data folder" in second.stderr
+    assert runner.incidents()
+    runner.stop()
