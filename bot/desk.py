@@ -7,7 +7,8 @@ from typing import Literal
 from bot.domain.incident import Status
 from bot.domain.proposal import Principal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
-from bot.flow import Flow, Parts
+from bot.flow import Flow
+from bot.parts import Parts
 from bot.ports import Follow, Step, Told, VoteContext
 from runbooks.model import VerifyStep
 
@@ -53,7 +54,7 @@ class FlowDesk:
         planned = await self._.planner.plan(step, service)
         if planned.refusal:
             return Told(ok=False, text=f"Not proposed: {planned.refusal}. The old proposal stands.")
-        new = await self._flow.propose_step(incident, incident.investigations, planned, who.id, tag=_digest(params))
+        new = await self._flow.proposer.put(incident, incident.investigations, planned, who.id, tag=_digest(params))
         return Told(ok=True, text=f"Proposed as {new} with your parameters; it needs approval as shown on the card.")
 
     async def another(self, proposal_id: str, who: Principal) -> Told:

@@ -4,82 +4,29 @@ Each verb may be called again at any time, after a crash or by a doubled tick: w
 behind the ports decide, never this process's memory.
 """
 
-import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from bot.domain.approval import requirement, stricter
-from bot.domain.faults import FaultPoint, no_fault
 from bot.domain.incident import Incident, Status
-from bot.domain.plan_card import why_uninspectable
-from bot.domain.proposal import Effect, Plan, Principal, Proposal, ProposalState, VoteResult
+from bot.domain.proposal import Effect, Principal, Proposal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.verification import Judgement, deciding_probes, judge
-from bot.ports import (
-    NOTHING,
-    Casebook,
-    Claim,
-    Executor,
-    Follow,
-    Gate,
-    Intake,
-    Investigated,
-    Jobs,
-    People,
-    Placed,
-    Planned,
-    Planner,
-    Triage,
-    Understand,
-    Verifier,
-    VoteContext,
-)
-from config.catalogue import Catalogue, Service
-from config.clock import Clock
-from diagnostics.model import Finding, ProbeSpec
+from bot.parts import Parts
+from bot.ports import NOTHING, Claim, Follow, Placed, VoteContext
+from bot.proposing import Proposer
+from config.catalogue import Service
+from diagnostics.model import Finding
 from runbooks.model import Approval, EffectClass, EffectResult, EffectStatus
 
 UNMAPPED = "unmapped"
-MAX_ATTEMPTS = 2
-"""After this many mitigations that did not help, a human re-diagnoses."""
 CHECK_EVERY = timedelta(seconds=5)
 CHECK_SHARE = 5
 """Later checks are further apart: a fifth of the time that has passed since the effect."""
 CLAIM_VALID = timedelta(seconds=10)
 """A claim older than this is not acted on: the process may have been asleep since."""
-SPENT = {
-    ProposalState.REJECTED.value,
-    ProposalState.DONE.value,
-    ProposalState.FAILED.value,
-    ProposalState.UNKNOWN.value,
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What the flow is wired to."""
-
-    catalogue: Catalogue
-    clock: Clock
-    intake: Intake
-    understand: Understand
-    casebook: Casebook
-    gate: Gate
-    triage: Triage
-    planner: Planner
-    executor: Executor
-    verifier: Verifier
-    people: People
-    jobs: Jobs
-    specs: dict[str, ProbeSpec]
-    publish: Callable[[str], Awaitable[Sequence[str]]]
-    """Writes the postmortem files of an incident; returns their names."""
-    detail: Callable[[str], Awaitable[Sequence[str]]]
-    """What the thread is told of an investigation: messages that our own code wrote and escaped."""
-    fault: FaultPoint = no_fault
 
 
 class Flow:
@@ -87,6 +34,7 @@ class Flow:
 
     def __init__(self, parts: Parts) -> None:
         self._ = parts
+        self.proposer = Proposer(parts)
 
     # --- receive ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +61,7 @@ class Flow:
             return
         found = await self._.triage.investigate(incident, number)
         self._.fault("K3")
-        facts = await self._propose(incident, number, found)
+        facts = await self.proposer.propose(incident, number, found)
         await self._tell_detail(incident_id, number)
         await self._.casebook.investigated(incident_id, number, facts, found.summary, self._.clock.now())
 
@@ -152,7 +100,7 @@ class Flow:
             await self.start_wanted()
             return
         if proposal.state is ProposalState.APPROVED:
-            why = await self._no_longer_approved(proposal, incident, service)
+            why = await self.proposer.no_longer_approved(proposal, incident, service)
             if why:
                 await self._.gate.revoke(proposal_id, why, self._.clock.now())
                 await self.start_wanted()
@@ -254,22 +202,6 @@ class Flow:
         if await self._.gate.lease_over(effect_id, fact, now, follow) and not stopped:
             await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
 
-    async def propose_step(self, incident: Incident, number: int, planned: Planned, by: str, tag: str = "") -> str:
-        """Put a drafted step to the vote; returns the proposal's id."""
-        service = self._.catalogue.service(incident.service)
-        assert service is not None
-        assert planned.draft is not None
-        assert planned.spec is not None
-        plan, withheld = self._plan(incident, service, planned)
-        digest = hashlib.sha256(f"{incident.id}:{number}:{planned.step.key}:{tag}".encode()).hexdigest()
-        proposal = Proposal(
-            id=f"pr-{digest[:10]}", plan=plan, plan_hash=plan.hash, state=ProposalState.OPEN,
-            created_at=self._.clock.now(), proposed_by=by, withheld=withheld, votable=not withheld,
-            rationale=f"{planned.step.title} ({planned.step.reference})",
-        )  # fmt: skip
-        await self._.gate.propose(proposal, planned.step.key, service.name, self._.clock.now())
-        return proposal.id
-
     # --- private -----------------------------------------------------------------------------------------------------
 
     def _place(self, placed: Placed) -> Placed:
@@ -300,75 +232,6 @@ class Flow:
         proposal = await self._.gate.proposal(arguments["proposal"])
         if proposal is not None:
             await self._.jobs.submit(kind, key, proposal.plan.incident_id, arguments)
-
-    async def _propose(self, incident: Incident, number: int, found: Investigated) -> list[Fact]:
-        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed."""
-        ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
-        if incident.attempts >= MAX_ATTEMPTS:
-            ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"
-            return [_computed("investigation_ended", ended)]
-        service = self._.catalogue.service(incident.service)
-        passed: list[dict[str, str]] = []
-        spent = {step for step, state in await self._.gate.steps_tried(incident.id) if state in SPENT}
-        for step in found.steps if service else ():
-            if step.key in spent:
-                passed.append({"step": step.reference, "why": "already tried or rejected"})
-                continue
-            assert service is not None
-            planned = await self._.planner.plan(step, service)
-            if planned.refusal:
-                passed.append({"step": step.reference, "why": planned.refusal})
-                continue
-            await self.propose_step(incident, number, planned, "pagerunner")
-            break
-        return [_computed("investigation_ended", {**ended, "passed_over": passed})]
-
-    def _plan(self, incident: Incident, service: Service, planned: Planned) -> tuple[Plan, str]:
-        """The whole plan, and why it is not put to the vote (empty if it is)."""
-        step, spec, draft = planned.step, planned.spec, planned.draft
-        assert spec is not None
-        assert draft is not None
-        risk = stricter(spec.risk, step.min_risk)
-        policy = self._.catalogue.policy
-        need = requirement(policy, service, risk)
-        verify = step.verify
-        plan = Plan(
-            incident_id=incident.id, action=draft.action, params=draft.params, target=draft.target,
-            pre_state=draft.pre_state, post_state=draft.post_state,
-            diff=tuple((line.what, line.before, line.after) for line in draft.diff), undo=draft.undo,
-            effect=spec.effect.value, risk=risk, blast_radius=spec.blast_radius,
-            verify_probe=verify.probe if verify else "user_signal", verify_outcome=verify.outcome if verify else "ok",
-            verify_within_s=verify.within_s if verify else 600,
-            lease_s=step.lease_s if spec.leasable and spec.reversible else None,
-            policy_version=policy.version, min_approvers=need.count if need else 0,
-            approver_team=need.team if need else "",
-            expires_at=self._.clock.now() + timedelta(seconds=policy.proposal_ttl_s), attempt=incident.attempts + 1,
-            runbook=step.reference, runbook_revision=step.revision, instructions=draft.instructions,
-        )  # fmt: skip
-        if service.mode == "observe":
-            return plan, "this service is in observe mode: nothing is executed; do it by hand and tell the thread"
-        if need is None:
-            return plan, f"policy names nobody who may approve {risk} on {service.name}"
-        hidden = why_uninspectable(plan)
-        if hidden:
-            return plan, f"this plan cannot be shown whole on a card, so nobody can approve it: {hidden}"
-        return plan, ""
-
-    async def _no_longer_approved(self, proposal: Proposal, incident: Incident, service: Service) -> str:
-        """Whether the approval still holds at the moment of execution; empty if it does."""
-        plan = proposal.plan
-        if not incident.active:
-            return "the incident was resolved before it was executed"
-        if service.mode == "observe":
-            return "the service was switched to observe mode"
-        need = requirement(self._.catalogue.policy, service, plan.risk)
-        if need is None or need.count > plan.min_approvers or need.team != plan.approver_team:
-            return "the policy became stricter since the vote"
-        if self._.clock.now() >= plan.expires_at + timedelta(minutes=5):
-            return "it was held for too long after the vote; it must be seen again"
-        valid = [who for who in await self._.gate.voters(proposal.id)
-                 if (await self._.people.may_approve(who, plan.approver_team))[0]]  # fmt: skip
-        return "" if len(valid) >= plan.min_approvers else "an approver is no longer one"
 
     async def _effect(self, proposal: Proposal, service: Service, claim: Claim,
                       kind: Literal["apply", "revert"]) -> EffectResult | None:  # fmt: skip

@@ -27,7 +27,8 @@ from bot.edges.publisher import Publisher
 from bot.edges.records import SqlRecords
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier
-from bot.flow import Flow, Parts
+from bot.flow import Flow
+from bot.parts import Parts
 from bot.ports import Chat, Jobs, Pager, People, Triage
 from bot.triage import nodes
 from config.catalogue import Catalogue

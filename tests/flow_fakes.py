@@ -14,7 +14,8 @@ from bot.edges.gate import SqlGate
 from bot.edges.inbox import SqlInbox
 from bot.edges.inline_jobs import InlineJobs
 from bot.edges.records import SqlRecords
-from bot.flow import Flow, Parts
+from bot.flow import Flow
+from bot.parts import Parts
 from bot.ports import Investigated, Placed, Planned, Received, Step
 from config.catalogue import Catalogue, Service
 from diagnostics.model import Diagnosis, Finding, Hypothesis, ProbeSpec, Reading, Tier, Verdict

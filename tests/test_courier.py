@@ -1,4 +1,4 @@
-"""The outbox's courier: newest card only, at the pace of the channel, patient with refusals, loud about what is lost."""
+"""The outbox's courier: newest card only, at the channel's pace, patient with refusals, loud about what is lost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

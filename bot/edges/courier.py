@@ -1,10 +1,14 @@
-"""Delivers the outbox: newest card first, a lane a channel, at the pace the other side asks for."""
+"""Delivers the outbox at the pace the other side asks for: a lane a channel for what is new, one for all edits.
+
+New cards never wait for edits of older ones, nor chat for a pager that is slow.
+"""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import Connection, update
 
@@ -20,16 +24,17 @@ from config.clock import Clock
 
 log = logging.getLogger(__name__)
 
-PER_SECOND = 1.0
-BURST = 3.0
-MAX_ATTEMPTS = 50
+EDITS = "edits"
+LOOK_EVERY_S = 0.25
 
 
 class Lane:
-    """A channel's allowance: one message a second, three at once."""
+    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace."""
 
-    def __init__(self) -> None:
-        self.tokens = BURST
+    def __init__(self, per_second: float = 1.0, burst: float = 3.0) -> None:
+        self.per_second = per_second
+        self.burst = burst
+        self.tokens = burst
         self.filled: datetime | None = None
         self.paused_until: datetime | None = None
 
@@ -38,10 +43,10 @@ class Lane:
         if self.paused_until is not None and now < self.paused_until:
             return (self.paused_until - now).total_seconds()
         if self.filled is not None:
-            self.tokens = min(BURST, self.tokens + (now - self.filled).total_seconds() * PER_SECOND)
+            self.tokens = min(self.burst, self.tokens + (now - self.filled).total_seconds() * self.per_second)
         self.filled = now
         if self.tokens < 1:
-            return (1 - self.tokens) / PER_SECOND
+            return (1 - self.tokens) / self.per_second
         self.tokens -= 1
         return 0.0
 
@@ -59,32 +64,39 @@ class Courier:
         self._pager = pager
         self._clock = clock
         self._fault = fault
-        self._lanes: dict[str, Lane] = {}
-        self._poked = asyncio.Event()
+        self._lanes: dict[str, Lane] = {EDITS: Lane(per_second=50 / 60, burst=10)}
+        self._poked = {"chat": asyncio.Event(), "pager": asyncio.Event()}
 
     def poke(self) -> None:
-        self._poked.set()
+        for event in self._poked.values():
+            event.set()
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run("chat"))
+            group.create_task(self._run("pager"))
+
+    async def _run(self, lanes: Literal["chat", "pager"]) -> None:
+        poked = self._poked[lanes]
         while True:
             try:
-                wait = await self.deliver()
+                wait = await self.deliver(lanes)
             except StorageDown as error:
                 log.warning("outbox cannot be read: %s", error)
                 wait = 1.0
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    await self._poked.wait()
-            self._poked.clear()
+                    await poked.wait()
+            poked.clear()
 
-    async def deliver(self) -> float:
+    async def deliver(self, lanes: Literal["all", "chat", "pager"] = "all") -> float:
         """Deliver what may go now; returns in how many seconds to look again."""
-        letters = await self._database.run(lambda c: outbox.due(c, self._clock.now()))
+        letters = await self._database.run(lambda c: outbox.due(c, self._clock.now(), lanes))
         by_lane: dict[str, list[Letter]] = {}
         for letter in letters:
-            by_lane.setdefault(letter.lane, []).append(letter)
+            by_lane.setdefault(EDITS if letter.edit else letter.lane, []).append(letter)
         waits = await asyncio.gather(*(self._lane(name, waiting) for name, waiting in by_lane.items()))
-        return min([0.25, *waits])
+        return min([LOOK_EVERY_S, *waits])
 
     async def _lane(self, name: str, letters: list[Letter]) -> float:
         lane = self._lanes.setdefault(name, Lane())
@@ -103,7 +115,7 @@ class Courier:
             except Undeliverable as error:
                 reason = str(error)
                 await self._database.run(lambda c, one=letter, why=reason: self._give_up(c, one, why))  # type: ignore[misc]
-        return 0.25
+        return LOOK_EVERY_S
 
     async def _send(self, letter: Letter) -> None:
         view = await self._records.view(letter.incident_id)
@@ -116,7 +128,7 @@ class Courier:
             if view.message is None:
                 raise RetryLater(1.0, "the card is not posted yet")
             await self._chat.say(view.message, str(letter.data["text"]))
-        elif letter.lane == "pager" and self._pager is not None:
+        elif letter.lane == outbox.PAGER and self._pager is not None:
             await self._page(letter.kind, letter.data, view, self._pager)
         await self._database.run(lambda c: outbox.delivered(c, letter))
 

@@ -1,0 +1,34 @@
+"""What the flow and the desk are wired to."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bot.domain.faults import FaultPoint, no_fault
+from bot.ports import Casebook, Executor, Gate, Intake, Jobs, People, Planner, Triage, Understand, Verifier
+from config.catalogue import Catalogue
+from config.clock import Clock
+from diagnostics.model import ProbeSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """One of each."""
+
+    catalogue: Catalogue
+    clock: Clock
+    intake: Intake
+    understand: Understand
+    casebook: Casebook
+    gate: Gate
+    triage: Triage
+    planner: Planner
+    executor: Executor
+    verifier: Verifier
+    people: People
+    jobs: Jobs
+    specs: dict[str, ProbeSpec]
+    publish: Callable[[str], Awaitable[Sequence[str]]]
+    """Writes the postmortem files of an incident; returns their names."""
+    detail: Callable[[str], Awaitable[Sequence[str]]]
+    """What the thread is told of an investigation: messages that our own code wrote and escaped."""
+    fault: FaultPoint = no_fault

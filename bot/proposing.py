@@ -1,0 +1,118 @@
+"""From a runbook's steps to a proposal that people can vote on, and whether its approval still holds when it counts."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bot.domain.approval import requirement, stricter
+from bot.domain.incident import Incident
+from bot.domain.plan_card import why_uninspectable
+from bot.domain.proposal import Plan, Proposal, ProposalState
+from bot.domain.timeline import Fact, Provenance
+from bot.parts import Parts
+from bot.ports import Investigated, Planned
+from config.catalogue import Service
+
+MAX_ATTEMPTS = 2
+"""After this many mitigations that did not help, a human re-diagnoses."""
+HELD_FOR = timedelta(minutes=5)
+"""How long after its expiry an approved plan may still be executed, when a freeze held it up."""
+_NOT_AGAIN = (ProposalState.REJECTED, ProposalState.DONE, ProposalState.FAILED, ProposalState.UNKNOWN)
+SPENT = {state.value for state in _NOT_AGAIN}
+"""What became of a step that is not proposed again."""
+
+
+class Proposer:
+    """Drafts, decides who may approve, and puts to the vote; executes nothing."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._ = parts
+
+    async def propose(self, incident: Incident, number: int, found: Investigated) -> list[Fact]:
+        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed."""
+        ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
+        if incident.attempts >= MAX_ATTEMPTS:
+            ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"
+            return [_ended(ended)]
+        service = self._.catalogue.service(incident.service)
+        passed: list[dict[str, str]] = []
+        spent = {step for step, state in await self._.gate.steps_tried(incident.id) if state in SPENT}
+        for step in found.steps if service else ():
+            if step.key in spent:
+                passed.append({"step": step.reference, "why": "already tried or rejected"})
+                continue
+            assert service is not None
+            planned = await self._.planner.plan(step, service)
+            if planned.refusal:
+                passed.append({"step": step.reference, "why": planned.refusal})
+                continue
+            await self.put(incident, number, planned, "pagerunner")
+            break
+        return [_ended({**ended, "passed_over": passed})]
+
+    async def put(self, incident: Incident, number: int, planned: Planned, by: str, tag: str = "") -> str:
+        """Put a drafted step to the vote; returns the proposal's id."""
+        service = self._.catalogue.service(incident.service)
+        assert service is not None
+        assert planned.draft is not None
+        assert planned.spec is not None
+        plan, withheld = self._plan(incident, service, planned)
+        digest = hashlib.sha256(f"{incident.id}:{number}:{planned.step.key}:{tag}".encode()).hexdigest()
+        proposal = Proposal(
+            id=f"pr-{digest[:10]}", plan=plan, plan_hash=plan.hash, state=ProposalState.OPEN,
+            created_at=self._.clock.now(), proposed_by=by, withheld=withheld, votable=not withheld,
+            rationale=f"{planned.step.title} ({planned.step.reference})",
+        )  # fmt: skip
+        await self._.gate.propose(proposal, planned.step.key, service.name, self._.clock.now())
+        return proposal.id
+
+    async def no_longer_approved(self, proposal: Proposal, incident: Incident, service: Service) -> str:
+        """Whether the approval still holds at the moment of execution; empty if it does."""
+        plan = proposal.plan
+        if not incident.active:
+            return "the incident was resolved before it was executed"
+        if service.mode == "observe":
+            return "the service was switched to observe mode"
+        need = requirement(self._.catalogue.policy, service, plan.risk)
+        if need is None or need.count > plan.min_approvers or need.team != plan.approver_team:
+            return "the policy became stricter since the vote"
+        if self._.clock.now() >= plan.expires_at + HELD_FOR:
+            return "it was held for too long after the vote; it must be seen again"
+        valid = [who for who in await self._.gate.voters(proposal.id)
+                 if (await self._.people.may_approve(who, plan.approver_team))[0]]  # fmt: skip
+        return "" if len(valid) >= plan.min_approvers else "an approver is no longer one"
+
+    def _plan(self, incident: Incident, service: Service, planned: Planned) -> tuple[Plan, str]:
+        """The whole plan, and why it is not put to the vote (empty if it is)."""
+        step, spec, draft = planned.step, planned.spec, planned.draft
+        assert spec is not None
+        assert draft is not None
+        risk = stricter(spec.risk, step.min_risk)
+        policy = self._.catalogue.policy
+        need = requirement(policy, service, risk)
+        verify = step.verify
+        plan = Plan(
+            incident_id=incident.id, action=draft.action, params=draft.params, target=draft.target,
+            pre_state=draft.pre_state, post_state=draft.post_state,
+            diff=tuple((line.what, line.before, line.after) for line in draft.diff), undo=draft.undo,
+            effect=spec.effect.value, risk=risk, blast_radius=spec.blast_radius,
+            verify_probe=verify.probe if verify else "user_signal", verify_outcome=verify.outcome if verify else "ok",
+            verify_within_s=verify.within_s if verify else 600,
+            lease_s=step.lease_s if spec.leasable and spec.reversible else None,
+            policy_version=policy.version, min_approvers=need.count if need else 0,
+            approver_team=need.team if need else "",
+            expires_at=self._.clock.now() + timedelta(seconds=policy.proposal_ttl_s), attempt=incident.attempts + 1,
+            runbook=step.reference, runbook_revision=step.revision, instructions=draft.instructions,
+        )  # fmt: skip
+        if service.mode == "observe":
+            return plan, "this service is in observe mode: nothing is executed; do it by hand and tell the thread"
+        if need is None:
+            return plan, f"policy names nobody who may approve {risk} on {service.name}"
+        hidden = why_uninspectable(plan)
+        if hidden:
+            return plan, f"this plan cannot be shown whole on a card, so nobody can approve it: {hidden}"
+        return plan, ""
+
+
+def _ended(data: Mapping[str, object]) -> Fact:
+    return Fact(kind="investigation_ended", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
