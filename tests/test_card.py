@@ -139,7 +139,7 @@ def test_a_verified_mitigation_shows_before_and_after_and_the_lease() -> None:
     assert "Verified it helped" in state
     assert any(line.startswith("gateway_canary server_error") and "→ ok" in line for line in state)
     assert any(line.startswith("user_signal errors") and "→ recovered" in line for line in state)
-    assert "Lease reverted by itself at 13:04 UTC" in state
+    assert "Lease goes back by itself at 13:04 UTC" in state
 
 
 def test_a_mitigation_that_did_not_help_is_shown_as_undone_and_hands_over_to_people() -> None:

@@ -1,5 +1,6 @@
 """The outbox's courier: newest card only, at the channel's pace, patient with refusals, loud about what is lost."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,11 +27,13 @@ class Channel:
         self.cards: list[tuple[str, MessageRef | None]] = []
         self.said: list[str] = []
         self.failures: list[Exception] = []
+        self.posted = asyncio.Event()
 
     async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
         if self.failures:
             raise self.failures.pop(0)
         self.cards.append((view.incident.status.value, message))
+        self.posted.set()
         return message or MessageRef(channel=view.incident.channel, ts=f"1.{len(self.cards)}")
 
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -167,3 +170,60 @@ async def test_the_pager_is_told_what_a_person_decided(post: Post) -> None:
 
     assert post.pager.statuses == [("Q1", "acknowledged")]
     assert post.pager.notes == [("Q1", "the findings point to provider-outage")]
+
+
+async def test_a_new_incidents_card_does_not_wait_for_edits_of_older_ones(post: Post) -> None:
+    older = await post.open()
+    await post.courier.deliver()
+    post.chat.failures = [RetryLater(30, "429 on an edit")]
+    await post.dirty(older)
+    await post.courier.deliver()
+    other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
+    await settle(SqlInbox(post.database), post.casebook, other, service="code-assistant")
+    await post.dirty(older)
+    await post.courier.deliver()
+
+    assert [ref for _, ref in post.chat.cards] == [None, None]
+
+
+async def test_a_card_that_keeps_changing_is_edited_before_one_that_changed_later(post: Post) -> None:
+    first = await post.open()
+    other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
+    second = await settle(SqlInbox(post.database), post.casebook, other)
+    await post.courier.deliver()
+    for changed in (first, second, first, first):
+        post.clock.advance(1)
+        await post.dirty(changed)
+
+    due = await post.database.run(lambda c: outbox.due(c, post.clock.now()))
+    assert [letter.incident_id for letter in due] == [first, second]
+
+
+async def test_a_decision_goes_before_what_merely_ticks(post: Post) -> None:
+    first = await post.open()
+    other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
+    second = await settle(SqlInbox(post.database), post.casebook, other)
+    await post.courier.deliver()
+    await post.dirty(first)
+    post.clock.advance(5)
+    await post.database.run(lambda c: outbox.card(c, second, post.clock.now(), decision=True))
+
+    due = await post.database.run(lambda c: outbox.due(c, post.clock.now()))
+    assert [letter.incident_id for letter in due] == [second, first]
+
+
+async def test_a_slow_pager_holds_up_no_card(post: Post) -> None:
+    incident_id = await post.open()
+    await post.casebook.investigated(incident_id, 1, [], "the findings point to provider-outage", START)
+    answered = asyncio.Event()
+
+    async def slow(incident_ref: str, text: str) -> None:
+        await answered.wait()
+
+    post.pager.note = slow  # type: ignore[method-assign]
+    running = asyncio.create_task(post.courier.run())
+    async with asyncio.timeout(10):
+        await post.chat.posted.wait()
+    running.cancel()
+
+    assert len(post.chat.cards) == 1

@@ -197,11 +197,13 @@ def assert_whole(runner: Pagerunner, place: Place, *, written: int, cards: int =
 
 
 def assert_findings_kept_once(runner: Pagerunner) -> None:
-    """No probe of an investigation has two findings: nothing that costs was paid for twice and kept."""
+    """No probe was read more often than asked: once in an investigation, and once for each check of an effect."""
     view = runner.view()
-    asked = Counter((finding.probe, json.dumps(dict(finding.params), sort_keys=True), finding.round)
+    checks = {p.proposal.plan.attempt: p.apply.checks for p in view.proposals if p.apply is not None}
+    asked = Counter((finding.round, finding.probe, json.dumps(dict(finding.params), sort_keys=True))
                     for finding in view.findings)  # fmt: skip
-    assert set(asked.values()) == {1}
+    assert {number for (round_, *_), number in asked.items() if round_ == 0} == {1}
+    assert all(number <= checks[round_] for (round_, *_), number in asked.items() if round_)
     assert len(view.entries("probe_finished")) == len(view.findings)
 
 

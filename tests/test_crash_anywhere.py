@@ -1,8 +1,8 @@
 """The process may end after any transaction and around any call of a target: the rows alone must bring it to its end.
 
 The flow runs on a real database against a target that outlives it. Each way of an incident is first gone through
-without a crash, counting the moments; then once for every moment, ending the process there and starting anew. Nothing of the
-old process is left, not even its queue of jobs.
+without a crash, counting the moments; then once for every moment, ending the process there and starting anew. Nothing
+of the old process is left, not even its queue of jobs.
 """
 
 import asyncio

@@ -168,7 +168,7 @@ def _verified(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, 
         text = f"{_short(before)} → {_short(after)}"
         yield after.probe, line(text, SENTENCE), tuple(f.id for f in (before, after) if f is not None)
     if effect.lease_until is not None and pv.revert is None:
-        yield "Lease", f"reverted by itself at {wording.clock(effect.lease_until)}", ()
+        yield "Lease", f"goes back by itself at {wording.clock(effect.lease_until)}", ()
 
 
 def _reverted(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:

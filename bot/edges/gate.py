@@ -196,7 +196,7 @@ class SqlGate:
                 )
             )  # fmt: skip
             chain.append(connection, now, row.incident, facts)
-            outbox.card(connection, row.incident, now)
+            outbox.card(connection, row.incident, now, decision=True)
             _follow(connection, _one_proposal(connection, row.proposal), "verified", follow, now)
             return True
 
@@ -273,7 +273,7 @@ class SqlGate:
                 return False
             connection.execute(update(effect).where(effect.c.id == effect_id).values(lease_until=None))
             chain.append(connection, now, row.incident, [fact])
-            outbox.card(connection, row.incident, now)
+            outbox.card(connection, row.incident, now, decision=True)
             _follow(connection, _one_proposal(connection, row.proposal), fact.kind, follow, now)
             return True
 
@@ -516,4 +516,4 @@ def _tell(
 ) -> None:
     provenance = Provenance.COMPUTED if actor == "pagerunner" else Provenance.HUMAN
     chain.append(connection, now, incident_id, [Fact(kind=kind, provenance=provenance, actor=actor, data=data)])
-    outbox.card(connection, incident_id, now)
+    outbox.card(connection, incident_id, now, decision=True)
