@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,6 +119,12 @@ class World:
         reply.raise_for_status()
         return list(reply.json()["writes"])
 
+    def document(self, path: str) -> Json:
+        """The keys of an admin document that can be set."""
+        reply = self._client.get(path)
+        reply.raise_for_status()
+        return {key: value for key, value in reply.json().items() if key in ("weights", "aliases", "state", "catch_up")}
+
     def put_back(self, path: str, keys: Json) -> None:
         """Set an admin document as its operator would, whatever its version is."""
         version = self._client.get(path).headers["etag"]
@@ -189,7 +196,7 @@ class Slack:
         self._part.stop()
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """How one Pagerunner of a test is set up."""
 
@@ -364,7 +371,7 @@ class Pagerunner:
         database = Database(self.data / "pagerunner.sqlite")
         database.open()
         try:
-            return asyncio.run(_await(ask(SqlRecords(database, load_catalogue(self._setting.home / "catalogue.yaml")))))
+            return _run(_await(ask(SqlRecords(database, load_catalogue(self._setting.home / "catalogue.yaml")))))
         finally:
             database.close()
 
@@ -408,13 +415,19 @@ class Pagerunner:
         database.open()
         recorded = {name: self._setting.born[name] for name in ("baselines", "changes")}
         try:
-            asyncio.run(_await(history_file.load(SqlHistory(database), recorded)))
+            _run(_await(history_file.load(SqlHistory(database), recorded)))
         finally:
             database.close()
 
 
 async def _await(one: Any) -> Any:
     return await one
+
+
+def _run(one: Any) -> Any:
+    """In a thread: a browser test's own thread has a loop running already."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, one).result()
 
 
 def resolved(born: Json) -> Json:

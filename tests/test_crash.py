@@ -6,30 +6,25 @@ one incident, nothing accepted lost, one vote, one effect and never before the v
 posted and the answer lost), a whole timeline whose hashes chain.
 """
 
-import itertools
 import json
 import random
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from bot.edges import chain
-from tests.running import ROOT, Json, Pagerunner, Setting, Slack, World, resolved
+from tests.running import ROOT, Json, Pagerunner, resolved
+from tests.running_place import SERVE, Opened, Place, running_place
 
 pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("running"), pytest.mark.timeout(300)]
 SEED = 2
 """An outage of the chat assistant, whose team is Ana's and Ben's."""
-ENTRY = ("-m", "tests.crash_entry")
 ROUTE = "/gateway/admin/routes/chat"
-BEFORE = {"weights": {"acme-openai": 100, "beta-anthropic": 0}}
 AFTER = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
 RETRIES_RUNBOOK = """---
 id: provider-outage
@@ -79,81 +74,28 @@ RETRIES_ACTION = """actions:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where the tests of this module run: one world and one workspace for all of them."""
-
-    folder: Path
-    world: World
-    slack: Slack
-    names: "itertools.count[int]"
-
-    def setting(self, born: Json, crash: str = "", **changes: object) -> Setting:
-        """A server of its own that dies where it is told to."""
-        home = self.folder / f"{next(self.names)}"
-        environment = {"CRASH_AT": crash, "CRASH_MARKER": str(home / "crashed")}
-        made = Setting(home=home, world=self.world, slack=self.slack, born=born, entry=ENTRY, environment=environment,
-                       catalogue={"proposal_ttl_s: 900": "proposal_ttl_s: 7200"})  # fmt: skip
-        for name, value in changes.items():
-            setattr(made, name, value)
-        return made
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A stopped server with an open proposal on its card."""
-
-    home: Path
-    born: Json
-    since: str
-    """The time of the newest message before its card."""
-    writes: int
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("crash")
-    world, slack = World(folder), Slack(folder)
-    yield Place(folder=folder, world=world, slack=slack, names=itertools.count())
-    slack.stop()
-    world.stop()
+    with running_place(tmp_path_factory.mktemp("crash"), ("-m", "tests.crash_entry")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def opened(place: Place) -> Opened:
     """Gone through once, for all tests that begin with a person's click."""
-    since, born = place.slack.newest(), place.world.begin("S01", SEED)
-    runner = Pagerunner(place.setting(born))
-    runner.start()
-    runner.send(born["page"])
-    wait_for_button(runner, place, since)
-    runner.stop()
-    return Opened(home=runner.data.parent, born=born, since=since, writes=len(place.world.writes()))
+    patient = {"proposal_ttl_s: 900": "proposal_ttl_s: 7200"}
+    return place.open("S01", SEED, ROUTE, catalogue=patient, environment=dying(place, ""))
 
 
-def copy_of(place: Place, opened: Opened, crash: str) -> Pagerunner:
-    """Another server on a copy of that folder, with its target as it was."""
-    place.world.put_back(ROUTE, BEFORE)
-    setting = place.setting(opened.born, crash)
-    shutil.copytree(opened.home, setting.home, symlinks=True)
-    (setting.home / "pagerunner.log").unlink()
-    return Pagerunner(setting)
-
-
-def wait_for_button(runner: Pagerunner, place: Place, since: str) -> Json:
-    """Until the newest card shows Approve; returns the card."""
-
-    def look() -> Json | None:
-        cards = place.slack.cards(since=since)
-        return cards[-1] if cards and "Approve" in place.slack.buttons(cards[-1]) else None
-
-    return runner.until(look, "a card with an Approve button")
+def dying(place: Place, where: str) -> dict[str, str]:
+    """The environment that tells a server where to die, once."""
+    return {"CRASH_AT": where, "CRASH_MARKER": str(place.folder / f"crashed-{next(place.names)}")}
 
 
 def approve(runner: Pagerunner, place: Place, since: str) -> None:
     """As a person does: click, and again if the server is there and still knows nothing of it."""
     for _ in range(3):
-        place.slack.click(wait_for_button(runner, place, since), "Approve")
+        place.slack.click(place.wait_for_button(runner, since), "Approve")
         for _ in range(10):
             runner.until(runner.timeline, "a server that answers")
             if runner.facts("vote_cast"):
@@ -164,7 +106,7 @@ def approve(runner: Pagerunner, place: Place, since: str) -> None:
 
 def carry_on(runner: Pagerunner, place: Place, born: Json, since: str, written: int) -> None:
     """From the open proposal to the postmortem."""
-    wait_for_button(runner, place, since)
+    place.wait_for_button(runner, since)
     assert len(place.world.writes()) == written, "something was done before anybody approved it"
     approve(runner, place, since)
     runner.until(lambda: runner.facts("verification_made"), "a verification")
@@ -178,9 +120,20 @@ def assert_whole(runner: Pagerunner, place: Place, *, written: int, cards: int =
     assert chain.verify(runner.chain()) == ""
     view = runner.view()
     kinds = Counter(entry.fact.kind for entry in view.timeline)
-    once = ("page_received", "incident_opened", "proposal_made", "vote_cast", "proposal_approved", "effect_claimed",
-            "effect_applied", "verification_started", "verification_made", "lease_started", "incident_resolved",
-            "incident_closed", "exported")  # fmt: skip
+    once = (
+        "page_received",
+        "incident_opened",
+        "proposal_made",
+        "vote_cast",
+        "proposal_approved",
+        "effect_claimed",
+        "effect_applied",
+        "verification_made",
+        "lease_started",
+        "incident_resolved",
+        "incident_closed",
+        "exported",
+    )
     assert {kind: kinds[kind] for kind in once} == dict.fromkeys(once, 1), runner.said()[-3000:]
     assert kinds["vote_denied"] == 0
     assert [vote.name for vote in view.proposals[0].votes] == ["ana"]
@@ -213,7 +166,7 @@ def assert_findings_kept_once(runner: Pagerunner) -> None:
 @pytest.mark.parametrize("where", ["K0", "K1", "K2", "K4", "K5"])
 def test_killed_before_the_page_is_a_card(place: Place, where: str) -> None:
     since, born = place.slack.newest(), place.world.begin("S01", SEED)
-    runner = Pagerunner(place.setting(born, where))
+    runner = Pagerunner(place.setting(born, environment=dying(place, where)))
     with runner.kept_alive():
         sent = runner.send(born["page"])
         runner.send(born["page"], tries=200)
@@ -237,14 +190,14 @@ def test_killed_before_the_page_is_a_card(place: Place, where: str) -> None:
 @pytest.mark.parametrize("where", ["a finding was kept", "a diagnosis was kept", "K3", "K4 after proposal_made"])
 def test_killed_while_investigating(place: Place, where: str) -> None:
     since, born = place.slack.newest(), place.world.begin("S01", SEED)
-    runner = Pagerunner(place.setting(born, where))
+    runner = Pagerunner(place.setting(born, environment=dying(place, where)))
     runner.start()
     runner.send(born["page"])
     runner.wait_dead()
     before = {finding.id: finding for finding in runner.view().findings}
 
     runner.start()
-    wait_for_button(runner, place, since)
+    place.wait_for_button(runner, since)
     runner.stop()
 
     view = runner.view()
@@ -265,33 +218,27 @@ def test_killed_while_investigating(place: Place, where: str) -> None:
 
 @pytest.mark.parametrize("where", ["K6", "K7", "K8", "K9", "K10", "K11", "K12"])
 def test_killed_between_the_click_and_the_result(place: Place, opened: Opened, where: str) -> None:
-    runner = copy_of(place, opened, where)
+    runner = place.go_on(opened, environment=dying(place, where))
     written = len(place.world.writes())
     with runner.kept_alive():
         runner.wait_ready()
-        show_again(runner)
-        carry_on(runner, place, opened.born, opened.since, written)
+        place.show_again(runner)
+        carry_on(runner, place, opened.setting.born, opened.since, written)
 
     assert runner.deaths == 1
     assert_whole(runner, place, written=written, since=opened.since)
 
 
-def show_again(runner: Pagerunner) -> None:
-    """Bring the card up to date, which an earlier test has left as it ended."""
-    (incident,) = runner.until(runner.incidents, "an incident")
-    runner.post(f"/incidents/{incident['id']}/note", {"text": "looking at it"})
-
-
 def test_killed_while_a_postmortem_is_half_written(place: Place, opened: Opened) -> None:
-    runner = copy_of(place, opened, "K13 after incident_resolved")
+    runner = place.go_on(opened, environment=dying(place, "K13 after incident_resolved"))
     runner.start()
-    show_again(runner)
+    place.show_again(runner)
     written = len(place.world.writes())
     approve(runner, place, opened.since)
     runner.until(lambda: runner.facts("verification_made"), "a verification")
     runner.until(lambda: len(list(runner.exports.iterdir())) == 4, "the first postmortem")
     earlier = {path.name: path.read_bytes() for path in runner.exports.iterdir()}
-    runner.send(resolved(opened.born))
+    runner.send(resolved(opened.setting.born))
     runner.wait_dead()
 
     left = {path.name: path.read_bytes() for path in runner.exports.iterdir()}
@@ -307,14 +254,12 @@ def test_killed_while_a_postmortem_is_half_written(place: Place, opened: Opened)
 
 def test_what_must_not_run_twice_is_left_to_a_person_after_a_crash(place: Place) -> None:
     since, born = place.slack.newest(), place.world.begin("S01", SEED)
-    setting = place.setting(born, "K10")
-    books = setting.home / "runbooks"
-    books.mkdir(parents=True)
+    books, actions = place.folder / "runbooks", place.folder / "actions.yaml"
+    books.mkdir()
     (books / "provider-outage.md").write_text(RETRIES_RUNBOOK, "utf-8")
-    (setting.home / "actions.yaml").write_text(RETRIES_ACTION, "utf-8")
-    setting.environment = {**setting.environment, "PAGERUNNER_RUNBOOKS": str(books),
-                           "PAGERUNNER_HTTP_ACTIONS": str(setting.home / "actions.yaml")}  # fmt: skip
-    runner = Pagerunner(setting)
+    actions.write_text(RETRIES_ACTION, "utf-8")
+    declared = {"PAGERUNNER_RUNBOOKS": str(books), "PAGERUNNER_HTTP_ACTIONS": str(actions)}
+    runner = Pagerunner(place.setting(born, environment={**dying(place, "K10"), **declared}))
     with runner.kept_alive():
         runner.send(born["page"])
         approve(runner, place, since)
@@ -331,11 +276,10 @@ def test_what_must_not_run_twice_is_left_to_a_person_after_a_crash(place: Place)
 # --- at any moment ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_moments(place: Place, seed: int) -> None:
+def test_killed_at_random_moments(place: Place) -> None:
     since, born = place.slack.newest(), place.world.begin("S01", SEED)
-    runner = Pagerunner(place.setting(born))
-    moments = random.Random(seed)
+    runner = Pagerunner(place.setting(born, environment=dying(place, "")))
+    moments = random.Random(SEED)
     over = threading.Event()
 
     def kill() -> None:
@@ -353,11 +297,12 @@ def test_killed_at_random_moments(place: Place, seed: int) -> None:
         over.set()
         killer.join()
 
+    assert runner.deaths > 0
     assert_whole(runner, place, written=0, cards=1 + runner.deaths, since=since)
 
 
 def test_a_second_process_on_one_data_folder_refuses_to_start(place: Place, opened: Opened) -> None:
-    runner = copy_of(place, opened, "")
+    runner = place.go_on(opened, entry=SERVE)
     runner.start()
     command = [sys.executable, "-m", "bot", "serve"]
     environment = {**runner.environment, "PAGERUNNER_PORT": "0"}

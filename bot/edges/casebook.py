@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, select, update
 
 from bot.domain import codec, joining
 from bot.domain.incident import Incident, Status
@@ -279,10 +279,11 @@ def _join(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
 def _candidates(connection: Connection, new: Page, service: str) -> list[joining.Candidate]:
     since = codec.stamp(new.occurred_at - timedelta(days=8))
     by_ref = select(page.c.incident).where(page.c.incident_ref == new.incident_ref)
-    rows = connection.execute(
-        select(incident)
-        .where(incident.c.id.in_(by_ref) | (incident.c.last_page_at >= since) & (incident.c.service == service))
-        .order_by(incident.c.opened_at.desc())
+    own = incident.c
+    rows = connection.execute(  # without the large columns: this is asked for every page
+        select(own.id, own.status, own.key, own.service, own.signature, own.last_page_at)
+        .where(own.id.in_(by_ref) | (own.last_page_at >= since) & (own.service == service))
+        .order_by(case((own.id.in_(by_ref), 0), else_=1), own.opened_at.desc())
         .limit(50)
     ).all()
     refs: dict[str, set[str]] = {}
