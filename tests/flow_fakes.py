@@ -169,7 +169,7 @@ class Rig:
         }
         parts = Parts(
             catalogue=catalogue, clock=clock, intake=self.inbox,
-            understand=lambda r: Placed(received=r, quarantine="no"),
+            understand=changes.get("understand", lambda r: Placed(received=r, quarantine="no")),
             casebook=self.casebook, gate=self.gate, triage=self.triage, planner=self.target, executor=self.target,
             verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs,
             publish=self.publish, detail=self.detail,

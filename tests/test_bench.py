@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_the_slowest_chain_counts_probes_that_follow_each_other_once() -> None:
 
 
 def test_the_time_that_investigations_cover_is_counted_once() -> None:
-    seen = Seen(pages={}, first={}, investigations=((0.0, 10.0), (5.0, 20.0), (40.0, float("inf"))))  # type: ignore[arg-type]
+    seen = Seen(pages=Counter(), first={}, investigations=((0.0, 10.0), (5.0, 20.0), (40.0, float("inf"))))
 
     assert seen.busy(0.0, 50.0) == pytest.approx(0.6)
 

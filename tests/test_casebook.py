@@ -46,6 +46,20 @@ async def test_a_storm_of_one_failure_is_one_incident(inbox: SqlInbox, casebook:
     assert incident.pages == 500
 
 
+async def test_an_old_incident_is_still_found_by_its_pagers_reference_among_many(
+    inbox: SqlInbox, casebook: SqlCasebook
+) -> None:
+    letters = [a + b for a, b in itertools.product("ghijklmn", repeat=2)]
+    pages = [page(f"E{n}", incident_ref=f"Q{n}", incident_key=f"k{n}", title=t) for n, t in enumerate(letters)]
+    oldest = await settle(inbox, casebook, pages[0])
+    resolved = page("R", kind="resolved", incident_ref="Q0")
+    await settle(inbox, casebook, *pages[1:], resolved, now=START + timedelta(minutes=1))
+
+    found = await casebook.incident(oldest)
+    assert found is not None
+    assert found.status is Status.RESOLVED
+
+
 async def test_the_same_title_of_another_service_is_another_incident(inbox: SqlInbox, casebook: SqlCasebook) -> None:
     first = await settle(inbox, casebook, page())
     second = await settle(inbox, casebook, page("E2", incident_ref="Q2", incident_key="x"), service="support-bot")

@@ -10,7 +10,7 @@ from bot.domain.incident import Status
 from bot.domain.proposal import ProposalState, VoteResult
 from bot.domain.view import IncidentView, ProposalView
 from bot.edges.database import Database
-from bot.ports import VoteContext
+from bot.ports import Placed, Received, VoteContext
 from config.catalogue import Catalogue
 from diagnostics.model import Verdict
 from runbooks.model import EffectClass, EffectResult, EffectStatus
@@ -408,3 +408,17 @@ async def test_a_check_is_made_once_however_long_it_takes(rig: Rig) -> None:
     await rig.tick(3)
 
     assert asked == [1]
+
+
+async def test_a_page_for_an_unknown_service_still_reaches_a_human(
+    database: Database, catalogue: Catalogue, clock: FakeClock
+) -> None:
+    stranger = page("E9", service_ref="PNOBODY", service_name="Somebody else's service")
+    rig = Rig(database, catalogue, clock, understand=lambda received: Placed(received=received, page=stranger))
+    await rig.inbox.accept(Received(key="pagerduty:E9", source="pagerduty", body=b"{}", received_at=START))
+    await rig.flow.receive()
+    await rig.jobs.idle()
+
+    (incident,) = await rig.records.incidents()
+    assert (incident.service, incident.channel) == ("unmapped", catalogue.fallback_channel)
+    assert await rig.casebook.wanted() == []
