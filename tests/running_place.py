@@ -1,4 +1,4 @@
-"""A world and a workspace that several tests share, and servers in them: fresh ones, or going on from an open proposal."""
+"""A world and a workspace that several tests share, and servers in them: fresh, or going on from an open proposal."""
 
 import contextlib
 import itertools

@@ -12,6 +12,8 @@ from bot.bench.pages import Planned, page
 from bot.bench.sender import Sender
 from bot.bench.stage import Server, Stage, stage
 
+SCENARIO = "S06"
+"""An exhausted quota: real probes of some seconds, all of which end, and a mitigation to propose."""
 ACTING = (0, 1, 2)
 """Services of the catalogue that are in act mode, use the broken provider and have another one to go to."""
 ROUNDS = 7
@@ -37,7 +39,7 @@ class Course:
 def figures() -> list[Figure]:
     """Page to first card, and page to proposal beyond its probes."""
     with stage() as made:
-        made.break_world("S01")
+        made.break_world(SCENARIO)
         server = Server(made)
         server.until_accepting(page(8, 0, 7, 1, mark="before the measurement"))
         server.until_ready()

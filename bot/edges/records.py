@@ -13,7 +13,7 @@ from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
 from bot.edges import chain
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database
-from bot.edges.gate import as_effect, as_proposal
+from bot.edges.gate_rows import as_effect, as_proposal
 from bot.edges.schema import change, effect, finding, frozen, incident, page, proposal, vote
 from config.catalogue import Catalogue
 from diagnostics.model import Change, Diagnosis, Finding

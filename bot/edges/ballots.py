@@ -1,0 +1,228 @@
+"""Proposals and votes as rows, moved only by compare-and-set, each step with its timeline row."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from bot.domain import codec
+from bot.domain.incident import Status
+from bot.domain.plan_card import why_uninspectable
+from bot.domain.proposal import Plan, Principal, Proposal, ProposalState, VoteResult
+from bot.edges import chain
+from bot.edges.database import Database
+from bot.edges.gate_rows import (
+    as_proposal,
+    expire_row,
+    follow_up,
+    human_fact,
+    proposal_row,
+    see_again,
+    stopped,
+    swap,
+    tell,
+)
+from bot.edges.schema import frozen, incident, proposal, vote
+from bot.ports import NOTHING, Follow, VoteContext
+
+
+class SqlBallots:
+    """The half of the gate in front of the decision."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def propose(self, new: Proposal, step: str, service: str, now: datetime) -> bool:
+        def work(connection: Connection) -> bool:
+            if connection.execute(select(proposal.c.id).where(proposal.c.id == new.id)).one_or_none() is not None:
+                return False
+            _supersede(connection, new.plan.incident_id, now)
+            connection.execute(
+                insert(proposal).values(
+                    id=new.id, incident=new.plan.incident_id, service=service, target=new.plan.target,
+                    plan=new.plan.as_json(), plan_hash=new.plan_hash, state=new.state.value,
+                    created_at=codec.stamp(now), expires_at=codec.stamp(new.plan.expires_at), approved_at=None,
+                    proposed_by=new.proposed_by, rationale=new.rationale, votable=new.votable, withheld=new.withheld,
+                    step=step,
+                )
+            )  # fmt: skip
+            kind = "proposal_made" if new.votable else "proposal_withheld"
+            data = {"proposal": new.id, "plan": new.plan.as_json(), "plan_hash": new.plan_hash,
+                    "withheld": new.withheld,
+                    "rationale": new.rationale}  # fmt: skip
+            tell(connection, new.plan.incident_id, kind, new.proposed_by, data, now)
+            return True
+
+        return await self._database.run(work)
+
+    async def proposal(self, proposal_id: str) -> Proposal | None:
+        def read(connection: Connection) -> Proposal | None:
+            row = proposal_row(connection, proposal_id)
+            return None if row is None else as_proposal(row)
+
+        return await self._database.run(read)
+
+    async def steps_tried(self, incident_id: str) -> Sequence[tuple[str, str]]:
+        """Runbook steps already proposed, with what became of them."""
+
+        def read(connection: Connection) -> list[tuple[str, str]]:
+            rows = connection.execute(
+                select(proposal.c.step, proposal.c.state).where(proposal.c.incident == incident_id)
+            )
+            return [(row.step, row.state) for row in rows]
+
+        return await self._database.run(read)
+
+    async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
+                   allowed: tuple[bool, str], context: VoteContext, now: datetime,
+                   reason: str = "") -> VoteResult:  # fmt: skip
+        def work(connection: Connection) -> VoteResult:
+            row = proposal_row(connection, proposal_id)
+            if row is None:
+                return VoteResult.NOT_FOUND
+            denied = _denial(connection, row, plan_hash, who, allowed, context, now)
+            data = {"proposal": proposal_id, "decision": decision, "name": who.name, "via": who.via, "reason": reason}
+            if denied is not None:
+                why = {**data, "denied": denied.value, "why": allowed[1] if denied is VoteResult.NOT_APPROVER else ""}
+                chain.append(connection, now, row.incident, [human_fact("vote_denied", who.id, why)])
+                return denied
+            return _count(connection, row, decision, who, data, now)
+
+        return await self._database.run(work)
+
+    async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool:
+        def work(connection: Connection) -> bool:
+            row = proposal_row(connection, proposal_id)
+            if row is None or not swap(connection, proposal_id, ProposalState.OPEN, ProposalState.REJECTED):
+                return False
+            tell(
+                connection, row.incident, "proposal_superseded", who.id, {"proposal": proposal_id, "by": who.name}, now
+            )
+            follow_up(connection, row, "withdrawn", follow, now)
+            return True
+
+        return await self._database.run(work)
+
+    async def revoke(self, proposal_id: str, why: str, now: datetime) -> bool:
+        def work(connection: Connection) -> bool:
+            row = proposal_row(connection, proposal_id)
+            if row is None or not swap(connection, proposal_id, ProposalState.APPROVED, ProposalState.EXPIRED):
+                return False
+            tell(connection, row.incident, "proposal_expired", "pagerunner", {"proposal": proposal_id, "why": why}, now)
+            see_again(connection, row, f"{proposal_id} was approved and not executed: {why}", now)
+            return True
+
+        return await self._database.run(work)
+
+    async def voters(self, proposal_id: str) -> Sequence[Principal]:
+        def read(connection: Connection) -> list[Principal]:
+            rows = connection.execute(
+                select(vote).where(vote.c.proposal == proposal_id, vote.c.decision == "approve").order_by(vote.c.at)
+            )
+            return [Principal(id=r.principal, name=r.name, via=r.principal.split(":")[0]) for r in rows]
+
+        return await self._database.run(read)
+
+    async def expire(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Close every open proposal whose time is over, and ask again; returns (incident, proposal)."""
+
+        def work(connection: Connection) -> list[tuple[str, str]]:
+            over = connection.execute(
+                select(proposal).where(
+                    proposal.c.state == ProposalState.OPEN.value, proposal.c.expires_at <= codec.stamp(now)
+                )
+            ).all()
+            for row in over:
+                expire_row(connection, row, now)
+            return [(row.incident, row.id) for row in over]
+
+        return await self._database.run(work)
+
+    async def freeze(self, service: str, on: bool, reason: str, who: Principal, now: datetime) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(frozen.delete().where(frozen.c.service == service))
+            if on:
+                connection.execute(
+                    insert(frozen).values(service=service, reason=reason, by=who.name, at=codec.stamp(now))
+                )
+            kind = "frozen" if on else "unfrozen"
+            active = select(incident.c.id).where(incident.c.status.not_in([Status.RESOLVED.value, Status.CLOSED.value]))
+            if service != "*":
+                active = active.where(incident.c.service == service)
+            for incident_id in connection.execute(active).scalars().all():
+                tell(connection, incident_id, kind, who.id, {"service": service, "reason": reason, "by": who.name}, now)
+
+        await self._database.run(work)
+
+    async def frozen(self, service: str) -> str:
+        return await self._database.run(lambda c: stopped(c, service))
+
+
+def _denial(
+    connection: Connection, row: Row[Any], plan_hash: str, who: Principal, allowed: tuple[bool, str],
+    context: VoteContext, now: datetime,
+) -> VoteResult | None:  # fmt: skip
+    """Why this vote does not count, or None. The order is from what says least to what says most."""
+    where = connection.execute(select(incident).where(incident.c.id == row.incident)).one()
+    posted = (where.card_channel, where.card_ts)
+    elsewhere = who.via == "slack" and (context.channel, context.message_ts) != posted
+    if elsewhere or (context.incident_id and context.incident_id != row.incident):
+        return VoteResult.CONTEXT_MISMATCH
+    if not allowed[0]:
+        return VoteResult.NOT_APPROVER
+    if row.state != ProposalState.OPEN.value:
+        return VoteResult.NOT_OPEN
+    if codec.stamp(now) >= row.expires_at:
+        expire_row(connection, row, now)
+        return VoteResult.EXPIRED
+    if plan_hash != row.plan_hash or Plan.from_json(row.plan).hash != row.plan_hash:
+        return VoteResult.STALE_PLAN
+    if why_uninspectable(Plan.from_json(row.plan)):
+        return VoteResult.UNINSPECTABLE
+    if not row.votable:
+        return VoteResult.OBSERVE_MODE
+    if Status(where.status) in (Status.RESOLVED, Status.CLOSED):
+        return VoteResult.INCIDENT_CLOSED
+    if row.plan["min_approvers"] > 1 and row.proposed_by == who.id:
+        return VoteResult.SELF_APPROVAL
+    if stopped(connection, row.service):
+        return VoteResult.FROZEN
+    return None
+
+
+def _count(
+    connection: Connection, row: Row[Any], decision: str, who: Principal, data: dict[str, Any], now: datetime
+) -> VoteResult:
+    known = connection.execute(select(vote).where(vote.c.proposal == row.id, vote.c.principal == who.id)).one_or_none()
+    if known is not None and known.decision == decision:
+        return VoteResult.REPEATED
+    connection.execute(vote.delete().where(vote.c.proposal == row.id, vote.c.principal == who.id))
+    connection.execute(
+        insert(vote).values(
+            proposal=row.id, principal=who.id, name=who.name, decision=decision, plan_hash=row.plan_hash,
+            at=codec.stamp(now),
+        )
+    )  # fmt: skip
+    tell(connection, row.incident, "vote_cast", who.id, data, now)
+    if decision == "reject":
+        swap(connection, row.id, ProposalState.OPEN, ProposalState.REJECTED)
+        tell(connection, row.incident, "proposal_rejected", who.id, data, now)
+        return VoteResult.REJECTED
+    count = select(func.count()).select_from(vote)
+    votes = connection.execute(count.where(vote.c.proposal == row.id, vote.c.decision == "approve")).scalar_one()
+    if votes < row.plan["min_approvers"]:
+        return VoteResult.RECORDED
+    swap(connection, row.id, ProposalState.OPEN, ProposalState.APPROVED)
+    connection.execute(update(proposal).where(proposal.c.id == row.id).values(approved_at=codec.stamp(now)))
+    tell(connection, row.incident, "proposal_approved", who.id, {"proposal": row.id, "plan_hash": row.plan_hash}, now)
+    return VoteResult.APPROVED
+
+
+def _supersede(connection: Connection, incident_id: str, now: datetime) -> None:
+    open_ = select(proposal.c.id).where(
+        proposal.c.incident == incident_id, proposal.c.state == ProposalState.OPEN.value
+    )
+    for old in connection.execute(open_).scalars().all():
+        swap(connection, old, ProposalState.OPEN, ProposalState.SUPERSEDED)
+        tell(connection, incident_id, "proposal_superseded", "pagerunner", {"proposal": old}, now)
