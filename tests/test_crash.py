@@ -236,8 +236,8 @@ def test_killed_while_a_postmortem_is_half_written(place: Place, opened: Opened)
     written = len(place.world.writes())
     approve(runner, place, opened.since)
     runner.until(lambda: runner.facts("verification_made"), "a verification")
-    runner.until(lambda: len(list(runner.exports.iterdir())) == 4, "the first postmortem")
-    earlier = {path.name: path.read_bytes() for path in runner.exports.iterdir()}
+    runner.until(lambda: len(list(runner.exports.glob("inc-*"))) == 4, "the first postmortem")
+    earlier = {path.name: path.read_bytes() for path in runner.exports.glob("inc-*")}
     runner.send(resolved(opened.setting.born))
     runner.wait_dead()
 

@@ -64,7 +64,7 @@ def running(place: Place, opened: Opened) -> Iterator[Pagerunner]:
 
 @pytest.fixture
 def page_for(place: Place, browser: Browser, tmp_path: Path) -> Iterator[PageFor]:
-    """Opens the workspace as somebody. Its scripts must not fail; a picture of the end is kept with the test's files."""
+    """Opens the workspace as somebody. Its scripts must not fail; a picture of the end is kept for who looks."""
     pages: list[Page] = []
     problems: list[str] = []
 

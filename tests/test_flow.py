@@ -375,6 +375,15 @@ async def test_a_vote_that_comes_too_late_is_asked_again(rig: Rig) -> None:
     assert states == [ProposalState.EXPIRED, ProposalState.OPEN]
 
 
+async def test_what_nobody_may_approve_is_not_investigated_again_when_its_time_is_over(rig: Rig) -> None:
+    incident_id = await opened(rig, service="voice-moderation")
+    for _ in range(3):
+        await rig.tick(901)
+
+    assert rig.triage.asked == [1]
+    assert (await latest(rig, incident_id)).proposal.state is ProposalState.OPEN
+
+
 async def test_an_undo_held_by_a_freeze_happens_after_it(rig: Rig) -> None:
     rig.verifier.default = [finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10)]
     incident_id = await opened(rig)

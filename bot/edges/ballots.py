@@ -125,12 +125,15 @@ class SqlBallots:
         return await self._database.run(read)
 
     async def expire(self, now: datetime) -> Sequence[tuple[str, str]]:
-        """Close every open proposal whose time is over, and ask again; returns (incident, proposal)."""
+        """Close every open proposal whose time is over, and ask again; returns (incident, proposal). One that was never
+        put to the vote waits for nobody, and looking again every quarter of an hour would cost."""
 
         def work(connection: Connection) -> list[tuple[str, str]]:
             over = connection.execute(
                 select(proposal).where(
-                    proposal.c.state == ProposalState.OPEN.value, proposal.c.expires_at <= codec.stamp(now)
+                    proposal.c.state == ProposalState.OPEN.value,
+                    proposal.c.votable,
+                    proposal.c.expires_at <= codec.stamp(now),
                 )
             ).all()
             for row in over:

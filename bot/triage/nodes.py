@@ -129,19 +129,15 @@ async def probe(state: State, tools: Tools) -> State:
     known = await tools.casebook.findings(incident.id, state["number"])
     calls = [ProbeCall(probe=data["probe"], params=data["params"]) for data in state["calls"]]
     missing = [call for call in calls if key(call.probe, call.params) not in known]
-    running: set[str] = set()
 
     async def on_event(event: ProbeEvent) -> None:
-        now = tools.clock.now()
-        if event.finding is None:
-            running.add(event.call.probe)
-            await tools.casebook.running(incident.id, sorted(running), now)
-        else:
-            running.discard(event.call.probe)
+        if event.finding is not None:
             call = key(event.finding.probe, event.finding.params)
-            await tools.casebook.found(incident.id, state["number"], call, event.finding, now)
+            await tools.casebook.found(incident.id, state["number"], call, event.finding, tools.clock.now())
 
     if missing:
+        # All at once, and each is taken out with its finding: a commit for every start would hold the probes up.
+        await tools.casebook.running(incident.id, sorted({call.probe for call in missing}), tools.clock.now())
         runner = tools.runner(list((await tools.casebook.findings(incident.id)).values()), on_event)
         await runner.run(missing, await probe_context(incident, tools))
     return {"calls": []}
