@@ -198,6 +198,7 @@ def test_killed_while_investigating(place: Place, where: str) -> None:
 
     runner.start()
     place.wait_for_button(runner, since)
+    runner.until(lambda: runner.facts("investigation_ended"), "the end of the investigation")
     runner.stop()
 
     view = runner.view()

@@ -60,7 +60,7 @@ class DataLock:
 class DurableJobs:
     """See :class:`bot.ports.Jobs`."""
 
-    def __init__(self, path: Path, handle: Handler, fault: FaultPoint, *, poll_s: float = 0.05) -> None:
+    def __init__(self, path: Path, handle: Handler, fault: FaultPoint, *, poll_s: float = 0.1) -> None:
         self._url = f"sqlite:///{path}"
         self._path = path
         self._handle = handle
@@ -97,7 +97,7 @@ class DurableJobs:
         self._dbos, self._job = DBOS, job
         # People wait for the first queue; the others are filled by ticks. Every look costs about a millisecond. On
         # PostgreSQL a partitioned queue needs global_concurrency too, to be claimed in a serializable transaction.
-        seldom = 5 * self._poll_s
+        seldom = 3 * self._poll_s
         await DBOS.register_queue_async(
             "incidents", partition_concurrency=1, worker_concurrency=8, polling_interval_sec=self._poll_s
         )
