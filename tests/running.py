@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "config" / "example"
 SIGNING_SECRET = "pagerduty-signing-secret"
 SLACK_SIGNING_SECRET = "loopback-signing-secret"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """How long anything may take before the test is given up; no test measures time."""
 T = TypeVar("T")
 Json = dict[str, Any]

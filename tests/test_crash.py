@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot.edges import chain
+from bot.wiring import LIBRARY
 from tests.running import ROOT, Json, Pagerunner, resolved
 from tests.running_place import SERVE, Opened, Place, running_place
 
@@ -26,31 +27,7 @@ SEED = 16
 """Nearly every call of the chat assistant fails: canaries see it whatever their luck. Ana and Ben may approve."""
 ROUTE = "/gateway/admin/routes/chat"
 AFTER = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
-RETRIES_RUNBOOK = """---
-id: provider-outage
-title: Model provider is failing
-owner: assist
-severity: sev1
-services: ["*"]
-reviewed: 2026-11-20
-review_every: 90d
-pages:
-  - "LLM error rate is high"
-  - "The provider answers with 5xx"
-  - "The chat assistant fails for many users"
-evidence:
-  user_signal: {errors: usual, ok: against, quality_drop: against}
-  provider_canary: {server_error: usual, overloaded: usual, timeout: usual, ok: rules_out}
-  second_provider_canary: {ok: usual}
----
-# Model provider is failing
-
-Too many retries keep a struggling provider down.
-
-## Stop the bleeding
-
-### 1. Set the retries
-
+RETRIES_STEP = """
 ```action
 set_retries:
   retries: 1
@@ -257,7 +234,11 @@ def test_what_must_not_run_twice_is_left_to_a_person_after_a_crash(place: Place)
     since, born = place.slack.newest(), place.world.begin("S01", SEED)
     books, actions = place.folder / "runbooks", place.folder / "actions.yaml"
     books.mkdir()
-    (books / "provider-outage.md").write_text(RETRIES_RUNBOOK, "utf-8")
+    library = (LIBRARY / "provider-outage.md").read_text("utf-8")
+    before, _, after = library.partition("### 1.")
+    _, _, after = after.partition("## If that did not help")
+    text = f"{before}### 1. Set the retries\n{RETRIES_STEP}\n## If that did not help{after}"
+    (books / "provider-outage.md").write_text(text, "utf-8")
     actions.write_text(RETRIES_ACTION, "utf-8")
     declared = {"PAGERUNNER_RUNBOOKS": str(books), "PAGERUNNER_HTTP_ACTIONS": str(actions)}
     runner = Pagerunner(place.setting(born, environment={**dying(place, "K10"), **declared}))

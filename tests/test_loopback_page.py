@@ -64,6 +64,7 @@ class App:
     def __init__(self, slack: LoopbackSlack) -> None:
         self.client = AsyncWebClient(token="xoxb-loopback", base_url=f"{slack.url}/api/")
         self.bolt = AsyncApp(client=self.client)
+        self.handler = AsyncSocketModeHandler(self.bolt, app_token="xapp-loopback")
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
         @self.bolt.action("approve")
@@ -127,10 +128,9 @@ async def slack() -> AsyncIterator[LoopbackSlack]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def app(slack: LoopbackSlack) -> AsyncIterator[App]:
     app = App(slack)
-    handler = AsyncSocketModeHandler(app.bolt, app_token="xapp-loopback")
-    await handler.connect_async()
+    await app.handler.connect_async()
     yield app
-    await handler.close_async()
+    await app.handler.close_async()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -317,7 +317,7 @@ async def test_reactions_home_tab_and_connection_state_are_shown(slack: Loopback
     await expect(page.get_by_role("button", name="eyes, 1: Ana Lima")).to_have_attribute("aria-pressed", "true")
     await page.get_by_role("button", name="Pagerunner", exact=True).click()
     await expect(page.get_by_role("heading", name="No open incident")).to_be_visible()
-    await slack.socket_mode.close()
+    await app.handler.close_async()
 
     await expect(page.get_by_text("Pagerunner not connected")).to_be_visible()
 
