@@ -7,7 +7,7 @@ from typing import cast
 
 from config.catalogue import Risk
 from config.strict_yaml import Document, Path, Value, YamlError, load
-from runbooks.front_matter import nearest, seconds
+from runbooks.front_matter import YAML_ADVICE, nearest, seconds
 from runbooks.model import ActionStep, ProbeStep, Problem, VerifyStep
 
 MAX_BLOCK = 16_384
@@ -46,7 +46,7 @@ class _Reader:
         try:
             self.document = load(block.text, first_line=block.line, max_bytes=MAX_BLOCK, max_depth=MAX_DEPTH)
         except YamlError as error:
-            self._add(error.line, error.column, "block-yaml", error.message, "")
+            self._add(error.line, error.column, "block-yaml", error.message, YAML_ADVICE)
             return
         if isinstance(self.document.value, str):  # a name alone, without parameters
             self.value = {self.document.value: None}

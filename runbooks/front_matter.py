@@ -15,6 +15,7 @@ from runbooks.model import Problem
 
 MAX_FRONT_MATTER = 16_384
 MAX_DEPTH = 8
+YAML_ADVICE = "write one 'key: value' a line, and put text that holds ': ' or '#' in quotes"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -85,6 +86,8 @@ class FrontMatter(_Part):
     kinds: tuple[ServiceKind, ...] = ()
     reviewed: Annotated[date, BeforeValidator(_day)] | None = None
     review_every: Annotated[int, BeforeValidator(_days)] | None = None
+    drill: Id | None = None
+    """The drill that exercises it, when it is not called as the runbook is."""
     pages: tuple[Line, ...] = ()
     not_pages: tuple[NotPageEntry, ...] = ()
     evidence: dict[Name, dict[Name, EvidenceWord]] = {}
@@ -104,14 +107,16 @@ def read_front_matter(text: str, file: str, first_line: int) -> tuple[FrontMatte
         document = load(text, first_line=first_line, max_bytes=MAX_FRONT_MATTER, max_depth=MAX_DEPTH)
     except YamlError as error:
         problem = Problem(
-            file=file, line=error.line, column=error.column, rule="front-matter-yaml", message=error.message
-        )
+            file=file, line=error.line, column=error.column, rule="front-matter-yaml", message=error.message,
+            suggestion=YAML_ADVICE,
+        )  # fmt: skip
         raise InvalidFrontMatterError((problem,)) from error
     if not isinstance(document.value, dict):
         message = "the front matter must be keys and values, such as 'title: Model provider is failing'"
         raise InvalidFrontMatterError(
-            (Problem(file=file, line=first_line, column=1, rule="front-matter", message=message),)
-        )
+            (Problem(file=file, line=first_line, column=1, rule="front-matter", message=message,
+                     suggestion="write one 'key: value' a line"),)
+        )  # fmt: skip
     try:
         return FrontMatter.model_validate(_without_empty(document.value)), document
     except ValidationError as error:
@@ -152,12 +157,20 @@ def _words(kind: str, path: Path, details: ErrorDetails) -> tuple[str, str]:
     if kind == "tuple_type":
         return "expected a list", "write [a, b], or one '- item' a line"
     if kind in ("dict_type", "model_type", "model_attributes_type"):
-        return "expected keys and values", "such as {text: …, belongs_to: …}" if path[0] == "not_pages" else ""
+        return "expected keys and values", "such as {text: …, belongs_to: …}" if path[
+            0
+        ] == "not_pages" else "such as {ok: usual}"
     if kind == "string_type":
         return "expected text", "put it in quotes"
     if kind == "string_pattern_mismatch":
         return f"{found!r} does not fit", f"expected {_expected(path)}"
-    return str(details["msg"]).removeprefix("Value error, "), ""
+    if kind == "string_too_long":
+        return f"{len(str(found))} characters", f"shorten it to {details.get('ctx', {}).get('max_length', 300)}"
+    return str(details["msg"]).removeprefix("Value error, "), _ADVICE.get(str(path[0]) if path else "", _WRITE_IT)
+
+
+_WRITE_IT = "write what is meant, or remove the line"
+_ADVICE = {"reviewed": "such as 'reviewed: 2026-11-20'", "review_every": "such as 'review_every: 90d'"}
 
 
 def _expected(path: Path) -> str:

@@ -86,7 +86,8 @@ class _Check:
         if not self.runbook.executable:
             yield self._found(
                 (), "plain", "plain Markdown: it is found and quoted, never executed",
-                "add front matter with 'title' and 'owner' to let it hold probes and actions", "hint",
+                "add front matter with 'title' and 'owner' to let it hold probes and actions: "
+                f"`pagerunner runbooks new --from {self.parsed.file}`", "hint",
             )  # fmt: skip
             return
         yield from self._evidence()
@@ -170,8 +171,9 @@ class _Check:
         for number, phrase in enumerate(self.runbook.pages):
             if phrase.casefold() in seen:
                 yield self._found(
-                    ("pages", number), "duplicate-page", "this page phrase stands here twice", "", "warning"
-                )
+                    ("pages", number), "duplicate-page", "this page phrase stands here twice", "remove one of them",
+                    "warning",
+                )  # fmt: skip
             seen.add(phrase.casefold())
         for number, entry in enumerate(self.runbook.not_pages):
             place = ("not_pages", number, "belongs_to")
@@ -186,7 +188,7 @@ class _Check:
                     ("not_pages", number, "text"),
                     "page-and-not-page",
                     "the same phrase stands in 'pages'",
-                    "",
+                    "keep it where it belongs, and remove the other",
                     "warning",
                 )
 
@@ -203,14 +205,20 @@ class _Check:
                 problem = self._unknown(("services", number), "service or tag", scope, known)
                 yield replace(problem, severity="warning")
         if not self._services():
-            yield self._found(("services",), "no-service", "no service of the catalogue is meant", "", "warning")
+            yield self._found(
+                ("services",), "no-service", "no service of the catalogue is meant",
+                "widen 'services' or 'kinds', or declare the service in the catalogue", "warning",
+            )  # fmt: skip
 
     def _review(self, today: date | None) -> Iterator[Problem]:
         reviewed, every = self.runbook.reviewed, self.runbook.review_every_days
         if reviewed is None or today is None:
             return
         if reviewed > today:
-            yield self._found(("reviewed",), "reviewed", f"{reviewed} is in the future", "", "warning")
+            yield self._found(
+                ("reviewed",), "reviewed", f"{reviewed} is in the future",
+                f"write the day it was read, such as {today}", "warning",
+            )  # fmt: skip
         elif every is not None and reviewed + timedelta(days=every) < today:
             late = (today - reviewed).days - every
             yield self._found(
@@ -220,18 +228,22 @@ class _Check:
 
     def _could_earn(self) -> Iterator[Problem]:
         book = self.runbook
+        few = bool(book.pages) and len(book.pages) < 3
         offers = (
-            (not book.pages, "add 'pages' with what such pages really say: they are found by them, and tested"),
-            (bool(book.pages) and len(book.pages) < 3, "add a few more 'pages'; three to ten wordings find it well"),
-            (bool(book.pages) and not book.not_pages, "add 'not_pages' for pages that look alike and belong elsewhere"),
-            (not book.evidence, "add 'evidence' so that probes can speak for or against this cause"),
-            (not book.probes, "add a ```probe block so that the deciding check runs by itself"),
-            (not book.actions, "add an ```action block so that a mitigation can be proposed"),
-            (book.reviewed is None, "add 'reviewed' and 'review_every' so that lint tells when it is out of date"),
-        )
-        for missing, advice in offers:
+            (not book.pages, "retrieval tests",
+             "add 'pages' with what such pages really say: it is found by them, and `runbooks test` tries each"),
+            (few, "retrieval tests", "add a few more 'pages'; three to ten wordings find it well"),
+            (bool(book.pages) and not book.not_pages, "sharper retrieval tests",
+             "add 'not_pages' for pages that look alike and belong elsewhere"),
+            (not book.evidence, "diagnosis", "add 'evidence' so that probes can speak for or against this cause"),
+            (not book.probes, "diagnosis", "add a ```probe block so that the deciding check runs by itself"),
+            (not book.actions, "automation", "add an ```action block so that a mitigation can be proposed"),
+            (book.reviewed is None, "reminders",
+             "add 'reviewed' and 'review_every' so that lint tells when it is out of date"),
+        )  # fmt: skip
+        for missing, prize, advice in offers:
             if missing:
-                yield self._found((), "could-earn", "this runbook could earn more", advice, "hint")
+                yield self._found((), "could-earn", f"this runbook could earn {prize}", advice, "hint")
 
     # --- saying it ---
 
@@ -241,7 +253,8 @@ class _Check:
 
     def _unknown(self, place: Key, what: str, name: str, known: Collection[str]) -> Problem:
         rule = f"unknown-{what.split(' ', maxsplit=1)[0]}"
-        return self._found(place, rule, f"there is no {what} {name!r}", nearest(name, known))
+        advice = nearest(name, known) or f"there is none yet: declare the {what} first"
+        return self._found(place, rule, f"there is no {what} {name!r}", advice)
 
     def _outcome(self, place: Key, probe: str, outcome: str) -> Problem:
         known = self.probes[probe].outcomes

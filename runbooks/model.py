@@ -113,6 +113,8 @@ class Runbook:
     """Service kinds the failure can happen to; empty: all."""
     reviewed: date | None = None
     review_every_days: int | None = None
+    drill: str = ""
+    """The drill that exercises it; empty: the one that is called as it is, if there is one."""
     pages: tuple[str, ...] = ()
     not_pages: tuple[NotPage, ...] = ()
     evidence: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

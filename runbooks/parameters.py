@@ -114,4 +114,27 @@ def _fault(details: ErrorDetails, schema: type[BaseModel], service: str) -> Para
         )
     where = f" for service {service!r}" if service else ""
     message = f"{name}: {str(details['msg']).removeprefix('Value error, ')}{where}; found {details['input']!r:.80}"
-    return ParameterFault(path=path, rule="parameter", message=message)
+    return ParameterFault(path=path, rule="parameter", message=message, suggestion=_wanted(schema, name))
+
+
+def _wanted(schema: type[BaseModel], name: str) -> str:
+    """What may stand there, in the words of the schema."""
+    field: Mapping[str, Any] = schema.model_json_schema().get("properties", {}).get(name, {})
+    options = [option for option in field.get("anyOf", [field]) if option.get("type") != "null"]
+    told = [_in_words(option) for option in options]
+    return f"write {' or '.join(dict.fromkeys(told))}" if told else "see docs/probes-and-actions.md"
+
+
+def _in_words(option: Mapping[str, Any]) -> str:
+    if "enum" in option or "const" in option:
+        return " or ".join(map(str, option.get("enum", [option.get("const")])))
+    kind = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list"}
+    words = kind.get(str(option.get("type")), "text")
+    limits = [f"{word} {option[key]}" for key, word in _LIMITS.items() if key in option]
+    return " ".join([words, " and ".join(limits)]).strip()
+
+
+_LIMITS = {
+    "minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "exclusiveMaximum": "below",
+    "minLength": "with a length of at least", "maxLength": "with a length of at most",
+}  # fmt: skip

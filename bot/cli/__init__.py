@@ -19,7 +19,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "freeze": ("bot.cli.freeze", "Stop all execution, for a service or for everything."),
     "unfreeze": ("bot.cli.unfreeze", "Allow execution again."),
     "export": ("bot.cli.export", "Write an incident's postmortem or timeline."),
-    "runbooks": ("bot.cli.runbooks", "Lint and search runbooks."),
+    "runbooks": ("bot.cli.runbooks", "Write, check, test and search runbooks."),
     "probes": ("bot.cli.tables", "Print the table of probes and actions."),
     "drill": ("bot.cli.drill", "List and run drills."),
     "eval": ("bot.cli.evaluate", "Measure retrieval and drills."),

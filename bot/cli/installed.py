@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from bot.cli.local import WRONG, fail
 from config.catalogue import Catalogue
 from config.settings import ConfigError, load, load_catalogue
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from runbooks.model import ActionRegistry, Problem
     from runbooks.parse import Parsed
     from runbooks.shelf import Shelf
+
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
+)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,90 +1,39 @@
-"""``pagerunner runbooks``: check runbooks before 03:00 does, and see which one a page would find."""
+"""``pagerunner runbooks``: write runbooks, check them before 03:00 does, and see which one a page would find."""
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+import importlib
 
 import click
 
-from bot.cli.installed import Installed
-from bot.cli.local import WRONG, fail, show
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "new": ("bot.cli.runbook_new", "Write a new runbook, or put front matter on a page that exists."),
+    "lint": ("bot.cli.runbook_lint", "Check runbooks, and say what they could earn next."),
+    "search": ("bot.cli.runbook_search", "Show which runbooks a page would find, and why."),
+    "test": ("bot.cli.runbook_test", "Try every page phrase, step, recording and drill of runbooks."),
+    "record": ("bot.cli.runbook_record", "Keep what the probes showed in an incident as a test."),
+    "diff": ("bot.cli.runbook_diff", "Show which pages would find another runbook than at a Git revision."),
+    "coverage": ("bot.cli.runbook_coverage", "Show what the last incidents found, and what rots."),
+    "render": ("bot.cli.runbook_render", "Show a runbook as people on call see it."),
+    "schema": ("bot.cli.runbook_schema", "Print the JSON Schema of the format, for editors."),
+}
 
-if TYPE_CHECKING:
-    from knowledge.model import Retrieval
 
-CONFIG = click.option(
-    "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
-)
+class Lazy(click.Group):
+    """Knows its commands by name; imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-@click.group(name="runbooks")
+@click.group(name="runbooks", cls=Lazy)
 def command() -> None:
-    """Check runbooks, and search them."""
-
-
-@command.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@CONFIG
-@click.option("--hints", is_flag=True, help="Also tell what a runbook could earn next.")
-@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-def lint(paths: tuple[Path, ...], config: Path | None, hints: bool, as_json: bool) -> None:
-    """Check the runbooks in PATHS (files or folders) against the probes, actions and services that there really are.
-
-    Without PATHS: the built-in library, the configured folders and the teams' own. Prints file:line:column and what to
-    write instead. Exit code 1 when a runbook has an error and would not be used.
-    """
-    where = Installed(config)
-    groups = where.read(paths)
-    problems = where.lint(groups, whole=not paths)
-    files = sum(len(group.files) + len(group.refused) for group in groups)
-    shown = [problem for problem in problems if hints or problem.severity != "hint"]
-    errors = sum(problem.severity == "error" for problem in problems)
-    if as_json:
-        counts = {"files": files, "errors": errors, "warnings": sum(p.severity == "warning" for p in problems)}
-        show({**counts, "catalogue": where.catalogue is not None, "problems": [asdict(problem) for problem in shown]})
-    else:
-        for problem in shown:
-            click.echo(str(problem))
-        if where.notice:
-            click.echo(where.notice, err=True)
-        click.echo(f"{files} runbooks: {errors} errors, {len(shown) - errors} other remarks", err=True)
-    if errors:
-        raise SystemExit(1)
-
-
-@command.command()
-@click.argument("text")
-@CONFIG
-@click.option("--service", default="", help="Name of the service that the page is about.")
-@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 50), help="How many to show.")
-@click.option("--words-only", is_flag=True, help="Search by words alone: at once, without the embedding model.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def search(text: str, config: Path | None, service: str, limit: int, words_only: bool, as_json: bool) -> None:
-    """Show which runbooks fit the page TEXT (its first line is taken as the title), with scores and reasons."""
-    from knowledge.model import Query  # noqa: PLC0415
-
-    where = Installed(config)
-    known = where.catalogue.service(service) if where.catalogue else None
-    if service and known is None:
-        fail(f"There is no service {service!r} in the catalogue.", WRONG)
-    title, _, body = text.strip().partition("\n")
-    query = Query(title=title, body=body, service=service, service_kind=known.kind if known else "",
-                  service_tags=known.tags if known else ())  # fmt: skip
-    with where.librarian(where.shelf(), words_only=words_only) as librarian:
-        retrieval = librarian.search(query, limit=limit)
-    if as_json:
-        show(asdict(retrieval))
-    else:
-        print_matches(retrieval)
-
-
-def print_matches(retrieval: "Retrieval") -> None:
-    """The matches as a person reads them."""
-    if retrieval.notice:
-        click.echo(retrieval.notice, err=True)
-    for match in retrieval.matches:
-        click.echo(f"{match.score:6.3f}  {match.document}  {match.title}  (belief {match.prior:.0%})")
-        for reason in match.reasons:
-            click.echo(f"          {reason.contribution:+.3f}  {reason.source}: {reason.text}")
-    if not retrieval.matches:
-        click.echo("Nothing fits.")
+    """Write, check, test and search runbooks."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.installed import Installed
+from bot.cli.installed import CONFIG, Installed
 from bot.cli.local import WRONG, fail, show
-from bot.cli.runbooks import CONFIG, print_matches
+from bot.cli.runbook_search import print_matches
 from config.catalogue import Catalogue, Service
 
 if TYPE_CHECKING:

@@ -1,0 +1,117 @@
+"""Retrieval tests that runbooks carry themselves: each page phrase has to find its runbook without being in the index.
+
+A phrase that is searched for while it stands in the index finds itself and proves nothing. So it is taken out first,
+wherever it stands, and the rest of the library has to be enough, as it must be for a real page in other words.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from knowledge.model import Document, Match, Query, Retrieval
+
+RANKS = 1000
+"""Enough for every document to have its place."""
+
+
+class Searcher(Protocol):
+    """What can be searched, and given other documents."""
+
+    def reload(self, documents: Sequence[Document]) -> None: ...
+
+    def search(self, query: Query, *, limit: int = 5) -> Retrieval: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhraseResult:
+    """What a phrase found while it was out of the index."""
+
+    runbook: str
+    """Whose file carries the phrase."""
+    role: Literal["page", "not_page"]
+    text: str
+    expected: str
+    """The runbook that has to come first."""
+    found: str
+    """The runbook that came first."""
+    rank: int
+    """Place of the expected one; 0 when it is not in the library."""
+    first: Match | None
+    wanted: Match | None
+    also_in_prose: bool
+    """The phrase stands word for word in a section too, which stays in the index: a weaker test."""
+
+    @property
+    def passed(self) -> bool:
+        return self.rank == 1
+
+    @property
+    def why(self) -> str:
+        """What spoke for the first, and for the expected one, each with its strongest reason."""
+        if self.passed:
+            return ""
+        if not self.rank:
+            return f"there is no runbook {self.expected!r} in the library"
+        told = [f"{_strongest(self.first)} for {self.found}"]
+        return "; ".join([*told, f"{_strongest(self.wanted)} for {self.expected}"])
+
+
+def check_phrases(
+    searcher: Searcher, documents: Sequence[Document], tested: Sequence[str], pages: Mapping[str, Sequence[str]]
+) -> Iterator[PhraseResult]:
+    """Try every ``pages`` and ``not_pages`` phrase of the documents named by ``tested``, each out of the index.
+
+    ``pages``: document id -> its page phrases (a document also has its title among its chunks). The searcher has the
+    whole library again when this ends.
+    """
+    by_id = {document.id: document for document in documents}
+    try:
+        for name in tested:
+            for text in pages.get(name, ()):
+                yield _tried(searcher, documents, by_id, ("page", name, text, name))
+            for text, owner in by_id[name].not_pages.items():
+                yield _tried(searcher, documents, by_id, ("not_page", name, text, owner))
+    finally:
+        searcher.reload(documents)
+
+
+def without(documents: Sequence[Document], text: str) -> tuple[Document, ...]:
+    """The documents without this phrase, whoever has it as a page phrase or says that it belongs elsewhere."""
+    wanted = _folded(text)
+    return tuple(
+        replace(
+            document,
+            chunks=tuple(c for c in document.chunks if c.kind != "page" or _folded(c.text) != wanted),
+            not_pages={phrase: owner for phrase, owner in document.not_pages.items() if _folded(phrase) != wanted},
+        )
+        for document in documents
+    )
+
+
+def _tried(
+    searcher: Searcher,
+    documents: Sequence[Document],
+    by_id: Mapping[str, Document],
+    case: tuple[Literal["page", "not_page"], str, str, str],
+) -> PhraseResult:
+    role, name, text, expected = case
+    searcher.reload(without(documents, text))
+    # A page comes from a service of some kind; a failure that only one kind can have is only asked of that one.
+    kinds = by_id[expected].kinds if expected in by_id else ()
+    matches = searcher.search(Query(title=text, service_kind=kinds[0] if kinds else ""), limit=RANKS).matches
+    rank = next((n for n, match in enumerate(matches, start=1) if match.document == expected), 0)
+    prose = (chunk.text for chunk in by_id[name].chunks if chunk.kind == "section")
+    return PhraseResult(
+        runbook=name, role=role, text=text, expected=expected, found=matches[0].document if matches else "", rank=rank,
+        first=matches[0] if matches else None, wanted=matches[rank - 1] if rank else None,
+        also_in_prose=any(_folded(text) in _folded(part) for part in prose),
+    )  # fmt: skip
+
+
+def _strongest(match: Match | None) -> str:
+    reasons = match.reasons if match else ()
+    return f"{reasons[0].text} ({match.score:.2f})" if match and reasons else "nothing speaks"
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
