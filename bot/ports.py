@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
+from bot.domain.presentation import AS_RECORDED, Form, Presentation
 from bot.domain.proposal import Effect, Plan, Principal, Proposal, VoteResult
 from bot.domain.timeline import Entry, Fact
 from bot.domain.view import IncidentView, MessageRef
@@ -108,6 +109,20 @@ class Told:
     """One or two plain sentences: what happened, or what is wrong and what to do."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimelineEdit:
+    """What a person wants of an entry of the timeline."""
+
+    kind: Literal["entry_hidden", "entry_annotated", "entry_placed", "key_moment"]
+    undo: bool = False
+    text: str = ""
+    """The annotation, the moment's label, or why it is hidden or placed."""
+    at: datetime | None = None
+    """When it truly happened; for ``entry_placed``."""
+    began: bool = False
+    """For ``key_moment``: it is when users were first affected."""
+
+
 class Desk(Protocol):
     """What people can do, whatever surface they do it from (Slack, console, CLI, API). The same rules for all."""
 
@@ -177,11 +192,31 @@ class People(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A document, and what is to be said about how it came about, such as a template that could not be used."""
+
+    content: bytes
+    notes: tuple[str, ...] = ()
+
+
 class Exporter(Protocol):
     """Turns a view into a document."""
 
-    def export(self, view: IncidentView, form: Literal["md", "html", "json", "csv"]) -> bytes:
-        """The postmortem or timeline in this form; deterministic for the same view."""
+    def export(self, view: IncidentView, form: Form, presentation: Presentation = AS_RECORDED) -> bytes:
+        """The postmortem or timeline in this form; deterministic for the same view and presentation."""
+        ...
+
+    def make(self, view: IncidentView, form: Form, presentation: Presentation = AS_RECORDED) -> Made:
+        """The same, with what is to be said about how it came about."""
+        ...
+
+
+class Scribe(Protocol):
+    """Editing a timeline: every edit is a new fact, and nothing that is recorded is rewritten."""
+
+    async def edit(self, incident_id: str, entry: int, edit: TimelineEdit, who: Principal) -> Told:
+        """Hide, annotate, place or mark an entry, or undo that."""
         ...
 
 

@@ -27,6 +27,7 @@ from bot.edges.publisher import Publisher
 from bot.edges.records import SqlRecords
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier
+from bot.editing import TimelineScribe
 from bot.flow import Flow
 from bot.parts import Parts
 from bot.ports import Chat, Jobs, Pager, People, Triage
@@ -158,6 +159,7 @@ class Assistant:
     flow: Flow
     desk: FlowDesk
     courier: Courier
+    scribe: TimelineScribe
     tools: nodes.Tools
     parts: Parts
 
@@ -212,10 +214,11 @@ def assemble(edges: Edges) -> Assistant:
         publish=publisher.publish, detail=told, fault=edges.fault,
     )  # fmt: skip
     flow = Flow(parts)
+    scribe = TimelineScribe(records, casebook, edges.clock, publish=publisher.publish, redact=edges.redact)
     courier = Courier(edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault)
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
-        desk=FlowDesk(flow, parts), courier=courier, tools=tools, parts=parts,
+        desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
     )  # fmt: skip
 
 

@@ -39,6 +39,8 @@ class Settings(BaseModel):
     """Further runbook folders beside the built-in library and the teams' own."""
     exports: Path | None = None
     """Folder for postmortems; empty: ``exports`` below ``data``."""
+    templates: Path | None = None
+    """Folder of the company's own postmortem templates; empty: there is only the built-in form."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
     trust_network: bool = False
@@ -123,7 +125,7 @@ def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
         raise ConfigError([f"{path}:1:1: settings are written as key: value; `pagerunner init` writes an example"])
     values: dict[str, Any] = dict(document.value or {})
     folder = path.parent if path else Path()
-    for key in ("data", "catalogue", "http_actions", "exports", "embedder"):
+    for key in ("data", "catalogue", "http_actions", "exports", "templates", "embedder"):
         if isinstance(values.get(key), str):
             values[key] = folder / values[key]
     if isinstance(values.get("runbooks"), list):

@@ -90,6 +90,10 @@ FACTS: tuple[Told, ...] = (
     told(64.1, "effect_reverted", C, US, proposal=PR, effect=f"{PR}:revert", detail="version 8 became 9"),
     told(65, "exported", C, US, files=["inc-7f3a2c.md"]),
     told(65, "incident_closed", C, US),
+    told(70, "entry_hidden", H, ANA, entry=47, state="hidden", by="Ana Ruiz", why="says nothing"),
+    told(71, "entry_annotated", H, ANA, entry=57, text="it had begun before that", by="Ana Ruiz"),
+    told(72, "entry_placed", H, ANA, entry=85, state="placed", at=at(6).isoformat(), by="Ana Ruiz", why="late note"),
+    told(73, "key_moment", H, ANA, entry=66, state="marked", label="first vote", role="", by="Ana Ruiz"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""
 

@@ -479,8 +479,8 @@ def test_csv_has_every_entry_with_every_cell_quoted_and_loses_nothing() -> None:
     head, *rows = list(csv.reader(io.StringIO(raw, newline=""), strict=True))
     assert tuple(head) == COLUMNS
     assert all(line.startswith('"') and line.endswith('"') for line in raw.removesuffix("\r\n").split("\r\n"))
-    assert len(rows) == len(view.timeline)
-    for row, entry in zip(rows, view.timeline, strict=True):
+    visible = [entry for entry in view.timeline if entry.seq != 47]  # Hidden; the row of who hid it is there.
+    for row, entry in zip(rows, visible, strict=True):
         told = dict(zip(head, row, strict=True))
         assert (told["seq"], told["at_utc"], told["kind"]) == (str(entry.seq), entry.at.isoformat(), entry.fact.kind)
         assert (told["previous"], told["hash"], told["provenance"]) == (

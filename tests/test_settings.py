@@ -161,7 +161,7 @@ class TestTheExample:
 
     def test_what_it_shows_as_defaults_are_the_defaults(self, tmp_path: Path) -> None:
         shown = {key: text for key, text in _keys().items() if text not in ("...", "xoxb-...", "xapp-...")}
-        for key in ("embedder", "exports", "http_actions"):
+        for key in ("embedder", "exports", "http_actions", "templates"):
             del shown[key]  # an example of a path, where the default is none or follows from another setting
         path = settings_file(tmp_path, "".join(f"{key}: {text}\n" for key, text in shown.items()))
         settings, default = load({}, path), Settings()

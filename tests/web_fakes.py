@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 
 from bot.domain.incident import Incident
+from bot.domain.presentation import AS_RECORDED, Form, Presentation
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.signature import SigningSecret
 from bot.domain.timeline import Entry
@@ -19,7 +20,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.guard import Limits, guarded_config
 from bot.edges.metrics import Metrics
 from bot.edges.web import WebDeps, create_app
-from bot.ports import Received, StorageDown, Told, VoteContext
+from bot.ports import Made, Received, StorageDown, Told, VoteContext
 from tests import view_samples
 from tests.http_fakes import NOW, StillClock
 
@@ -118,8 +119,11 @@ class FakeRecords:
 class FakeExporter:
     """Says what it was asked for."""
 
-    def export(self, view: IncidentView, form: Literal["md", "html", "json", "csv"]) -> bytes:
+    def export(self, view: IncidentView, form: Form, presentation: Presentation = AS_RECORDED) -> bytes:
         return f"{view.incident.id} as {form}".encode()
+
+    def make(self, view: IncidentView, form: Form, presentation: Presentation = AS_RECORDED) -> Made:
+        return Made(content=self.export(view, form, presentation))
 
 
 @dataclass

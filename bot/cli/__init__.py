@@ -19,6 +19,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "freeze": ("bot.cli.freeze", "Stop all execution, for a service or for everything."),
     "unfreeze": ("bot.cli.unfreeze", "Allow execution again."),
     "export": ("bot.cli.export", "Write an incident's postmortem or timeline."),
+    "timeline": ("bot.cli.timeline", "Look at a timeline, add to it, and edit how it is shown."),
+    "report": ("bot.cli.report", "Times to detect, acknowledge and mitigate over many incidents."),
     "runbooks": ("bot.cli.runbooks", "Write, check, test and search runbooks."),
     "probes": ("bot.cli.tables", "Print the table of probes and actions."),
     "drill": ("bot.cli.drill", "List and run drills."),

@@ -26,6 +26,7 @@ from bot.edges.jobs import DurableJobs
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
 from bot.edges.redact import Redactor
+from bot.edges.templates import Templates
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
 from bot.ports import Pager, People, Received, Triage
@@ -192,7 +193,8 @@ def _web(
 
     change_token = chosen.changes_token.get_secret_value()
     return WebDeps(
-        inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, exporter=Export(), clock=clock,
+        inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, clock=clock,
+        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe,
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -75,13 +76,23 @@ class Reader:
         finally:
             database.close()
 
+    @classmethod
+    def database(cls, chosen: Settings) -> "Database | None":
+        """The database read-only, also beside a server, which it never keeps from writing; None if there is none."""
+        path = chosen.data / "pagerunner.sqlite"
+        return cls._open(path) if path.exists() else None
+
     def _opened(self) -> "Database":
+        return self._open(self._path)
+
+    @staticmethod
+    def _open(path: Path) -> "Database":
         from sqlalchemy.exc import DatabaseError  # noqa: PLC0415
 
         from bot.edges.database import Database, SchemaMismatch  # noqa: PLC0415
         from bot.ports import StorageDown  # noqa: PLC0415
 
-        database = Database(self._path, read_only=True)
+        database = Database(path, read_only=True)
         try:
             database.open()
         except (StorageDown, SchemaMismatch) as error:
@@ -89,7 +100,7 @@ class Reader:
             fail(str(error))
         except DatabaseError as error:
             database.close()
-            fail(f"{self._path}: {error.orig}; this is not a database of Pagerunner.")
+            fail(f"{path}: {error.orig}; this is not a database of Pagerunner.")
         return database
 
 

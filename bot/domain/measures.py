@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bot.domain import wording
+from bot.domain.edits import began_of, edits_of, moment
 from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView
 from diagnostics.model import Finding, Verdict
@@ -23,6 +24,8 @@ class Moment:
     at: datetime
     ref: str
     """A finding, an entry ``#12``, a proposal or the incident itself."""
+    said: str = ""
+    """What a person said of it: who marked it, or how they call it. Untrusted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +42,11 @@ class Measure:
 
 
 def began(view: IncidentView) -> Moment:
-    """When it began: where telemetry shows the onset, otherwise as the first page says."""
+    """When it began: as a person marked it, else where telemetry shows the onset, else as the first page says."""
+    marked = began_of(view)
+    if marked is not None:
+        entry, by = marked
+        return Moment(key="began", label="Began, as a person marked it", at=entry.at, ref=f"#{entry.seq}", said=by)
     for finding in view.findings:
         onset = _onset(finding)
         if onset is not None and onset <= view.incident.opened_at:
@@ -56,7 +63,7 @@ def moments(view: IncidentView) -> tuple[Moment, ...]:
 def measures(view: IncidentView) -> tuple[Measure, ...]:
     """Time to detect, acknowledge, mitigate and resolve. A mean over incidents is the reader's to take."""
     happened = {moment.key: moment for moment in _moments(view)}
-    onset_known = happened["began"].ref in {finding.id for finding in view.findings}
+    onset_known = began_of(view) is not None or happened["began"].ref in {finding.id for finding in view.findings}
     detect = _between("detect", "Time to detect (MTTD)", happened, "began", "received", "")
     if not onset_known:
         why = "no reading shows when users were first affected"
@@ -73,8 +80,8 @@ def measures(view: IncidentView) -> tuple[Measure, ...]:
 
 
 def utc(at: datetime) -> str:
-    """Date and time to the second, always UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    """Date and time to the second, with the zone that the moment is in."""
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def after(at: datetime, start: datetime) -> str:
@@ -85,11 +92,7 @@ def after(at: datetime, start: datetime) -> str:
 
 def parsed(text: Any) -> datetime | None:
     """A moment that a fact carries as text; None unless it is one with a zone."""
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    return moment(text)
 
 
 def first_ref(view: IncidentView, *kinds: str) -> str:
@@ -130,6 +133,11 @@ def _moments(view: IncidentView) -> Iterator[Moment]:
     ):
         if at is not None:
             yield Moment(key=key, label=label, at=at, ref=_ref_at(view, at, kinds))
+    marked = edits_of(view.entries("key_moment"))
+    for entry in view.timeline:
+        if entry.seq in marked.moments and entry.seq != marked.began:
+            said = marked.moments[entry.seq]
+            yield Moment(key="marked", label="★ Key moment", at=entry.at, ref=f"#{entry.seq}", said=said)
 
 
 def _of(key: str, label: str, entry: Entry) -> Moment:

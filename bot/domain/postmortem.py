@@ -23,52 +23,54 @@ from bot.domain.document import (
     say,
     strong,
 )
+from bot.domain.edits import edits_of, shown
 from bot.domain.incident import Status
 from bot.domain.lanes import lanes
 from bot.domain.measures import after, utc
 from bot.domain.postmortem_decisions import change_refs, changes, decisions
-from bot.domain.postmortem_findings import cause, checks, evidence, runbooks
-from bot.domain.postmortem_impact import impact
-from bot.domain.postmortem_people import actor, lessons, people
+from bot.domain.postmortem_findings import cause, checks, evidence, ruled_out, runbooks
+from bot.domain.postmortem_impact import impact, verified_signals
+from bot.domain.postmortem_lessons import follow_ups, lessons
+from bot.domain.postmortem_people import actor, people
+from bot.domain.postmortem_timeline import integrity, places, timeline
+from bot.domain.presentation import AS_RECORDED, READERS, Presentation
 from bot.domain.proposal import EffectState
-from bot.domain.sentences import sentence
-from bot.domain.timeline import GENESIS, Entry, Provenance
+from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView
 from diagnostics.model import Verdict
 
-PROVENANCE = {
-    Provenance.OBSERVED: "observed",
-    Provenance.HUMAN: "human",
-    Provenance.RETRIEVED: "retrieved",
-    Provenance.COMPUTED: "computed",
-    Provenance.MODEL: "model",
-}
 MAX_PAGES = 20
 
 
-def build(view: IncidentView) -> Document:
-    """Everything that is known of the incident, in the order in which a reader asks."""
+def build(recorded: IncidentView, presentation: Presentation = AS_RECORDED) -> Document:
+    """Everything that is known of the incident, in the order in which a reader asks, as people edited its timeline."""
+    edits = edits_of(recorded.timeline)
+    view = shown(recorded, edits)
     over = view.incident.status in (Status.RESOLVED, Status.CLOSED)
     sections = (
         Section(key="summary", title="Summary", blocks=(Points(items=tuple(summary(view))),)),
         Section(key="times", title="Times", blocks=tuple(_times(view))),
         Section(key="impact", title="Impact", blocks=tuple(impact(view))),
         Section(key="detection", title="Detection", blocks=tuple(_detection(view))),
-        Section(key="cause", title="Cause", blocks=tuple(cause(view))),
+        Section(key="cause", title="Root cause", blocks=tuple(cause(view))),
+        Section(key="ruledout", title="What was ruled out", blocks=tuple(ruled_out(view))),
         Section(key="checks", title="What was checked", blocks=tuple(checks(view))),
         Section(key="runbooks", title="Runbooks", blocks=tuple(runbooks(view))),
         Section(key="changes", title="Changes before it", blocks=tuple(changes(view))),
-        Section(key="decisions", title="Decisions and what was done", blocks=tuple(decisions(view))),
+        Section(
+            key="decisions", title="Mitigation and verification", blocks=(*decisions(view), *verified_signals(view))
+        ),
         Section(key="people", title="What people did and said", blocks=tuple(people(view))),
-        Section(key="lessons", title="Lessons and follow-ups", blocks=tuple(lessons(view))),
-        Section(key="timeline", title="Timeline", blocks=tuple(_timeline(view))),
-        Section(key="integrity", title="Integrity", blocks=tuple(_integrity(view))),
+        Section(key="lessons", title="What went well and badly", blocks=tuple(lessons(view))),
+        Section(key="followups", title="Follow-ups", blocks=tuple(follow_ups(view))),
+        Section(key="timeline", title="Timeline", blocks=tuple(timeline(recorded, edits, presentation))),
+        Section(key="integrity", title="Integrity", blocks=tuple(integrity(recorded, presentation))),
         Section(key="evidence", title="Evidence", blocks=tuple(evidence(view))),
     )
-    known = anchors(view)
+    known = anchors(recorded)
     what = "Postmortem of" if over else "Report so far on"
     return Document(
-        incident_id=view.incident.id, title=f"{what} {view.incident.id}", head=tuple(_head(view)),
+        incident_id=view.incident.id, title=f"{what} {view.incident.id}", head=(*_head(view), *_shown_as(presentation)),
         sections=tuple(citing(section, known) for section in sections), anchors=known,
     )  # fmt: skip
 
@@ -79,7 +81,7 @@ def anchors(view: IncidentView) -> dict[str, str]:
     found |= {pv.proposal.id: f"p{number}" for number, pv in enumerate(view.proposals, start=1)}
     found |= {ref: f"c{number}" for number, ref in enumerate(change_refs(view), start=1)}
     found |= {finding.id: f"e{number}" for number, finding in enumerate(view.findings, start=1)}
-    return found | {f"#{entry.seq}": f"t{entry.seq}" for entry in view.timeline}
+    return found | places(view.timeline)
 
 
 def summary(view: IncidentView) -> Iterator[Statement]:
@@ -174,6 +176,16 @@ def _head(view: IncidentView) -> Iterator[Statement]:
         yield say(strong("As of: "), f"{utc(last.at)}, the last entry of the timeline", refs=(f"#{last.seq}",))
 
 
+def _shown_as(presentation: Presentation) -> Iterator[Statement]:
+    """What of this document depends on who asked for it."""
+    if presentation.zone_name != "UTC":
+        yield say(strong("Times: "), "in ", code(presentation.zone_name, 60), gap=True)
+    if presentation.redaction != "internal":
+        yield say(strong("Redacted: "), READERS[presentation.redaction], gap=True)
+    for note in presentation.notes:
+        yield say(strong("Note: "), quoted(note, 400), gap=True)
+
+
 def _times(view: IncidentView) -> Iterator[Block]:
     yield Picture(key="lanes", drawn=lanes(view))
     rows = []
@@ -188,8 +200,8 @@ def _times(view: IncidentView) -> Iterator[Block]:
     yield Table(
         heads=("Moment", "Time", "After it began", "After the page"), title="Moments",
         rows=tuple(
-            Row(cells=(say(m.label), say(utc(m.at), refs=(m.ref,)), say(after(m.at, start)),
-                       say(after(m.at, opened))))
+            Row(cells=(say(m.label, *((": ", quoted(m.said, 120)) if m.said else ())), say(utc(m.at), refs=(m.ref,)),
+                       say(after(m.at, start)), say(after(m.at, opened))))
             for m in happened
         ),
     )  # fmt: skip
@@ -203,7 +215,10 @@ def _detection(view: IncidentView) -> Iterator[Block]:
         points.append(say(f"{len(rest)} further pages joined, the last at {utc(rest[-1].at)}.",
                           refs=(f"#{rest[-1].seq}",)))  # fmt: skip
     start = timing.began(view)
-    if start.ref in {finding.id for finding in view.findings}:
+    if start.said:
+        by = quoted(start.said, 60)
+        points.append(say(f"It began at {utc(start.at)}, as ", by, " marked it.", refs=(start.ref,)))
+    elif start.ref in {finding.id for finding in view.findings}:
         points.append(say(f"Telemetry shows that it began at {utc(start.at)}.", refs=(start.ref,)))
     else:
         points.append(say("When users were first affected is not recorded.", gap=True))
@@ -220,41 +235,3 @@ def _page(view: IncidentView, entry: Entry) -> Statement:
         parts.append(f", occurred {utc(told)} ({after(entry.at, told)} until it was here)")
     parts += [": ", quoted(str(data.get("title", view.incident.title)), 160), "."]
     return say(*parts, refs=(f"#{entry.seq}",))
-
-
-def _timeline(view: IncidentView) -> Iterator[Block]:
-    if not view.timeline:
-        yield Points(items=(say("Nothing is recorded.", gap=True),))
-        return
-    rows = []
-    for entry in view.timeline:
-        told = sentence(entry.fact)
-        key = f"#{entry.seq}"
-        rows.append(
-            Row(
-                key=key,
-                cells=(
-                    say(key), say(f"{entry.at:%Y-%m-%d %H:%M:%S}"),
-                    say(PROVENANCE[entry.fact.provenance]), say(*actor(view, entry.fact.actor)),
-                    told,
-                ),
-            )
-        )  # fmt: skip
-    yield Table(heads=("Entry", "UTC", "How known", "Who", "What"), rows=tuple(rows))
-
-
-def _integrity(view: IncidentView) -> Iterator[Block]:
-    if not view.timeline:
-        yield Points(items=(say("There is no entry to verify.", gap=True),))
-        return
-    last = view.timeline[-1]
-    first = view.timeline[0]
-    begins = "the first of this installation" if first.previous == GENESIS else "chained to what came before it"
-    yield Points(
-        items=(
-            say(f"{wording.plural(len(view.timeline), 'entry', 'entries')} of the timeline, {begins}; the last is "
-                f"#{last.seq} with hash ", code(last.hash), ".", refs=(f"#{last.seq}",)),
-            say("Each entry's hash covers its content, its number and the hash before it. ",
-                code("pagerunner audit verify"), " checks the whole chain; the JSON export has every hash.", gap=True),
-        )
-    )  # fmt: skip

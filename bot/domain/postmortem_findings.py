@@ -19,6 +19,7 @@ from bot.domain.document import (
 )
 from bot.domain.measures import utc
 from bot.domain.reading_words import account, figures, outcome
+from bot.domain.redaction_names import LEFT_OUT
 from bot.domain.untrusted import clean
 from bot.domain.view import IncidentView
 from diagnostics.model import Argument, Finding, Hypothesis, Verdict, Weight
@@ -31,7 +32,7 @@ TELLING = 0.05
 
 
 def cause(view: IncidentView) -> Iterator[Block]:
-    """The leading cause with its arguments; the others with what speaks against them."""
+    """The leading cause with its arguments."""
     diagnosis = view.diagnosis
     if diagnosis is None or not diagnosis.ranked:
         yield Points(items=(say("No diagnosis was made.", gap=True),))
@@ -57,7 +58,15 @@ def cause(view: IncidentView) -> Iterator[Block]:
         points.append(say("The investigation stopped because: ", quoted(diagnosis.reason), ".", refs=(made,)))
     yield Points(items=tuple(points))
     yield _arguments(view, leader)
-    yield from _others(view, made)
+
+
+def ruled_out(view: IncidentView) -> Iterator[Block]:
+    """The other causes with what speaks against them."""
+    others = () if view.diagnosis is None else view.diagnosis.ranked[1:]
+    if not others:
+        yield Points(items=(say("No other cause was weighed.", gap=True),))
+        return
+    yield from _others(view, timing.last_ref(view, "diagnosis_made"))
 
 
 def checks(view: IncidentView) -> Iterator[Block]:
@@ -130,6 +139,8 @@ def evidence(view: IncidentView) -> Iterator[Block]:
                                                 utc(finding.started_at)))  # fmt: skip
         yield Points(items=(account(finding),))
         for one in finding.reading.evidence:
+            if one.source.startswith(LEFT_OUT):
+                continue
             source = say(quoted(one.source, 300))
             yield Excerpt(source=source, text=_excerpt(one.excerpt), folded=finding.id not in deciding)
 
@@ -195,8 +206,7 @@ def _others(view: IncidentView, made: str) -> Iterator[Block]:
             Row(cells=(say(quoted(other.title, 100)), say(wording.percent(other.probability)), say(word), because))
         )
     if rows:
-        yield Table(heads=("Other cause", "Probability", "Verdict", "Because"), rows=tuple(rows),
-                    title="What was ruled out, and why")  # fmt: skip
+        yield Table(heads=("Other cause", "Probability", "Verdict", "Because"), rows=tuple(rows))
     rest = len(view.diagnosis.ranked) - 1 - MAX_HYPOTHESES
     if rest > 0:
         yield Points(items=(say(f"{wording.plural(rest, 'further cause')} less likely than these.", refs=(made,)),))

@@ -1,27 +1,74 @@
 """The postmortem's impact: whom it hit, how hard and for how long, as measured; what was not measured is said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bot.domain import measures as timing
 from bot.domain import wording
 from bot.domain.document import Block, Heading, Picture, Points, Row, Statement, Table, code, quoted, say, strong
 from bot.domain.measures import USERS, utc
 from bot.domain.reading_words import dollars, figures
-from bot.domain.signals import Point, Signal, shown, signals
+from bot.domain.signals import Point, Signal, shown, signal, signals
 from bot.domain.view import IncidentView
 from diagnostics.model import Finding, Verdict
 
+QUALITY: Mapping[str, tuple[str, ...]] = {
+    USERS: ("quality_drop",), "golden_set": ("drop",), "structured_output": ("invalid",),
+}  # fmt: skip
+"""Probe -> outcomes that say that answers got worse."""
 CITED = 12
 """Paid probe runs that are cited; the sum covers all."""
 
 
 def impact(view: IncidentView) -> Iterator[Block]:
-    """What users noticed, how long it lasted, what looking cost; then each number before and after."""
+    """What it did to users, errors, latency, quality and money; how long it lasted; then users' number over time."""
+    yield _at_a_glance(view)
     yield Points(items=(*_felt(view), _duration(view), *_cost(view)))
-    for each in signals(view):
-        yield Heading(title=say(code(each.probe), f": {each.label}"))
+    yield from _drawn(each for each in signals(view) if each.probe == USERS)
+
+
+def verified_signals(view: IncidentView) -> Iterator[Block]:
+    """The numbers that judged a mitigation, before and after."""
+    yield from _drawn(each for each in signals(view) if each.probe != USERS)
+
+
+def _drawn(found: Iterable[Signal]) -> Iterator[Block]:
+    for each in found:
+        yield Heading(title=say(code(each.probe), f": {each.label}, before and after"))
         yield Picture(key=f"signal of {each.probe}", drawn=each)
         yield _before_after(each)
+
+
+def _at_a_glance(view: IncidentView) -> Table:
+    """Users, errors, latency, quality and money: what was measured, and what was not."""
+    rows = [
+        Row(cells=(say("Users"), say("not measured: the signal counts requests, not people", gap=True))),
+        Row(cells=(say("Errors"), _worst(view, {USERS: ("errors",)}, "of users' requests failed"))),
+        Row(cells=(say("Latency"), _worst(view, {USERS: ("slow",)}, "for the slowest twentieth of users' requests"))),
+        Row(cells=(say("Quality"), _worst(view, QUALITY, "as judged"))),
+        Row(cells=(say("Money"), say("not measured: what the incident cost is not in any reading", gap=True))),
+    ]
+    return Table(heads=("Impact", "At its worst, as measured"), rows=tuple(rows))
+
+
+def _worst(view: IncidentView, wanted: Mapping[str, tuple[str, ...]], what: str) -> Statement:
+    """The reading of this kind that is farthest from normal, in figures; or that there is none."""
+    found = [f for f in view.findings if f.verdict is Verdict.ABNORMAL and f.outcome in wanted.get(f.probe, ())]
+    if not found:
+        if any(f.probe == USERS and f.verdict is Verdict.ABNORMAL for f in view.findings):
+            return say("not measured while it was bad", gap=True)
+        asked = [f for f in view.findings if f.probe in wanted and f.verdict is Verdict.NORMAL]
+        if asked:
+            return say("nothing abnormal was read", refs=[f.id for f in asked[-1:]])
+        return say("not measured", gap=True)
+    worst = _heaviest(found)
+    followed = signal(view, worst.probe)
+    point = next((p for p in followed.points if p.ref == worst.id), None) if followed else None
+    if followed is None or point is None:
+        return say(quoted(worst.reading.summary), refs=(worst.id,))
+    normally = f", normally {shown(followed, followed.baseline)}" if followed.baseline is not None else ""
+    n = f" (n = {point.n:,})" if point.n else ""
+    said = what if worst.probe == USERS else followed.label
+    return say(f"{shown(followed, point.value)} {said}{normally}{n}", refs=(worst.id,))
 
 
 def _felt(view: IncidentView) -> Iterator[Statement]:
@@ -77,35 +124,35 @@ def _duration(view: IncidentView) -> Statement:
                refs=whole.refs)  # fmt: skip
 
 
-def _before_after(signal: Signal) -> Table:
+def _before_after(followed: Signal) -> Table:
     """The first reading, and the last before and after each change; picture and timeline have the rest."""
     rows = tuple(
         Row(
             cells=(
-                say(label), say(utc(point.at)), say(shown(signal, point.value)),
-                say(shown(signal, signal.baseline) if signal.baseline is not None else "not known"),
-                say(_interval(signal, point)), say(wording.VERDICTS[point.verdict][1], refs=(point.ref,)),
+                say(label), say(utc(point.at)), say(shown(followed, point.value)),
+                say(shown(followed, followed.baseline) if followed.baseline is not None else "not known"),
+                say(_interval(followed, point)), say(wording.VERDICTS[point.verdict][1], refs=(point.ref,)),
             )
         )
-        for label, point in _telling(signal)
+        for label, point in _telling(followed)
     )  # fmt: skip
     return Table(heads=("Reading", "Time", "Value", "Normally", "n and 95 % interval", "Verdict"), rows=rows)
 
 
-def _telling(signal: Signal) -> list[tuple[str, Point]]:
-    chosen: dict[str, tuple[str, Point]] = {signal.points[0].ref: ("First", signal.points[0])}
-    for change in signal.changes:
-        before = [point for point in signal.points if point.at <= change.at]
+def _telling(followed: Signal) -> list[tuple[str, Point]]:
+    chosen: dict[str, tuple[str, Point]] = {followed.points[0].ref: ("First", followed.points[0])}
+    for change in followed.changes:
+        before = [point for point in followed.points if point.at <= change.at]
         if before:
             chosen.setdefault(before[-1].ref, (f"Before: {change.label}", before[-1]))
-    last = signal.points[-1]
+    last = followed.points[-1]
     chosen.setdefault(last.ref, ("Last", last))
     return sorted(chosen.values(), key=lambda pair: pair[1].at)
 
 
-def _interval(signal: Signal, point: Point) -> str:
+def _interval(followed: Signal, point: Point) -> str:
     n = f"n = {point.n:,}" if point.n else "n not given"
     if point.interval is None:
         return n
     low, high = point.interval
-    return f"{n}, {shown(signal, low)} to {shown(signal, high)}"
+    return f"{n}, {shown(followed, low)} to {shown(followed, high)}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.domain import wording
 from bot.domain.document import Part, Statement, code, name, quoted, say
+from bot.domain.edits import moment
 from bot.domain.timeline import Fact, canonical
 
 SENTENCES: Mapping[str, str] = {
@@ -63,11 +64,17 @@ SENTENCES: Mapping[str, str] = {
     "exported": "The postmortem was written[: {files|list}]",
     "alarm": "Alarm[: {why}][, undeliverable: {undeliverable|word}][, the stored plan of {plan_hash_mismatch|code}"
              " does not match its hash][, checkpoint refused: {checkpoint}]",
+    "entry_hidden": "Entry {entry|code} was {state|state} in documents[ by {by|name}][, because {why}]",
+    "entry_annotated": "Entry {entry|code} was annotated[ by {by|name}]: {text}",
+    "entry_placed": "The time of entry {entry|code} was {state|state}[: {at|moment}][, by {by|name}][, because {why}]",
+    "key_moment": "Entry {entry|code} was {state|state} as a key moment[: {label}][, {role|role}][, by {by|name}]",
 }  # fmt: skip
 """Kind of fact -> its sentence. Every member of ``KINDS`` is here."""
 
 _PART = re.compile(r"\[(?P<optional>[^\]]*)\]|\{(?P<value>[^}]*)\}|(?P<text>[^\[{]+)")
 _WORD = re.compile(r"[a-z][a-z0-9]*(?:[_ -][a-z0-9]+){0,4}")
+_STATES = {"hidden": "hidden", "placed": "corrected", "marked": "marked", "undone": "put back as it was",
+           "began": "as the beginning of the impact"}  # fmt: skip
 _CONCLUSIONS = {"cause": "a cause was found", "no_fault": "no fault was found", "inconclusive": "not sure"}
 
 
@@ -128,6 +135,8 @@ def _format(form: str, value: Any) -> Iterator[Part]:
             yield _word(_plain(value))
         case "outcome":
             yield from _outcome(_plain(value))
+        case "state" | "role":
+            yield _STATES.get(_plain(value)) or _word(_plain(value))
         case "verdict":
             yield wording.EFFECT_VERDICTS.get(_plain(value)) or _word(_plain(value))
         case "conclusion":
@@ -135,7 +144,7 @@ def _format(form: str, value: Any) -> Iterator[Part]:
         case "percent":
             yield wording.percent(value) if isinstance(value, int | float) else quoted(_plain(value))
         case "moment":
-            yield _moment(_plain(value))
+            yield _moment(value)
         case "list" | "titles" | "ranked" | "passed":
             yield from _several(form, value)
         case _:
@@ -152,11 +161,9 @@ def _outcome(text: str) -> Iterator[Part]:
         yield f" ({wording.OUTCOMES[text]})"
 
 
-def _moment(text: str) -> Part:
-    try:
-        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
-    except ValueError:
-        return quoted(text, 40)
+def _moment(value: Any) -> Part:
+    at = moment(value)
+    return quoted(_plain(value), 40) if at is None else f"{at:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _several(form: str, value: Any) -> Iterator[Part]:
@@ -185,6 +192,8 @@ def _item(form: str, item: Any) -> list[Part]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, str):
         return value
     return canonical(value).decode()

@@ -56,6 +56,7 @@ KINDS = frozenset({
     "effect_held", "manual_done", "lease_started", "lease_ended",
     "verification_started", "verification_made",
     "frozen", "unfrozen", "question_asked", "question_answered", "note_added", "person_did", "exported", "alarm",
+    "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
 })  # fmt: skip
 
 

@@ -1,21 +1,20 @@
 """``/api/v1``: what can be read, and what people can do, for the CLI, the console and programs."""
 
-import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query
 
 from bot.domain.proposal import Principal
-from bot.domain.view import IncidentView
+from bot.edges import api_documents
 from bot.edges.api_auth import StrictRoute, guard, who_is
+from bot.edges.api_documents import Id, found, told
 from bot.edges.api_models import SAID, EditIn, ErrorOut, FreezeIn, NoteIn, TextIn, ToldOut, VotedOut, VoteIn
 from bot.edges.views_json import EntryOut, FindingOut, IncidentOut, ProposalViewOut, ViewOut
 from bot.edges.web_deps import ApiError, WebDeps
-from bot.ports import Told, VoteContext
+from bot.ports import VoteContext
 
 PREFIX = "/api/v1"
 
-Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorOut} for status in (400, 401, 403, 404, 409, 415, 422, 503)
 }
@@ -27,30 +26,10 @@ def make_router(deps: WebDeps) -> APIRouter:
         prefix=PREFIX, route_class=StrictRoute, dependencies=[Depends(guard(deps))], responses=_ERRORS,
     )  # fmt: skip
     _add_reads(router, deps)
+    api_documents.add(router, deps)
     _add_proposals(router, deps)
     _add_incidents(router, deps)
     return router
-
-
-async def _found(deps: WebDeps, incident_id: str) -> IncidentView:
-    view = await deps.records.view(incident_id)
-    if view is None:
-        raise ApiError(404, "no such incident", "id", "list incidents with GET /api/v1/incidents?active=false")
-    return view
-
-
-def _told(answer: Told, where: str) -> ToldOut:
-    if not answer.ok:
-        raise ApiError(409, answer.text, where, "Read the current state and decide again.")
-    return ToldOut(ok=True, text=answer.text)
-
-
-_MEDIA = {
-    "md": "text/markdown; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "json": "application/json",
-    "csv": "text/csv; charset=utf-8",
-}
 
 
 def _add_reads(router: APIRouter, deps: WebDeps) -> None:
@@ -62,35 +41,23 @@ def _add_reads(router: APIRouter, deps: WebDeps) -> None:
     @router.get("/incidents/{incident_id}", response_model=ViewOut)
     async def incident(incident_id: Id) -> Any:
         """Everything about one incident, by its id, the pager's reference or its number."""
-        return await _found(deps, incident_id)
+        return await found(deps, incident_id)
 
     @router.get("/incidents/{incident_id}/findings", response_model=list[FindingOut])
     async def findings(incident_id: Id) -> Any:
         """What was checked, in order."""
-        return list((await _found(deps, incident_id)).findings)
+        return list((await found(deps, incident_id)).findings)
 
     @router.get("/incidents/{incident_id}/proposals", response_model=list[ProposalViewOut])
     async def proposals(incident_id: Id) -> Any:
         """What was proposed, oldest first, with votes and effects."""
-        return list((await _found(deps, incident_id)).proposals)
+        return list((await found(deps, incident_id)).proposals)
 
     @router.get("/incidents/{incident_id}/timeline", response_model=list[EntryOut])
     async def timeline(incident_id: Id, after: Annotated[int, Query(ge=0)] = 0) -> Any:
         """Entries after a sequence number, oldest first."""
-        view = await _found(deps, incident_id)
+        view = await found(deps, incident_id)
         return list(await deps.records.timeline(view.incident.id, after=after))
-
-    @router.get("/incidents/{incident_id}/export", response_class=Response)
-    async def export(incident_id: Id, format: Literal["md", "html", "json", "csv"] = "md") -> Response:  # noqa: A002
-        """The postmortem or timeline as a document."""
-        view = await _found(deps, incident_id)
-        return Response(
-            deps.exporter.export(view, format), media_type=_MEDIA[format],
-            headers={
-                "content-disposition": f'attachment; filename="{_file_name(view)}.{format}"',
-                "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
-            },
-        )  # fmt: skip
 
     @router.get("/proposals", response_model=list[ProposalViewOut])
     async def open_proposals() -> Any:
@@ -101,8 +68,8 @@ def _add_reads(router: APIRouter, deps: WebDeps) -> None:
     @router.get("/proposals/{proposal_id}", response_model=ProposalViewOut)
     async def proposal(proposal_id: Id) -> Any:
         """One proposal with its votes and effects."""
-        found = await deps.records.proposal(proposal_id)
-        view = None if found is None else await deps.records.view(found.plan.incident_id)
+        one = await deps.records.proposal(proposal_id)
+        view = None if one is None else await deps.records.view(one.plan.incident_id)
         for candidate in () if view is None else view.proposals:
             if candidate.proposal.id == proposal_id:
                 return candidate
@@ -124,17 +91,17 @@ def _add_proposals(router: APIRouter, deps: WebDeps) -> None:
     @router.post("/proposals/{proposal_id}/edit", response_model=ToldOut)
     async def edit(proposal_id: Id, body: EditIn, who: Principal = who_acts) -> ToldOut:
         """Propose the same action with other parameters: a new proposal with a new hash."""
-        return _told(await deps.desk.edit(proposal_id, body.params, who), "proposal")
+        return told(await deps.desk.edit(proposal_id, body.params, who), "proposal")
 
     @router.post("/proposals/{proposal_id}/another", response_model=ToldOut)
     async def another(proposal_id: Id, who: Principal = who_acts) -> ToldOut:
         """Withdraw it and propose the next option."""
-        return _told(await deps.desk.another(proposal_id, who), "proposal")
+        return told(await deps.desk.another(proposal_id, who), "proposal")
 
     @router.post("/proposals/{proposal_id}/done", response_model=ToldOut)
     async def done(proposal_id: Id, who: Principal = who_acts) -> ToldOut:
         """A manual action was carried out; verify it."""
-        return _told(await deps.desk.done(proposal_id, who), "proposal")
+        return told(await deps.desk.done(proposal_id, who), "proposal")
 
 
 def _add_incidents(router: APIRouter, deps: WebDeps) -> None:
@@ -144,30 +111,26 @@ def _add_incidents(router: APIRouter, deps: WebDeps) -> None:
     @router.post("/incidents/{incident_id}/hint", response_model=ToldOut)
     async def hint(incident_id: Id, body: TextIn, who: Principal = who_acts) -> ToldOut:
         """Record what a person knows, and investigate again with it."""
-        return _told(await deps.desk.hint(incident_id, body.text, who), "incident")
+        return told(await deps.desk.hint(incident_id, body.text, who), "incident")
 
     @router.post("/incidents/{incident_id}/note", response_model=ToldOut)
     async def note(incident_id: Id, body: NoteIn, who: Principal = who_acts) -> ToldOut:
         """Put something a person said or did on the timeline."""
-        return _told(await deps.desk.note(incident_id, body.kind, body.text, who), "incident")
+        return told(await deps.desk.note(incident_id, body.kind, body.text, who), "incident")
 
     @router.post("/incidents/{incident_id}/{command}", response_model=ToldOut)
     async def command(
         incident_id: Id, command: Literal["acknowledge", "escalate", "resolve", "close"], who: Principal = who_acts
     ) -> ToldOut:
         """Acknowledge, escalate or resolve, here and in the pager; close writes the postmortem."""
-        return _told(await deps.desk.command(incident_id, command, who), "incident")
+        return told(await deps.desk.command(incident_id, command, who), "incident")
 
     @router.post("/freeze", response_model=ToldOut)
     async def freeze(body: FreezeIn, who: Principal = who_acts) -> ToldOut:
         """Stop all execution for a service, or for everything."""
-        return _told(await deps.desk.freeze(body.service, True, body.reason, who), "service")
+        return told(await deps.desk.freeze(body.service, True, body.reason, who), "service")
 
     @router.post("/unfreeze", response_model=ToldOut)
     async def unfreeze(body: FreezeIn, who: Principal = who_acts) -> ToldOut:
         """Allow execution again."""
-        return _told(await deps.desk.freeze(body.service, False, body.reason, who), "service")
-
-
-def _file_name(view: IncidentView) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", view.incident.id)[:64]
+        return told(await deps.desk.freeze(body.service, False, body.reason, who), "service")

@@ -115,7 +115,7 @@ def _shapes(each: _Laid, top: float, pitch: float) -> Iterator[Shape]:
     y = round(top + each.level * pitch + pitch / 2, 2)
     mark = each.mark
     when = f"{mark.at:%H:%M:%S}" + (f" to {mark.until:%H:%M:%S}" if mark.until and mark.until != mark.at else "")
-    tip = f"{mark.label}, {when} UTC ({mark.ref})"
+    tip = f"{mark.label}, {when} {mark.at:%Z} ({mark.ref})"
     if mark.until is not None:
         half = 2.5 if mark.tone == "good" else 4.5  # Not by colour alone.
         wide = max(6.0, each.end - each.x)
@@ -162,4 +162,5 @@ def _described(lanes: Lanes) -> str:
             shown = ", ".join(f"{mark.label} at {mark.at:%H:%M:%S}" for mark in lane.marks[:8])
             more = f" and {len(lane.marks) - 8 + lane.hidden} more" if len(lane.marks) > 8 else ""
             parts.append(f"{lane.name}: {shown}{more}")
-    return "; ".join(parts) + ". All times are UTC."
+    zones = dict.fromkeys(f"{mark.at:%Z}" for lane in lanes.lanes for mark in lane.marks)
+    return "; ".join(parts) + f". All times are {' and '.join(zones)}."

@@ -100,7 +100,7 @@ def _changes(signal: Signal, scale: TimeScale) -> Iterator[Shape]:
     levels = dict(zip(order, placed([spans[number] for number in order], 3), strict=True))
     for number, mark in enumerate(signal.changes):
         x, level = places[number], levels[number]
-        tip = f"{mark.label}, {mark.at:%H:%M:%S} UTC ({mark.ref})"
+        tip = f"{mark.label}, {mark.at:%H:%M:%S %Z} ({mark.ref})"
         y = 26 + 14 * max(0, level)
         yield Stroke(path=f"M{x} {y - 8}V{BOTTOM}", look="guide", tip=tip)
         if level >= 0:
@@ -123,7 +123,7 @@ def _point(signal: Signal, point: Point, x: float, y: float, up: _Up) -> Iterato
         low, high = (up(end) for end in point.interval)
         yield Stroke(path=f"M{x} {low}V{high}M{x - 4} {low}h8M{x - 4} {high}h8", look=f"whisker {tone}")
     n = f", n = {point.n:,}" if point.n else ""
-    tip = f"{shown(signal, point.value)}{n}, {point.at:%H:%M:%S} UTC ({point.ref})"
+    tip = f"{shown(signal, point.value)}{n}, {point.at:%H:%M:%S %Z} ({point.ref})"
     if tone == "bad":
         yield Box(x=x - 4.5, y=y - 4.5, width=9.0, height=9.0, look="fill bad", tip=tip)
     else:
@@ -144,4 +144,4 @@ def _described(signal: Signal) -> str:
         said += f"; normally {shown(signal, signal.baseline)}"
     for mark in signal.changes[:6]:
         said += f"; {mark.label} at {mark.at:%H:%M:%S}"
-    return f"{said}. All times are UTC."
+    return f"{said}. All times are {first.at:%Z}."

@@ -8,10 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.document import Blank, Document, Excerpt, Heading, Picture, Points, Table, Tasks
-from bot.domain.lanes import Lanes
-from bot.edges import drawing_lanes, drawing_signal
-from bot.edges.drawing import Box, Dot, Drawing, Stroke, Words
+from bot.domain.document import Blank, Document, Excerpt, Heading, Picture, Points, Section, Table, Tasks
+from bot.edges.drawing import Box, Dot, Stroke, Words
+from bot.edges.pictures import drawn
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -27,9 +26,17 @@ def export(document: Document) -> str:
     return _template().render(document=document, anchors=document.anchors)
 
 
-def drawn(picture: Picture) -> Drawing:
-    """The picture's geometry."""
-    return drawing_lanes.draw(picture.drawn) if isinstance(picture.drawn, Lanes) else drawing_signal.draw(picture.drawn)
+def section(document: Document, one: Section) -> str:
+    """What stands below a section's heading, for a template that has headings of its own."""
+    made: Any = _template().make_module({"document": document, "anchors": document.anchors})
+    number = document.sections.index(one) + 1
+    return "\n".join(str(made.block(each, f"s{number}-{n}")).strip() for n, each in enumerate(one.blocks, start=1))
+
+
+def style() -> str:
+    """The built-in looks, for a template that wants to keep them."""
+    text = (Path(__file__).parent / "postmortem.html.j2").read_text("utf-8")
+    return text.split("<style>", 1)[1].split("</style>", 1)[0]
 
 
 def kind(value: Any) -> str:

@@ -17,6 +17,7 @@ from bot.domain.document import (
     Picture,
     Points,
     Row,
+    Section,
     Span,
     Statement,
     Table,
@@ -43,6 +44,15 @@ def export(document: Document) -> str:
             text = list(_block(block))
             lines += ["", *text] if text else []
     return "\n".join(lines) + "\n"
+
+
+def section(_document: Document, one: Section) -> str:
+    """What stands below a section's heading, for a template that has headings of its own."""
+    lines: list[str] = []
+    for block in one.blocks:
+        text = list(_block(block))
+        lines += ["", *text] if text else []
+    return "\n".join(lines[1:])
 
 
 def _block(block: Block) -> Iterator[str]:

@@ -12,7 +12,8 @@ from bot.domain.view import IncidentView
 from bot.edges.export import Export
 from bot.ports import Records
 
-Form = Literal["md", "html", "json", "csv"]
+Drafted = Literal["md", "html", "json", "csv"]
+"""What is written when an incident closes. PDF and Word take a second each: they are made when asked for."""
 
 
 class Publisher:
@@ -32,7 +33,7 @@ class Publisher:
 
     def _write_all(self, view: IncidentView) -> list[str]:
         names = []
-        for form in get_args(Form):
+        for form in get_args(Drafted):
             name = f"{view.incident.id}.{form}"
             write(self._folder, name, Export().export(view, form), self._fault)
             names.append(name)

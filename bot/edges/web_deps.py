@@ -12,7 +12,7 @@ from bot.edges.addresses import is_loopback
 from bot.edges.metrics import Metrics
 from bot.edges.slack_http import SlackHandler
 from bot.edges.text import Redact
-from bot.ports import Desk, Exporter, Inbox, Received, Records
+from bot.ports import Desk, Exporter, Inbox, Received, Records, Scribe
 from config.clock import Clock
 
 
@@ -37,6 +37,8 @@ class WebDeps:
     exporter: Exporter
     clock: Clock
     metrics: Metrics
+    scribe: Scribe | None = None
+    """Edits timelines; None: this server cannot."""
     pagerduty_secrets: tuple[SigningSecret, ...] = ()
     slack_secrets: tuple[SigningSecret, ...] = ()
     slack_handler: SlackHandler | None = None
