@@ -82,7 +82,11 @@ def phrases_in(text: str) -> tuple[str, ...]:
     for line in text.splitlines():
         plain = re.sub(r"^[\s>#*+|-]+|[*`|]+", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line))
         plain = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
-        if _MACHINE_WORDS.search(plain) and len(plain) <= MAX_PHRASE and not plain.startswith(("http", "$", "!")):
+        if (
+            _MACHINE_WORDS.search(plain)
+            and len(plain) <= MAX_PHRASE
+            and not plain.startswith(("http:", "https:", "$", "!"))
+        ):
             found.setdefault(plain)
     return tuple(found)[:MAX_SUGGESTED]
 

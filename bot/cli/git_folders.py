@@ -40,15 +40,15 @@ def commit(where: Place, revision: str) -> str:
     done = _git(where.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if done.returncode:
         raise GitError(
-            f"{where.top}: there is no revision {revision!r}; name a commit, tag or branch, such as HEAD or origin/main "
-            "(a shallow clone has only the newest: git fetch --unshallow)"
+            f"{where.top}: there is no revision {revision!r}; name a commit, tag or branch, such as HEAD or "
+            "origin/main (a shallow clone has only the newest: git fetch --unshallow)"
         )
     return done.stdout.decode("ascii").strip()
 
 
 def write_out(where: Place, commit_id: str, into: Path) -> int:
-    """Write the Markdown files that the folder had at that commit below ``into``; how many. A folder that was not
-    there has none. Raises :class:`GitError`."""
+    """Write the Markdown files that the folder had at that commit below ``into``; how many: none for a folder that
+    was not there. Raises :class:`GitError`."""
     written = 0
     into.mkdir(parents=True, exist_ok=True)
     for name, blob in _files(where, commit_id):

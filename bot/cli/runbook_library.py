@@ -35,8 +35,11 @@ class Selection:
 
 
 def select(where: Installed, paths: Sequence[Path]) -> Selection:
-    """The runbooks in use with those in ``paths`` on top, which take the place of others with their id."""
+    """The runbooks in use with those in ``paths`` on top, which take the place of others with their id. A path that is
+    not there may be the id of a runbook in use."""
     runbooks = {book.id: book for book in where.shelf().all()}
+    named = [str(path) for path in paths if str(path) in runbooks and not path.exists()]
+    paths = [path for path in paths if str(path) not in named]
     groups = where.read(paths) if paths else []
     errors = [problem for problem in where.lint(groups, whole=False) if problem.severity == "error"]
     wrong = {problem.file for problem in errors}
@@ -44,7 +47,7 @@ def select(where: Installed, paths: Sequence[Path]) -> Selection:
     if paths and not found and not errors:
         fail(f"{', '.join(map(str, paths))}: no runbook there; runbooks are files that end in .md", WRONG)
     runbooks.update({book.id: book for book in found})
-    chosen = tuple(dict.fromkeys(book.id for book in found)) if paths else tuple(sorted(runbooks))
+    chosen = tuple(dict.fromkeys([*named, *(book.id for book in found)])) or (() if paths else tuple(sorted(runbooks)))
     return Selection(runbooks=dict(sorted(runbooks.items())), chosen=chosen, broken=tuple(errors))
 
 

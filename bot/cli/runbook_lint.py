@@ -1,13 +1,13 @@
 """``pagerunner runbooks lint``: every mistake with its place and what to write, for people, programs and GitHub."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.installed import CONFIG, Installed
+from bot.cli.installed import CONFIG, Installed, Read
 from bot.cli.local import show
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command(paths: tuple[Path, ...], config: Path | None, hints: bool, form: str
     """
     where = Installed(config)
     groups = where.read(paths)
-    problems = where.lint(groups, whole=not paths)
+    problems = [*where.lint(groups, whole=not paths), *_links(groups)]
     files = sum(len(group.files) + len(group.refused) for group in groups)
     shown = [problem for problem in problems if hints or problem.severity != "hint"]
     errors = sum(problem.severity == "error" for problem in problems)
@@ -49,6 +49,15 @@ def command(paths: tuple[Path, ...], config: Path | None, hints: bool, form: str
             click.echo(f"{len(problems) - len(shown)} hints about what they could earn next: --hints", err=True)
     if errors:
         raise SystemExit(1)
+
+
+def _links(groups: "Sequence[Read]") -> "Iterator[Problem]":
+    """Relative links that lead nowhere."""
+    from runbooks.links import rotten  # noqa: PLC0415 - help must not wait for it
+
+    for group in groups:
+        for file in group.files:
+            yield from rotten(Path(file.file))
 
 
 def _print(problems: "Sequence[Problem]", form: str) -> None:

@@ -22,7 +22,7 @@ WIDTH = 100
 @click.option("--service", default="", help="Fill parameters and approvals in for this service of the catalogue.")
 @click.option("--html", is_flag=True, help="Print one HTML file instead: no script, nothing loaded from anywhere.")
 def command(path: Path, config: Path | None, service: str, html: bool) -> None:
-    """Show the runbook in the file PATH as a card quotes it: summary, what is asked, and what each step would do."""
+    """Show the runbook PATH (a file, or an id in use) as a card quotes it: what is asked, and what each step would do."""
     from bot.cli.runbook_shown import show_runbook  # noqa: PLC0415 - help must not wait for it
     from bot.domain.untrusted import clean  # noqa: PLC0415
 
@@ -39,6 +39,9 @@ def _runbook(where: Installed, path: Path) -> "Runbook":
     """The runbook, or an end with what lint says."""
     if path.is_dir():
         fail(f"{path}: a folder; name one file of it", WRONG)
+    in_use = None if path.exists() else where.shelf().get(str(path))
+    if in_use is not None:
+        return in_use
     groups = where.read([path])
     errors = [problem for problem in where.lint(groups, whole=False) if problem.severity == "error"]
     runbook = next((file.runbook for group in groups for file in group.files), None)

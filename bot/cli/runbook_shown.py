@@ -103,7 +103,7 @@ def _step(
     params, lack = _params(step.params, catalogue, service)
     risk = stricter(spec.risk, step.min_risk)
     facts = [("risk", risk), ("who notices", spec.blast_radius),
-             ("undo", "by itself is not possible" if not spec.reversible else "it can be set back")]  # fmt: skip
+             ("undo", "it can be set back" if spec.reversible else "only a person can")]  # fmt: skip
     if step.lease_s:
         facts.append(("lease", f"ends by itself after {_time(step.lease_s)} unless renewed"))
     facts.append(("verified by", _verify(step.verify)))

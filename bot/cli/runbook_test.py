@@ -37,7 +37,7 @@ FIRST = 3
 def command(
     paths: tuple[Path, ...], config: Path | None, within: int, drill: bool, words_only: bool, as_json: bool
 ) -> None:
-    """Test the runbooks in PATHS among all in use; without PATHS, test all of them.
+    """Test the runbooks in PATHS (files, folders, or ids in use) among all in use; without PATHS, test all of them.
 
     Each page phrase is taken out of the index and has to find its runbook all the same; each not_pages phrase has to
     find the one it belongs to. Each step is filled in for every service. What probes once reported (NAME.recorded.jsonl
