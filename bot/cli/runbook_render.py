@@ -22,7 +22,7 @@ WIDTH = 100
 @click.option("--service", default="", help="Fill parameters and approvals in for this service of the catalogue.")
 @click.option("--html", is_flag=True, help="Print one HTML file instead: no script, nothing loaded from anywhere.")
 def command(path: Path, config: Path | None, service: str, html: bool) -> None:
-    """Show the runbook PATH (a file, or an id in use) as a card quotes it: what is asked, and what each step would do."""
+    """Show the runbook PATH (a file, or an id in use) as a card quotes it: what it asks, what each step would do."""
     from bot.cli.runbook_shown import show_runbook  # noqa: PLC0415 - help must not wait for it
     from bot.domain.untrusted import clean  # noqa: PLC0415
 
