@@ -12,7 +12,7 @@ from bot.bench.figures import Figure, Report
 from bot.bench.machine import facts, references
 from bot.bench.stage import StageError
 
-NAMES = ("help", "start", "memory", "search", "card", "storm", "kill")
+NAMES = ("help", "start", "memory", "search", "card", "storm", "kill", "export")
 
 
 @click.command()
@@ -42,7 +42,7 @@ def main(only: Sequence[str], as_json: bool, write: Path | None) -> None:
 
 def _bench(name: str) -> Callable[[], list[Figure]]:
     """Imported one by one: what a bench loads must not weigh on the next."""
-    from bot.bench import incident, process, storm  # noqa: PLC0415
+    from bot.bench import exports, incident, process, storm  # noqa: PLC0415
 
     if name == "search":
         from bot.bench import search  # noqa: PLC0415 - the only one that loads the model into this process
@@ -50,7 +50,7 @@ def _bench(name: str) -> Callable[[], list[Figure]]:
         return search.figures
     return {
         "help": process.helps, "start": process.starts, "memory": process.memory, "card": incident.figures,
-        "storm": storm.in_full, "kill": storm.with_a_kill,
+        "storm": storm.in_full, "kill": storm.with_a_kill, "export": exports.figures,
     }[name]  # fmt: skip
 
 

@@ -82,8 +82,10 @@ def edits_of(entries: Sequence[Entry]) -> Edits:
                 _put(placed, about, at, on=on and at is not None)
             case _:
                 _put(moments, about, str(data.get("label") or ""), on=on)
-                if data.get("role") == BEGAN:
-                    began = about if on else None
+                if on and data.get("role") == BEGAN:
+                    began = about
+                elif began == about and not on:
+                    began = None
     return Edits(hidden=hidden, notes=notes, placed=placed, moments=moments, began=began)
 
 

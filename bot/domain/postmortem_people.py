@@ -1,6 +1,6 @@
 """The postmortem's people: who acted, what they did and said, and what is left to them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bot.domain.document import (
     Block,
@@ -17,12 +17,12 @@ from bot.domain.sentences import sentence
 from bot.domain.view import IncidentView
 
 
-def actor(view: IncidentView, who: str) -> Iterator[Part]:
-    """Who, with the name that they had when they acted."""
+def actor(view: IncidentView, who: str, names: Mapping[str, str] | None = None) -> Iterator[Part]:
+    """Who, with the name that they had when they acted; ``names``: those of :func:`names_of`, for many at once."""
     if who == "pagerunner":
         yield "Pagerunner"
         return
-    known = _names(view).get(who)
+    known = (names_of(view) if names is None else names).get(who)
     if known:
         yield name(known)
         yield " "
@@ -33,8 +33,9 @@ def people(view: IncidentView) -> Iterator[Block]:
     """What was done by hand, hinted, noted, asked and stopped."""
     kinds = ("person_did", "manual_done", "hint_given", "note_added", "question_asked", "incident_acknowledged",
              "incident_escalated", "incident_resolved", "frozen", "unfrozen")  # fmt: skip
+    names = names_of(view)
     rows = [
-        Row(cells=(say(utc(entry.at)), say(*actor(view, entry.fact.actor)),
+        Row(cells=(say(utc(entry.at)), say(*actor(view, entry.fact.actor, names)),
                    say(*sentence(entry.fact).spans, refs=(f"#{entry.seq}",))))
         for entry in view.entries(*kinds)
     ]  # fmt: skip
@@ -47,7 +48,7 @@ def people(view: IncidentView) -> Iterator[Block]:
         yield Points(items=(say("What people did instead of the proposals was not recorded.", gap=True),))
 
 
-def _names(view: IncidentView) -> dict[str, str]:
+def names_of(view: IncidentView) -> dict[str, str]:
     """Principal -> the name last used in this incident."""
     found = {
         entry.fact.actor: str(entry.fact.data.get("name") or entry.fact.data.get("by") or "")

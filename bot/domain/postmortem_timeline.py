@@ -6,7 +6,7 @@ from bot.domain import wording
 from bot.domain.document import Block, Part, Points, Row, Statement, Table, code, name, quoted, say, strong
 from bot.domain.edits import EDITS, Edits, edits_of, shown
 from bot.domain.measures import utc
-from bot.domain.postmortem_people import actor
+from bot.domain.postmortem_people import actor, names_of
 from bot.domain.presentation import Presentation
 from bot.domain.sentences import sentence
 from bot.domain.timeline import GENESIS, Entry
@@ -35,6 +35,7 @@ def timeline(recorded: IncidentView, edits: Edits, presentation: Presentation) -
         return
     marks = _refs_of_edits(recorded.timeline)
     view = shown(recorded, edits)
+    names = names_of(view)
     entries = [entry for entry in view.timeline if entry.fact.kind not in EDITS]
     written = {entry.seq: entry for entry in recorded.timeline}
     zones = {f"{entry.at:%Z}" for entry in entries}
@@ -43,8 +44,8 @@ def timeline(recorded: IncidentView, edits: Edits, presentation: Presentation) -
     for entry in entries:
         key = f"#{entry.seq}"
         cells = (
-            say(key), say(f"{entry.at:{form}}"), say(entry.fact.provenance.value), say(*actor(view, entry.fact.actor)),
-            _what(written[entry.seq], edits, marks),
+            say(key), say(f"{entry.at:{form}}"), say(entry.fact.provenance.value),
+            say(*actor(view, entry.fact.actor, names)), _what(written[entry.seq], edits, marks),
         )  # fmt: skip
         rows.append(Row(key=key, cells=cells))
     if edits.hidden:

@@ -5,7 +5,7 @@ from bot.domain.reporting import LABELS, MEANINGS, Report
 from bot.domain.untrusted import line
 from bot.edges.drawing import WIDTH, Box, Drawing, Shape, Stroke, Words, cut
 
-LEFT, RIGHT, TOP, ROW = 220.0, 150.0, 40.0, 26.0
+LEFT, RIGHT, TOP, ROW = 220.0, 240.0, 40.0, 26.0
 MOST = 24
 """Groups in one picture; the table has all of them."""
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.domain import wording
-from bot.domain.document import Block, Document, Excerpt, Heading, Points, Section, say
+from bot.domain.document import Block, Document, Excerpt, Heading, Points, Section, Table, say
 
-FINDINGS = 120
+ROWS = 150
+FINDINGS = 100
 """Findings that are printed with what they received; those that decide come first."""
 
 
@@ -15,15 +16,26 @@ def for_paper(document: Document) -> Document:
     sections, dropped = [], set[str]()
     for section in document.sections:
         if section.key != "evidence":
-            sections.append(section)
+            sections.append(_shortened(section))
             continue
         kept, out = _kept(section)
         sections.append(kept)
         dropped |= out
-    if not dropped:
-        return document
     anchors = {ref: place for ref, place in document.anchors.items() if ref not in dropped}
     return replace(document, sections=tuple(sections), anchors=anchors)
+
+
+def _shortened(section: Section) -> Section:
+    """Tables that nothing leads into with at most :data:`ROWS` rows: what they list stands in the timeline as well."""
+    blocks: list[Block] = []
+    for block in section.blocks:
+        if isinstance(block, Table) and len(block.rows) > ROWS and not any(row.key for row in block.rows):
+            rest = wording.plural(len(block.rows) - ROWS, "further row")
+            blocks.append(replace(block, rows=block.rows[:ROWS]))
+            blocks.append(Points(items=(say(f"{rest} in the HTML export, and in the timeline below.", gap=True),)))
+        else:
+            blocks.append(block)
+    return replace(section, blocks=tuple(blocks))
 
 
 def _kept(section: Section) -> tuple[Section, set[str]]:

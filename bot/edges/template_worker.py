@@ -141,7 +141,8 @@ def _environment(sources: dict[str, str], form: str) -> Any:
 
     made = Sandbox(
         loader=DictLoader(sources), autoescape=form == "html", undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, optimized=False, finalize=markdown if form == "md" else None, cache_size=20,
+        lstrip_blocks=True, keep_trailing_newline=True, optimized=False, cache_size=20,
+        finalize=markdown if form == "md" else None,
     )  # fmt: skip
     made.globals.clear()
     for name in set(made.filters) - set(FILTERS):
