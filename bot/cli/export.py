@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import click
 
-from bot.cli.local import WRONG, fail, settings
+from bot.cli.local import WRONG, fail, settings, with_config
 from bot.cli.reading import Reader
 
 Form = Literal["md", "html", "json", "csv"]
@@ -22,11 +22,12 @@ Form = Literal["md", "html", "json", "csv"]
     help="Markdown and HTML: the postmortem. JSON: everything, lossless. CSV: the timeline.",
 )  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), help="A file, or a folder; default: standard output.")
-def command(incident: str, form: str, output: Path | None) -> None:
+@with_config
+def command(incident: str, form: str, output: Path | None, config: Path | None) -> None:
     """Write the postmortem of INCIDENT (inc-..., or the pager's reference)."""
     from bot.edges.export import Export  # noqa: PLC0415 - help must not wait for it
 
-    view = Reader(settings()).view(incident)
+    view = Reader(settings(config)).view(incident)
     content = Export().export(view, cast("Form", form))
     if output is None or str(output) == "-":
         sys.stdout.buffer.write(content)
