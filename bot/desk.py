@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
-from bot.domain.incident import Status
+from bot.domain.incident import Incident, Status
 from bot.domain.proposal import Principal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
+from bot.domain.view import MessageRef
 from bot.flow import Flow
 from bot.parts import Parts
 from bot.ports import Follow, Step, Told, VoteContext
@@ -54,7 +55,8 @@ class FlowDesk:
         planned = await self._.planner.plan(step, service)
         if planned.refusal:
             return Told(ok=False, text=f"Not proposed: {planned.refusal}. The old proposal stands.")
-        new = await self._flow.proposer.put(incident, incident.investigations, planned, who.id, tag=_digest(params))
+        tag = f"{old.id}:{_digest(params)}"  # the same edit of another proposal is another proposal
+        new = await self._flow.proposer.put(incident, incident.investigations, planned, who.id, tag=tag)
         return Told(ok=True, text=f"Proposed as {new} with your parameters; it needs approval as shown on the card.")
 
     async def another(self, proposal_id: str, who: Principal) -> Told:
@@ -63,6 +65,9 @@ class FlowDesk:
         closed = Told(ok=False, text="That proposal is not open any more; look at the card for the current one.")
         if old is None or incident is None or not incident.active:
             return closed
+        allowed, why = await self._.people.may_approve(who, old.plan.approver_team)
+        if not allowed:
+            return Told(ok=False, text=f"You cannot ask for another option: {why}")
         why = f"{who.name} asked for another option than {old.plan.action}"
         again = _human("investigation_started", who, {"text": "", "by": who.name, "why": why})
         if not await self._.gate.withdraw(proposal_id, who, self._.clock.now(), Follow(again=again)):
@@ -97,13 +102,12 @@ class FlowDesk:
                 return Told(ok=False, text=f"{incident_id} is {incident.status.value}; there is nothing to escalate.")
             fact = _human("incident_escalated", who, {"by": who.name})
             await self._.casebook.escalate(incident_id, fact, who.name, now)
-            where = "the pager" if incident.pager_ref else "the timeline only: this incident has no pager"
-            return Told(ok=True, text=f"Escalated {incident_id} in {where}.")
+            return Told(ok=True, text=f"Your escalation of {incident_id} is recorded. {self._paged(incident, command)}")
         status, kind, pager = _MOVES[command]
         fact = _human(kind, who, {"by": who.name})
         if not await self._.casebook.move(incident_id, status, [fact], now, pager=pager, by=who.name):
             return Told(ok=False, text=f"{incident_id} already is {incident.status.value}.")
-        return Told(ok=True, text=f"{incident_id} is {status.value}.")
+        return Told(ok=True, text=f"{incident_id} is {status.value} here. {self._paged(incident, command)}")
 
     async def hint(self, incident_id: str, text: str, who: Principal) -> Told:
         incident = await self._.casebook.incident(incident_id)
@@ -122,7 +126,18 @@ class FlowDesk:
             return Told(ok=False, text="Only an approver of the service's team may freeze or unfreeze it.")
         await self._.gate.freeze(service, on, reason or "no reason given", who, self._.clock.now())
         what = "everything" if service == "*" else service
-        return Told(ok=True, text=f"Execution is {'frozen' if on else 'allowed again'} for {what}.")
+        if on:
+            return Told(ok=True, text=f"Execution is frozen for {what}.")
+        lifted = [s.name for s in self._.catalogue.services] if service == "*" else [service]
+        still = [name for name in lifted if await self._.gate.frozen(name)]
+        if still and service == "*":
+            text = f"Execution is allowed again, except for what is frozen by name: {', '.join(still)}."
+            return Told(ok=True, text=text)
+        if still:
+            why = await self._.gate.frozen(service)
+            text = f"{service} is no longer frozen by name, but nothing is executed: it is {why}. Unfreeze * as well."
+            return Told(ok=True, text=text)
+        return Told(ok=True, text=f"Execution is allowed again for {what}.")
 
     async def note(self, incident_id: str, kind: Literal["note_added", "person_did", "question_asked"], text: str,
                    who: Principal) -> Told:  # fmt: skip
@@ -131,6 +146,25 @@ class FlowDesk:
         fact = _human(kind, who, {"text": text[:3000], "by": who.name})
         await self._.casebook.record(incident_id, [fact], self._.clock.now(), card=kind != "question_asked")
         return Told(ok=True, text="On the timeline.")
+
+    async def explain(self, incident_id: str) -> None:
+        await self._flow.tell_detail(incident_id)
+
+    async def say(self, incident_id: str, key: str, text: str, at: MessageRef) -> None:
+        await self._.casebook.say(incident_id, key, text, self._.clock.now(), at=at)
+
+    async def send(self, incident_id: str, key: str, form: str, at: MessageRef) -> None:
+        await self._.casebook.send(incident_id, key, form, self._.clock.now(), at=at)
+
+    def _paged(self, incident: Incident, command: str) -> str:
+        """What becomes of it in the pager, as far as is known now: what fails later stands on the card."""
+        ref = incident.pager_ref
+        if ref and self._.pager_connected:
+            return "PagerDuty is being told; if it refuses, the card says so."
+        if command == "escalate":
+            why = f"PagerDuty is not connected: escalate {ref} there" if ref else "It has no pager"
+            return f"Nobody was paged. {why}, or call somebody."
+        return f"PagerDuty is not connected: {command} {ref} there, too." if ref else "It has no pager to be told."
 
     async def _may_freeze(self, service: str, who: Principal) -> bool:
         """An approver of the service's team; of any team for everything; and the person at the machine itself."""

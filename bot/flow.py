@@ -4,29 +4,34 @@ Each verb may be called again at any time, after a crash or by a doubled tick: w
 behind the ports decide, never this process's memory.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from bot.domain.incident import Incident, Status
-from bot.domain.proposal import Effect, Principal, Proposal, ProposalState, VoteResult
-from bot.domain.timeline import Fact, Provenance
+from bot.domain.incident import Status
+from bot.domain.proposal import Principal, Proposal, ProposalState, VoteResult
+from bot.domain.timeline import computed
 from bot.domain.untrusted import quote
-from bot.domain.verification import Judgement, deciding_probes, judge
 from bot.parts import Parts
 from bot.ports import NOTHING, Claim, Follow, Placed, VoteContext
 from bot.proposing import Proposer
+from bot.verifying import Verification
 from config.catalogue import Service
-from diagnostics.model import Finding
 from runbooks.model import Approval, EffectClass, EffectResult, EffectStatus
 
 UNMAPPED = "unmapped"
-CHECK_EVERY = timedelta(seconds=5)
-CHECK_SHARE = 5
-"""Later checks are further apart: a fifth of the time that has passed since the effect."""
 CLAIM_VALID = timedelta(seconds=10)
 """A claim older than this is not acted on: the process may have been asleep since."""
+RESTART_VALID = timedelta(minutes=10)
+"""A claim that a crash interrupted is finished within this time; afterwards the target is only read."""
+UNDO_TRIES = 4
+UNDO_AGAIN = timedelta(seconds=10)
+"""To the second try; twice as long to each further one."""
+_NOT_UNDONE = {
+    EffectStatus.FAILED: "it did not work", EffectStatus.UNKNOWN: "it may or may not have worked",
+    EffectStatus.CONFLICT: "somebody has changed it since, and that was left alone",
+}  # fmt: skip
 
 
 class Flow:
@@ -35,6 +40,7 @@ class Flow:
     def __init__(self, parts: Parts) -> None:
         self._ = parts
         self.proposer = Proposer(parts)
+        self.verification = Verification(parts)
 
     # --- receive ---------------------------------------------------------------------------------------------------
 
@@ -51,19 +57,22 @@ class Flow:
     # --- investigate -----------------------------------------------------------------------------------------------
 
     async def investigate(self, incident_id: str, number: int) -> None:
-        """Find out what is wrong, say so, and propose the first thing that would help."""
+        """Find out what is wrong, say so, and propose the first thing that would help. The sweep submits it again while
+        it runs, and those jobs wait for their turn: what has ended meanwhile is not done twice."""
         incident = await self._.casebook.incident(incident_id)
-        if incident is None or number != incident.investigations:
+        if incident is None or (incident_id, number) not in await self._.casebook.wanted():
             return
         if not incident.active:
-            facts = [_computed("investigation_ended", {"reason": "the incident was resolved meanwhile"})]
+            facts = [computed("investigation_ended", {"reason": "the incident was resolved meanwhile"})]
             await self._.casebook.investigated(incident_id, number, facts, "", self._.clock.now())
             return
         found = await self._.triage.investigate(incident, number)
         self._.fault("K3")
-        facts = await self.proposer.propose(incident, number, found)
-        await self._tell_detail(incident_id, number)
-        await self._.casebook.investigated(incident_id, number, facts, found.summary, self._.clock.now())
+        facts, proposed = await self.proposer.propose(incident, number, found)
+        await self.tell_detail(incident_id)
+        await self._.casebook.investigated(
+            incident_id, number, facts, found.summary, self._.clock.now(), proposed=proposed
+        )
 
     # --- decide ----------------------------------------------------------------------------------------------------
 
@@ -96,19 +105,21 @@ class Flow:
         incident = await self._.casebook.incident(proposal.plan.incident_id)
         service = self._.catalogue.service(incident.service) if incident else None
         if incident is None or service is None:
-            await self._.gate.revoke(proposal_id, "its service is no longer in the catalogue", self._.clock.now())
+            why, now = "its service is no longer in the catalogue", self._.clock.now()
+            if not await self._.gate.revoke(proposal_id, why, now):
+                lost = EffectResult(status=EffectStatus.UNKNOWN, detail=f"interrupted, and {why}")
+                await self._.gate.finish(f"{proposal_id}:apply", lost, now, _after_effect(proposal, lost))
             await self.start_wanted()
             return
-        if proposal.state is ProposalState.APPROVED:
-            why = await self.proposer.no_longer_approved(proposal, incident, service)
-            if why:
-                await self._.gate.revoke(proposal_id, why, self._.clock.now())
-                await self.start_wanted()
-                return
+        why = await self.proposer.no_longer_approved(proposal, incident, service)
+        # What was claimed already is not taken back: it may have been sent, so the target is read.
+        if why and await self._.gate.revoke(proposal_id, why, self._.clock.now()):
+            await self.start_wanted()
+            return
         self._.fault("K8")
         claim = await self._.gate.claim(proposal_id, "apply", self._.clock.now())
         if claim.state in ("claimed", "interrupted"):
-            result = await self._effect(proposal, service, claim, "apply")
+            result = await self._effect(proposal, service, claim, "apply", why_not=why)
             if result is not None:
                 follow = _after_effect(proposal, result)
                 await self._.gate.finish(f"{proposal_id}:apply", result, self._.clock.now(), follow)
@@ -119,20 +130,10 @@ class Flow:
 
     async def verify(self, effect_id: str) -> None:
         """Read the deciding probes once more: better, worse, or look again until the time is over."""
-        effect = await self._.gate.effect(effect_id)
-        now = self._.clock.now()
-        if effect is None or effect.verdict or effect.next_check_at is None or effect.next_check_at > now:
-            return
-        proposal = await self._.gate.proposal(effect.proposal_id)
-        incident = await self._.casebook.incident(proposal.plan.incident_id) if proposal else None
-        if proposal is None or incident is None or effect.verify_by is None:
-            return
-        diagnosis = await self._.casebook.diagnosis(incident.id)
-        probes = deciding_probes(proposal.plan, diagnosis, self._.specs)
-        before = _latest(await self._.casebook.findings(incident.id), round_=0)
-        after = await self._read_again(incident, probes, proposal.plan.attempt, effect.checks)
-        judgement = judge(proposal.plan, before, after)
-        await self._conclude(effect, proposal, incident, judgement, last=self._.clock.now() >= effect.verify_by)
+        undo = await self.verification.look(effect_id)
+        if undo:
+            await self._submit("revert", f"revert:{undo}", {"proposal": undo})
+        await self.start_wanted()
 
     # --- close -----------------------------------------------------------------------------------------------------
 
@@ -143,8 +144,11 @@ class Flow:
             return
         files = await self._.publish(incident_id)
         now = self._.clock.now()
-        await self._.casebook.say(incident_id, "postmortem", f"Postmortem written: {', '.join(files)}", now)
-        facts = [_computed("exported", {"files": list(files)}), _computed("incident_closed", {})]
+        key = f"postmortem:{incident.resolved_at}"  # a second one is written if it was reopened meanwhile
+        text = f"{await self._.summary(incident_id)}\nPostmortem written: {', '.join(files)}"
+        await self._.casebook.say(incident_id, key, text, now)
+        await self._.casebook.send(incident_id, key, "md", now)
+        facts = [computed("exported", {"files": list(files)}), computed("incident_closed", {})]
         await self._.casebook.move(incident_id, Status.CLOSED, facts, now)
 
     # --- what the rows imply ----------------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ class Flow:
         # Undoing comes before looking again: the next step is drafted against the target as it will be.
         for proposal_id in due["revert"]:
             await self._submit("revert", f"revert:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
-        await self.start_wanted()
+        await self.start_wanted(f":{moment // 15}")
         for proposal_id in due["mitigate"]:
             await self._submit("mitigate", f"mitigate:{proposal_id}:{moment // 5}", {"proposal": proposal_id})
         for effect_id in due["verify"]:
@@ -168,27 +172,40 @@ class Flow:
         for incident_id in await self._.casebook.to_close():
             await self._.jobs.submit("close", f"close:{incident_id}:{moment // 5}", None, {"incident": incident_id})
 
-    async def start_wanted(self) -> None:
-        """Start the investigations that were asked for and have not ended."""
+    async def start_wanted(self, tag: str = "") -> None:
+        """Start the investigations that were asked for and have not ended. A job that gave up is never run again under
+        its key, so each look of the sweep has its own ``tag``."""
         for incident_id, number in await self._.casebook.wanted():
+            key = f"investigate:{incident_id}:{number}{tag}"
             arguments = {"incident": incident_id, "number": str(number)}
-            await self._.jobs.submit("investigate", f"investigate:{incident_id}:{number}", incident_id, arguments)
+            await self._.jobs.submit("investigate", key, incident_id, arguments)
 
     async def revert(self, proposal_id: str) -> None:
-        """Undo an applied plan under its own approval; drift is a conflict for a human."""
+        """Undo an applied plan under its own approval. What did not reach its target is tried again, where that is
+        safe; drift, and what stays undone, is for a human."""
         proposal = await self._.gate.proposal(proposal_id)
         incident = await self._.casebook.incident(proposal.plan.incident_id) if proposal else None
-        service = self._.catalogue.service(incident.service) if incident else None
-        if proposal is None or incident is None or service is None:
+        if proposal is None or incident is None:
             return
         claim = await self._.gate.claim(proposal_id, "revert", self._.clock.now())
-        if claim.state in ("claimed", "interrupted"):
-            result = await self._effect(proposal, service, claim, "revert")
-            if result is not None:
-                await self._.gate.finish(f"{proposal_id}:revert", result, self._.clock.now())
+        if claim.state not in ("claimed", "interrupted"):
+            return
+        service, now = self._.catalogue.service(incident.service), self._.clock.now()
+        if service is None:
+            gone = f"{incident.service} is no longer in the catalogue, so nothing was sent"
+            lost = EffectResult(status=EffectStatus.FAILED, detail=gone)
+            await self._.gate.finish(f"{proposal_id}:revert", lost, now, _after_undo(proposal, lost))
+            return
+        result = await self._effect(proposal, service, claim, "revert")
+        tries = claim.effect.checks if claim.effect else 0
+        if result is not None and _may_undo_again(proposal, result) and tries + 1 < UNDO_TRIES:
+            await self._.gate.postpone(f"{proposal_id}:revert", result.detail, now + UNDO_AGAIN * 2**tries)
+        elif result is not None:
+            now = self._.clock.now()
+            await self._.gate.finish(f"{proposal_id}:revert", result, now, _after_undo(proposal, result))
 
     async def lease(self, effect_id: str) -> None:
-        """A lease has ended: put things back, or under freeze ask a person."""
+        """A lease has ended: put things back; under freeze ask a person, and do it when the freeze is over."""
         effect = await self._.gate.effect(effect_id)
         proposal = await self._.gate.proposal(effect.proposal_id) if effect else None
         incident = await self._.casebook.incident(proposal.plan.incident_id) if proposal else None
@@ -196,17 +213,23 @@ class Flow:
             return
         now = self._.clock.now()
         stopped = await self._.gate.frozen(incident.service)
-        fact = _computed("lease_ended", {"proposal": proposal.id, "asked": bool(stopped), "why": stopped})
-        ask = f"The lease of {proposal.id} has ended, and execution is frozen. Revert it by hand, or unfreeze."
-        follow = Follow(say=f"{ask}\n{quote(stopped)}") if stopped else Follow(undo=True)
+        fact = computed("lease_ended", {"proposal": proposal.id, "asked": bool(stopped), "why": stopped})
+        ask = f"The lease of {proposal.id} has ended, and execution is frozen. Revert it by hand, or unfreeze; then it"
+        follow = Follow(undo=True, say=f"{ask} is set back.\n{quote(stopped)}" if stopped else "")
         if await self._.gate.lease_over(effect_id, fact, now, follow) and not stopped:
             await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
+
+    async def tell_detail(self, incident_id: str) -> None:
+        """The evidence and the differential, in the card's thread: the card itself stays short. Each text once."""
+        for text in await self._.detail(incident_id):
+            key = f"detail:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+            await self._.casebook.say(incident_id, key, text, self._.clock.now())
 
     # --- private -----------------------------------------------------------------------------------------------------
 
     def _place(self, placed: Placed) -> Placed:
         if placed.page is None:
-            return placed
+            return replace(placed, service=UNMAPPED, channel=self._.catalogue.fallback_channel)
         service = self._.catalogue.service_of_pagerduty(placed.page.service_ref)
         service = service or self._.catalogue.service(placed.page.service_name)
         if service is None:
@@ -214,11 +237,6 @@ class Flow:
         team = self._.catalogue.team(service.team)
         channel = team.slack_channel if team else self._.catalogue.fallback_channel
         return replace(placed, service=service.name, team=service.team, channel=channel)
-
-    async def _tell_detail(self, incident_id: str, number: int) -> None:
-        """The evidence and the differential, in the card's thread: the card itself stays short."""
-        for part, text in enumerate(await self._.detail(incident_id)):
-            await self._.casebook.say(incident_id, f"detail:{number}:{part}", text, self._.clock.now())
 
     async def _submit_check(self, effect_id: str, moment: int) -> None:
         """One job for each check, however often the tick finds it due while the probes are read."""
@@ -233,9 +251,10 @@ class Flow:
         if proposal is not None:
             await self._.jobs.submit(kind, key, proposal.plan.incident_id, arguments)
 
-    async def _effect(self, proposal: Proposal, service: Service, claim: Claim,
-                      kind: Literal["apply", "revert"]) -> EffectResult | None:  # fmt: skip
-        """Perform the claimed effect. None: a manual action waits for its person."""
+    async def _effect(self, proposal: Proposal, service: Service, claim: Claim, kind: Literal["apply", "revert"], *,
+                      why_not: str = "") -> EffectResult | None:  # fmt: skip
+        """Perform the claimed effect. None: a manual action waits for its person. What a crash interrupted is finished
+        only while the approval holds and the claim is fresh; otherwise the target is read and nothing is sent."""
         plan = proposal.plan
         if plan.effect == EffectClass.MANUAL.value and kind == "apply":
             return None
@@ -245,52 +264,17 @@ class Flow:
             proposal_id=proposal.id, plan_hash=proposal.plan_hash, approved_by=claim.approved_by,
             approved_at=claim.approved_at or self._.clock.now(),
         )  # fmt: skip
+        age = self._.clock.now() - claim.effect.claimed_at
         if claim.state == "interrupted":
             if plan.effect == EffectClass.UNSAFE_ONCE.value:
                 return EffectResult(status=EffectStatus.UNKNOWN, detail="interrupted after the claim; it may have run")
-            return await self._.executor.settle(plan, service, approval, kind)
-        if self._.clock.now() - claim.effect.claimed_at > CLAIM_VALID:
+            if kind == "apply" and not why_not and age > RESTART_VALID:
+                why_not = "too much time has passed since it was claimed"
+            return await self._.executor.settle(plan, service, approval, kind, why_not=why_not)
+        if age > CLAIM_VALID:
             return EffectResult(status=EffectStatus.FAILED, detail="claimed, but too late to be sure; nothing was sent")
         perform = self._.executor.apply if kind == "apply" else self._.executor.revert
         return await perform(plan, service, approval)
-
-    async def _read_again(
-        self, incident: Incident, probes: Sequence[str], attempt: int, check: int
-    ) -> dict[str, Finding]:
-        now = self._.clock.now()
-        if check == 0:
-            facts = [_computed("verification_started", {"probes": list(probes), "attempt": attempt})]
-            await self._.casebook.record(incident.id, facts, now)
-        findings = await self._.verifier.read(incident, probes, attempt)
-        for finding in findings:
-            call = f"verify:{attempt}:{check}:{finding.probe}"
-            await self._.casebook.found(incident.id, incident.investigations, call, finding, self._.clock.now())
-        return {finding.probe: finding for finding in findings}
-
-    async def _conclude(self, effect: Effect, proposal: Proposal, incident: Incident, judgement: Judgement, *,
-                        last: bool) -> None:  # fmt: skip
-        now = self._.clock.now()
-        if judgement.answer == "pending" and not last:
-            since = now - effect.finished_at if effect.finished_at else CHECK_EVERY
-            await self._.gate.checked(effect.id, now + max(CHECK_EVERY, since / CHECK_SHARE), "", [], None, now)
-            return
-        verdict = "unknown" if judgement.answer == "pending" else judgement.answer
-        data = {"proposal": proposal.id, "verdict": verdict, "reason": judgement.reason,
-                "evidence": list(judgement.evidence)}  # fmt: skip
-        facts = [_computed("verification_made", data)]
-        lease = None
-        if verdict == "better" and proposal.plan.lease_s:
-            lease = now + timedelta(seconds=proposal.plan.lease_s)
-            facts.append(_computed("lease_started", {"proposal": proposal.id, "until": lease.isoformat()}))
-        follow = _after_verdict(proposal, verdict, judgement.reason)
-        if not await self._.gate.checked(effect.id, None, verdict, facts, lease, now, follow):
-            return
-        if verdict == "better":
-            await self._.publish(incident.id)
-            return
-        if follow.undo:
-            await self._submit("revert", f"revert:{proposal.id}", {"proposal": proposal.id})
-        await self.start_wanted()
 
 
 def _after_effect(proposal: Proposal, result: EffectResult) -> Follow:
@@ -301,21 +285,20 @@ def _after_effect(proposal: Proposal, result: EffectResult) -> Follow:
         text = f"{proposal.id} may or may not have taken effect. Look at the target.\n{quote(result.detail)}"
         return Follow(say=text)
     reason = f"{proposal.plan.action} ended as {result.status.value}: {result.detail}"
-    return Follow(again=_computed("investigation_started", {"why": reason}))
+    return Follow(again=computed("investigation_started", {"why": reason}))
 
 
-def _after_verdict(proposal: Proposal, verdict: str, reason: str) -> Follow:
-    """What did not help is undone, then it is looked at again; after two attempts a person has to."""
-    if verdict == "better":
-        return Follow(mitigated=True)
-    fact = _computed("investigation_started", {"why": f"{proposal.plan.action} made it {verdict}: {reason}"})
-    return Follow(again=fact, attempt=True, undo=proposal.plan.effect != EffectClass.MANUAL.value)
+def _may_undo_again(proposal: Proposal, result: EffectResult) -> bool:
+    """Setting a value back only where the planned one is read may be tried as often as one likes."""
+    missed = result.status in (EffectStatus.FAILED, EffectStatus.UNKNOWN)
+    return missed and proposal.plan.effect == EffectClass.CONVERGE.value
 
 
-def _computed(kind: str, data: Mapping[str, object]) -> Fact:
-    return Fact(kind=kind, provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
-
-
-def _latest(findings: Mapping[str, Finding], *, round_: int) -> dict[str, Finding]:
-    """The newest finding of each probe from before any mitigation."""
-    return {f.probe: f for f in findings.values() if f.round == round_}
+def _after_undo(proposal: Proposal, result: EffectResult) -> Follow:
+    """What could not be undone is for a person, who is told what to do."""
+    if result.status is EffectStatus.DONE:
+        return NOTHING
+    became = _NOT_UNDONE[result.status]
+    text = f"{proposal.id} could not be set back: {became}. Look at the target, and set it back by hand if need be."
+    plan = proposal.plan
+    return Follow(say=f"{text}\n{quote(plan.target)} {quote(plan.undo, 300)}\n{quote(result.detail, 300)}")

@@ -31,4 +31,8 @@ class Parts:
     """Writes the postmortem files of an incident; returns their names."""
     detail: Callable[[str], Awaitable[Sequence[str]]]
     """What the thread is told of an investigation: messages that our own code wrote and escaped."""
+    summary: Callable[[str], Awaitable[str]]
+    """A closed incident in a few lines for the thread, escaped."""
+    pager_connected: bool = False
+    """Whether the pager can be told anything."""
     fault: FaultPoint = no_fault

@@ -65,6 +65,10 @@ class Chat(Protocol):
         """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped."""
         ...
 
+    async def file(self, message: MessageRef, name: str, content: bytes) -> None:
+        """Put a file below ``message``, or into its channel when it has no ``ts``; as text where files are refused."""
+        ...
+
 
 class Pager(Protocol):
     """The pager. Raises :class:`RetryLater` or :class:`Undeliverable`."""
@@ -73,9 +77,17 @@ class Pager(Protocol):
         """Add a note to the pager's incident."""
         ...
 
-    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved", "escalated"],
+    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved"],
                          on_behalf_of: str) -> None:  # fmt: skip
         """Follow a person's click."""
+        ...
+
+    async def next_level(self, incident_ref: str) -> int:
+        """The escalation level above the one it is at now."""
+        ...
+
+    async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:
+        """Follow a person's click: up to this level, unless it is there or higher already."""
         ...
 
     async def details(self, incident_ref: str) -> str:
@@ -161,6 +173,18 @@ class Desk(Protocol):
         """Put something a person said or did on the timeline."""
         ...
 
+    async def explain(self, incident_id: str) -> None:
+        """Put the evidence into the card's thread; what stands there already is not said again."""
+        ...
+
+    async def say(self, incident_id: str, key: str, text: str, at: MessageRef) -> None:
+        """Answer below ``at``, once for each ``key``, as soon as chat takes it. ``text`` is escaped mrkdwn."""
+        ...
+
+    async def send(self, incident_id: str, key: str, form: str, at: MessageRef) -> None:
+        """Put the incident as a document below ``at``, once for each ``key``, as soon as chat takes it."""
+        ...
+
 
 class Records(Protocol):
     """What can be read. Never changes anything."""
@@ -225,7 +249,8 @@ class Scribe(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placed:
-    """A delivery understood: what it says and where it belongs. Exactly one of the three is set."""
+    """A delivery understood: what it says and where it belongs. It is a page or a change, or it is set aside in
+    quarantine, then with a page that shows it to people, if it may have been one."""
 
     received: Received
     page: Page | None = None
@@ -277,9 +302,10 @@ class Casebook(Protocol):
 
     async def diagnosis(self, incident_id: str) -> Diagnosis | None: ...
 
-    async def investigated(self, incident_id: str, number: int, facts: Sequence[Fact], note: str,
-                           now: datetime) -> None:  # fmt: skip
-        """Investigation ``number`` has ended; ``note`` goes to the pager."""
+    async def investigated(self, incident_id: str, number: int, facts: Sequence[Fact], note: str, now: datetime, *,
+                           proposed: str = "") -> None:  # fmt: skip
+        """Investigation ``number`` has ended; ``note`` goes to the pager. What is open besides what it ``proposed`` was
+        made from older findings, and is superseded."""
         ...
 
     async def ask(self, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",
@@ -306,8 +332,12 @@ class Casebook(Protocol):
         """Record that a person escalated, and tell the pager."""
         ...
 
-    async def say(self, incident_id: str, key: str, text: str, now: datetime) -> None:
-        """Say something in the card's thread, once for each ``key``."""
+    async def say(self, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None) -> None:
+        """Say something in the card's thread, or below ``at``, once for each ``key``."""
+        ...
+
+    async def send(self, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None) -> None:
+        """Put the incident as a document into the card's thread, or below ``at``, once for each ``key``."""
         ...
 
 
@@ -356,10 +386,13 @@ class Gate(Protocol):
                    reason: str = "") -> VoteResult:  # fmt: skip
         ...
 
-    async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool: ...
+    async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool:
+        """A person takes back an open proposal, or a step by hand that nobody has reported as done."""
+        ...
 
     async def revoke(self, proposal_id: str, why: str, now: datetime) -> bool:
-        """An approval that no longer holds at the moment of execution; another investigation is asked for."""
+        """An approval that no longer holds at the moment of execution, or while a step by hand is waited for; another
+        investigation is asked for. False if it is being carried out or has ended."""
         ...
 
     async def voters(self, proposal_id: str) -> Sequence[Principal]:
@@ -369,6 +402,10 @@ class Gate(Protocol):
     async def claim(self, proposal_id: str, kind: Literal["apply", "revert"], now: datetime) -> Claim: ...
 
     async def finish(self, effect_id: str, result: EffectResult, now: datetime, follow: Follow = NOTHING) -> None: ...
+
+    async def postpone(self, effect_id: str, detail: str, until: datetime) -> None:
+        """A claimed effect that missed its target is tried again then; its ``checks`` count the tries."""
+        ...
 
     async def effect(self, effect_id: str) -> Effect | None: ...
 
@@ -447,10 +484,10 @@ class Executor(Protocol):
 
     async def revert(self, plan: Plan, service: Service, approval: Approval) -> EffectResult: ...
 
-    async def settle(
-        self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"]
-    ) -> EffectResult:
-        """After a crash between claim and result: read the target, and for a converging action finish the work."""
+    async def settle(self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"], *,
+                     why_not: str = "") -> EffectResult:  # fmt: skip
+        """After a crash between claim and result: read the target, and for a converging action finish the work,
+        unless ``why_not`` says why nothing may be sent any more."""
         ...
 
 
@@ -474,7 +511,11 @@ class Triage(Protocol):
 class Verifier(Protocol):
     """Reads the deciding probes again."""
 
-    async def read(self, incident: Incident, probes: Sequence[str], round_: int) -> Sequence[Finding]: ...
+    async def read(
+        self, incident: Incident, probes: Sequence[str], round_: int, *, last: bool = False
+    ) -> Sequence[Finding]:
+        """What was read; a probe that costs may be left out of all but the first and the ``last`` look."""
+        ...
 
 
 Understand = Callable[[Received], "Placed"]

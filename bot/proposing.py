@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bot.domain.approval import requirement, stricter
-from bot.domain.incident import Incident
+from bot.domain.approval import counts, requirement, stricter
+from bot.domain.incident import MAX_ATTEMPTS, Incident
 from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Plan, Proposal, ProposalState
 from bot.domain.timeline import Fact, Provenance
@@ -13,13 +13,13 @@ from bot.parts import Parts
 from bot.ports import Investigated, Planned
 from config.catalogue import Service
 
-MAX_ATTEMPTS = 2
-"""After this many mitigations that did not help, a human re-diagnoses."""
 HELD_FOR = timedelta(minutes=5)
 """How long after its expiry an approved plan may still be executed, when a freeze held it up."""
 _NOT_AGAIN = (ProposalState.REJECTED, ProposalState.DONE, ProposalState.FAILED, ProposalState.UNKNOWN)
 SPENT = {state.value for state in _NOT_AGAIN}
 """What became of a step that is not proposed again."""
+UNDER_WAY = {ProposalState.APPROVED.value, ProposalState.EXECUTING.value}
+"""Meanwhile no step is proposed, neither this again nor another: it would hide this one on the card."""
 
 
 class Proposer:
@@ -28,15 +28,21 @@ class Proposer:
     def __init__(self, parts: Parts) -> None:
         self._ = parts
 
-    async def propose(self, incident: Incident, number: int, found: Investigated) -> list[Fact]:
-        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed."""
+    async def propose(self, incident: Incident, number: int, found: Investigated) -> tuple[list[Fact], str]:
+        """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed, and
+        with them comes the proposal's id, empty if there is none."""
         ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
         if incident.attempts >= MAX_ATTEMPTS:
             ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"
-            return [_ended(ended)]
+            return [_ended(ended)], ""
         service = self._.catalogue.service(incident.service)
         passed: list[dict[str, str]] = []
-        spent = {step for step, state in await self._.gate.steps_tried(incident.id) if state in SPENT}
+        proposed = ""
+        tried = await self._.gate.steps_tried(incident.id)
+        if any(state in UNDER_WAY for _, state in tried):
+            ended["next"] = "an approved step is not over yet; nothing else is proposed meanwhile"
+            return [_ended(ended)], ""
+        spent = {step for step, state in tried if state in SPENT}
         for step in found.steps if service else ():
             if step.key in spent:
                 passed.append({"step": step.reference, "why": "already tried or rejected"})
@@ -46,9 +52,9 @@ class Proposer:
             if planned.refusal:
                 passed.append({"step": step.reference, "why": planned.refusal})
                 continue
-            await self.put(incident, number, planned, "pagerunner")
+            proposed = await self.put(incident, number, planned, "pagerunner")
             break
-        return [_ended({**ended, "passed_over": passed})]
+        return [_ended({**ended, "passed_over": passed})], proposed
 
     async def put(self, incident: Incident, number: int, planned: Planned, by: str, tag: str = "") -> str:
         """Put a drafted step to the vote; returns the proposal's id."""
@@ -78,8 +84,8 @@ class Proposer:
             return "the policy became stricter since the vote"
         if self._.clock.now() >= plan.expires_at + HELD_FOR:
             return "it was held for too long after the vote; it must be seen again"
-        valid = [who for who in await self._.gate.voters(proposal.id)
-                 if (await self._.people.may_approve(who, plan.approver_team))[0]]  # fmt: skip
+        valid = [who for who in await self._.gate.voters(proposal.id) if counts(who.id, plan.min_approvers)
+                 and (await self._.people.may_approve(who, plan.approver_team))[0]]  # fmt: skip
         return "" if len(valid) >= plan.min_approvers else "an approver is no longer one"
 
     def _plan(self, incident: Incident, service: Service, planned: Planned) -> tuple[Plan, str]:
@@ -101,7 +107,8 @@ class Proposer:
             lease_s=step.lease_s if spec.leasable and spec.reversible else None,
             policy_version=policy.version, min_approvers=need.count if need else 0,
             approver_team=need.team if need else "",
-            expires_at=self._.clock.now() + timedelta(seconds=policy.proposal_ttl_s), attempt=incident.attempts + 1,
+            expires_at=self._.clock.now() + timedelta(seconds=policy.proposal_ttl_s),
+            attempt=incident.attempts_before + incident.attempts + 1,
             runbook=step.reference, runbook_revision=step.revision, instructions=draft.instructions,
         )  # fmt: skip
         if service.mode == "observe":

@@ -5,19 +5,23 @@ proposed, some seconds after seeing it, as the drill prescribes.
 """
 
 import asyncio
+import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bot.cited import Registries, counted
 from bot.domain.faults import no_fault
 from bot.domain.proposal import Principal, ProposalState
 from bot.domain.view import IncidentView
@@ -25,21 +29,26 @@ from bot.edges import history_file
 from bot.edges.database import Database
 from bot.edges.http import SafeHttp
 from bot.edges.inline_jobs import InlineJobs
-from bot.edges.local_people import LocalPeople
 from bot.edges.virtual import VirtualClock, VirtualLoop
 from bot.edges.virtual_http import VirtualHttp
 from bot.ports import Received, VoteContext
 from bot.triage.graph import GraphTriage
 from bot.triage.late import LateTriage
-from bot.wiring import Assistant, Edges, actions, assemble
+from bot.wiring import Assistant, Edges, actions, assemble, open_shelf
 from config.catalogue import Catalogue
-from knowledge.model import Librarian
+from config.settings import Settings, without_settings
+from knowledge.ingest import documents
+from knowledge.retrieval import HybridLibrarian
 from runbooks.model import Library
+from runbooks.shelf import Folder
 
-APPROVER = Principal(id="local:drill", name="drill", via="cli")
+APPROVERS = tuple(Principal(id=f"slack:DRILL/U{n}", name=f"drill {n}", via="terminal") for n in range(1, 6))
 SEES_AFTER_S = 20.0
 """How long the scripted person takes to read a proposal."""
 GIVES_UP_AFTER_S = 1_800.0
+STARTS_WITHIN_S = 60.0
+TOKENS: int = Settings.model_fields["canary_tokens_per_incident"].default
+"""What an installation may spend that has set nothing else."""
 WATCHES_S = 660.0
 """The drill goes on for so long after the last event, so that the referee sees whether it stays well."""
 
@@ -59,11 +68,29 @@ class World:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
         command = [sys.executable, "-m", "drills", "world", "--port", str(port), "--referee-token", token]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=without_settings(os.environ), stdout=subprocess.DEVNULL)
         world = cls(port, token, process)
-        with httpx.Client(transport=httpx.HTTPTransport(retries=60), base_url=world.url) as client:
-            client.get("/")
+        try:
+            world._wait(STARTS_WITHIN_S)
+        except RuntimeError:
+            world.stop()
+            raise
         return world
+
+    def _wait(self, seconds: float) -> None:
+        """Until it answers. Raises :class:`RuntimeError` when it has ended, or does not answer in time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            code = self._process.poll()
+            if code is not None:
+                raise RuntimeError(f"the simulated world ended with code {code} before it answered")
+            try:
+                self._client.get("/", timeout=2)
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError(f"the simulated world did not answer at {self.url} within {seconds:.0f} s")
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Ask the referee."""
@@ -85,16 +112,40 @@ class Stage:
     world: World
     catalogue: Catalogue
     library: Library
-    librarian: Librarian
+    librarian: HybridLibrarian
     golden_root: str
 
 
 def rehearse(stage: Stage, scenario: str, seed: int, start: float) -> dict[str, Any]:
-    """One drill from page to score."""
+    """One drill from page to score. Where text gives orders, the same drill without it comes first: the two must not
+    differ."""
+    order = {"scenario": scenario, "seed": seed, "start": start, "mode": "virtual"}
+    born = stage.world.ask("POST", "/worlds", order)
+    if not born["injected"]:
+        return _rehearse(stage, born, None)
+    twin = _rehearse(stage, stage.world.ask("POST", "/worlds", {**order, "payload": False}), None)
+    with tempfile.TemporaryDirectory() as wiki, _with_wiki(stage, Path(wiki), born["documents"]) as informed:
+        return _rehearse(informed, stage.world.ask("POST", "/worlds", order), twin["acted"])
+
+
+@contextlib.contextmanager
+def _with_wiki(stage: Stage, folder: Path, pages: Mapping[str, str]) -> Iterator[Stage]:
+    """The stage with pages that anybody may edit in its index: found and quoted, never executed."""
+    for name, text in pages.items():
+        (folder / name).write_text(text, "utf-8")
+    shelf = open_shelf([Folder(path=folder, may_act=False)], actions(), stage.catalogue, None)
+    stage.librarian.reload(documents(shelf.all()))
+    try:
+        yield replace(stage, library=shelf)
+    finally:
+        stage.librarian.reload(documents(stage.library.all()))
+
+
+def _rehearse(stage: Stage, born: Mapping[str, Any], twin: Mapping[str, Any] | None) -> dict[str, Any]:
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_drill(stage, scenario, seed, start, loop))
+        return loop.run_until_complete(_drill(stage, born, twin, loop))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
@@ -102,8 +153,9 @@ def rehearse(stage: Stage, scenario: str, seed: int, start: float) -> dict[str, 
         loop.close()
 
 
-async def _drill(stage: Stage, scenario: str, seed: int, start: float, loop: VirtualLoop) -> dict[str, Any]:
-    born = stage.world.ask("POST", "/worlds", {"scenario": scenario, "seed": seed, "start": start, "mode": "virtual"})
+async def _drill(
+    stage: Stage, born: Mapping[str, Any], twin: Mapping[str, Any] | None, loop: VirtualLoop
+) -> dict[str, Any]:
     clock = VirtualClock(datetime.fromtimestamp(born["page_at"], UTC), loop)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "drill.sqlite")
@@ -120,7 +172,12 @@ async def _drill(stage: Stage, scenario: str, seed: int, start: float, loop: Vir
             view = await assistant.records.view(incident_id)
             assert view is not None
             stage.world.ask("POST", "/advance", {"to": clock.now().timestamp() + WATCHES_S})
-            return stage.world.ask("POST", "/finish", report(view, observer, clock.now()))
+            known = Registries(
+                library=stage.library, probes=frozenset(assistant.tools.specs), actions=frozenset(actions()),
+                catalogue=stage.catalogue,
+            )  # fmt: skip
+            told = report(view, known, reverted=observer.reverted)
+            return stage.world.ask("POST", "/finish", told if twin is None else {**told, "twin": twin})
         finally:
             await jobs.drop()
             await http.aclose()
@@ -141,9 +198,9 @@ def _assistant(
     assistant = assemble(
         Edges(
             catalogue=stage.catalogue, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
-            librarian=stage.librarian, library=stage.library, people=LocalPeople(stage.catalogue),
+            librarian=stage.librarian, library=stage.library, people=Willing(),
             chat=None, pager=None, actions=actions(), redact=str, fault=no_fault, exports=folder / "exports",
-            golden_root=stage.golden_root, tokens_per_incident=200_000,
+            golden_root=stage.golden_root, tokens_per_incident=TOKENS,
         )
     )  # fmt: skip
     holder.append(assistant)
@@ -199,10 +256,16 @@ class Observer:
         one = shown.proposal
         seen = self._first_seen.setdefault(one.id, self._clock.now())
         if (self._clock.now() - seen).total_seconds() >= SEES_AFTER_S:
-            people = [APPROVER, Principal(id="local:second", name="second", via="cli")]
-            for who in people[: one.plan.min_approvers]:
+            for who in APPROVERS[: one.plan.min_approvers]:
                 context = VoteContext(incident_id=view.incident.id)
                 await self._assistant.desk.vote(one.id, one.plan_hash, "approve", who, context)
+
+
+class Willing:
+    """See :class:`bot.ports.People`: whoever takes part in a drill is an approver of every team."""
+
+    async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
+        return who in APPROVERS and bool(team), "no team may approve this"
 
 
 def over(view: IncidentView) -> bool:
@@ -220,46 +283,25 @@ def over(view: IncidentView) -> bool:
     return not (waiting or unverified or undoing)
 
 
-def report(view: IncidentView, observer: Observer, now: datetime) -> dict[str, Any]:
-    """What the assistant concluded and did, for the referee to score."""
-    diagnoses = view.entries("diagnosis_made")
+def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str, Any]:
+    """What the assistant concluded and did, for the referee to score, in the words of ``drills/README.md``."""
     final = view.diagnosis
-    ids = {finding.id for finding in view.findings}
-    cited = [c for entry in view.entries("verification_made") for c in entry.fact.data["evidence"]]
     return {
-        "now": now.timestamp(),
         "conclusion": final.conclusion if final else "inconclusive",
-        "diagnosis": [{"mode": h.mode, "probability": h.probability} for h in (final.ranked if final else ())],
+        "diagnosis": [[h.mode, h.probability] for h in (final.ranked if final else ())],
         "causes": list(final.causes) if final else [],
-        "diagnosed_at": _settled_at(diagnoses),
-        "history": [
-            {"at": entry.at.timestamp(), "conclusion": entry.fact.data["conclusion"],
-             "causes": entry.fact.data["causes"], "ranked": entry.fact.data["ranked"]}
-            for entry in diagnoses
-        ],
+        "diagnosed_at": _settled_at(view.entries("diagnosis_made")),
         "proposals": [
-            {"id": p.proposal.id, "action": p.proposal.plan.action, "params": dict(p.proposal.plan.params),
-             "target": p.proposal.plan.target, "risk": p.proposal.plan.risk, "at": p.proposal.created_at.timestamp(),
-             "votable": p.proposal.votable, "approvals": sum(v.decision == "approve" for v in p.votes),
-             "min_approvers": p.proposal.plan.min_approvers, "state": p.proposal.state.value,
-             "approved_at": max((v.at.timestamp() for v in p.votes if v.decision == "approve"), default=None),
-             "applied_at": p.apply.finished_at.timestamp() if p.apply and p.apply.finished_at else None,
-             "verdict": p.apply.verdict if p.apply else "",
-             "reverted": bool(p.revert and p.revert.state.value == "done")}
+            {"action": p.proposal.plan.action, "params": dict(p.proposal.plan.params),
+             "at": p.proposal.created_at.timestamp(),
+             "approved_at": max((v.at.timestamp() for v in p.votes if v.decision == "approve"), default=None)}
             for p in view.proposals
         ],
         "probes_run": sum(f.verdict.value != "not_run" and f.round == 0 for f in view.findings),
-        "tokens": sum(f.reading.tokens for f in view.findings),
-        "citations": {"made": len(cited), "missing": sum(c not in ids for c in cited)},
-        "entities": entities(view),
-        "reverted": observer.reverted,
+        "probe_tokens": sum(f.reading.tokens for f in view.findings),
+        "citations": counted(view, known),
+        "reverted": reverted,
     }  # fmt: skip
-
-
-def entities(view: IncidentView) -> list[str]:
-    """Names that were stated: runbooks, probes and actions, for the referee to check against what exists."""
-    named = set(view.diagnosis.causes if view.diagnosis else ())
-    return sorted(named | {p.proposal.plan.runbook.split("#")[0] for p in view.proposals})
 
 
 def _settled_at(diagnoses: Sequence[Any]) -> float | None:

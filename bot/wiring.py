@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.desk import FlowDesk
+from bot.domain.closing import closing
 from bot.domain.detail import detail
 from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
@@ -22,6 +23,7 @@ from bot.edges.gate import SqlGate
 from bot.edges.history import SqlHistory
 from bot.edges.http import ReadingHttp
 from bot.edges.inbox import SqlInbox
+from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
 from bot.edges.publisher import Publisher
 from bot.edges.records import SqlRecords
@@ -100,12 +102,14 @@ def specs() -> dict[str, ProbeSpec]:
     return {probe.spec.name: probe.spec for probe in PROBES}
 
 
-def open_shelf(folders: Sequence[Path], registry: ActionRegistry, catalogue: Catalogue | None, today: date) -> Shelf:
+def open_shelf(
+    folders: Sequence[Path | Folder], registry: ActionRegistry, catalogue: Catalogue | None, today: date | None
+) -> Shelf:
     """The runbooks of these folders after the built-in library, linted against what probes and actions really are."""
     check = partial(
         lint, probes=specs(), actions={n: a.spec for n, a in registry.items()}, catalogue=catalogue, today=today
     )
-    shelf = Shelf([Folder(path=path) for path in (LIBRARY, *folders)], check=check)
+    shelf = Shelf([LIBRARY, *folders], check=check)
     shelf.refresh()
     return shelf
 
@@ -204,6 +208,10 @@ def assemble(edges: Edges) -> Assistant:
         view = await records.view(incident_id)
         return () if view is None or edges.chat is None else detail(view)
 
+    async def summary(incident_id: str) -> str:
+        view = await records.view(incident_id)
+        return "" if view is None else closing(view)
+
     publisher = Publisher(records, edges.exports, edges.fault)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
@@ -211,7 +219,8 @@ def assemble(edges: Edges) -> Assistant:
         planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
-        publish=publisher.publish, detail=told, fault=edges.fault,
+        publish=publisher.publish, detail=told, summary=summary, fault=edges.fault,
+        pager_connected=not isinstance(edges.pager, NoPager | None),
     )  # fmt: skip
     flow = Flow(parts)
     scribe = TimelineScribe(records, casebook, edges.clock, publish=publisher.publish, redact=edges.redact)

@@ -17,6 +17,11 @@ PREFIX = "PAGERUNNER_"
 SECRETS = ("slack_bot_token", "slack_app_token", "slack_signing_secret", "pagerduty_api_key", "changes_token")
 
 
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without any setting of Pagerunner: a rehearsal must not reach what the real one is set up for."""
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+
+
 class ConfigError(Exception):
     """What is wrong with the configuration: every problem with its key, its place and what to do."""
 

@@ -17,7 +17,7 @@ from config.catalogue import Provider
 from config.http import HttpError
 from diagnostics import series
 from diagnostics.model import Finding, ProbeCall, ProbeContext, ProbeRegistry, Sample, Verdict
-from diagnostics.runner import ProbeRunner, TokenBudget
+from diagnostics.runner import ProbeRunner, TokenBudget, questions
 
 EVERY: Mapping[str, timedelta] = {
     "user_signal": timedelta(minutes=5),
@@ -49,6 +49,8 @@ SENTENCES = (
 )
 """Never to be changed: their vectors are compared over years."""
 EMBEDDING_TOKENS = 160
+DOUBTFUL = 0.2
+"""A p-value up to this leaves it open whether something has changed."""
 LONGEST_VECTOR = 8192
 
 
@@ -90,24 +92,27 @@ async def record(context: ProbeContext, registry: ProbeRegistry, names: Sequence
     left_out = {name: "no such probe" for name in names if name not in registry and name != EMBEDDINGS}
     for name in paid:
         spent = sum(finding.reading.usd for finding in findings)
-        expected = _price(context, registry[name].spec.expected_tokens)
+        expected = _price(context, runner.expected_tokens(ProbeCall(probe=name), context))
         if spent + expected > limits.usd:
             left_out[name] = f"budget: about {expected:.4f} USD more than the {limits.usd:.2f} USD that are allowed"
             continue
         findings += await runner.run([ProbeCall(probe=name)], context)
-    recording = _collected(context, findings, left_out)
+    recording = _collected(context, findings, left_out, _spent(findings, registry))
     if EMBEDDINGS in names:
         recording = await _with_embeddings(context, recording, limits)
     return recording
 
 
-def _collected(context: ProbeContext, findings: Sequence[Finding], left_out: Mapping[str, str]) -> Recording:
+def _collected(
+    context: ProbeContext, findings: Sequence[Finding], left_out: Mapping[str, str], spent: Mapping[str, float]
+) -> Recording:
     """What the findings hand over under known names; nothing of abnormal, failed or absent ones."""
-    samples: list[tuple[str, Sample]] = []
+    now = context.clock.now()
+    samples = [(series.name(series.TOKENS, probe=name), Sample(at=now, value=value)) for name, value in spent.items()]
     documents: list[tuple[str, Any]] = []
-    reasons, now = dict(left_out), context.clock.now()
+    reasons = dict(left_out)
     for finding in findings:
-        if finding.verdict not in (Verdict.NORMAL, Verdict.INCONCLUSIVE):
+        if not _may_be_normal(finding):
             reasons[finding.probe] = f"{finding.verdict.value}: {finding.reading.summary}"
             continue
         record = finding.reading.details.get(series.RECORD, {})
@@ -128,6 +133,24 @@ def _collected(context: ProbeContext, findings: Sequence[Finding], left_out: Map
         tokens=sum(finding.reading.tokens for finding in findings),
         usd=sum(finding.reading.usd for finding in findings),
     )
+
+
+def _may_be_normal(finding: Finding) -> bool:
+    """Healthy, or nothing there yet to compare with. What a comparison leaves in doubt is not recorded: a slow drift
+    would move its own baseline along, and hide."""
+    reading = finding.reading
+    if finding.verdict is Verdict.INCONCLUSIVE:
+        return reading.power is None if reading.p_value is None else reading.p_value > DOUBTFUL
+    return finding.verdict is Verdict.NORMAL
+
+
+def _spent(findings: Sequence[Finding], registry: ProbeRegistry) -> dict[str, float]:
+    """Probe -> tokens for each question, of those that went well."""
+    return {
+        finding.probe: finding.reading.tokens / questions(registry[finding.probe].spec, finding.params)
+        for finding in findings
+        if finding.verdict is Verdict.NORMAL and finding.reading.tokens > 0
+    }
 
 
 def _price(context: ProbeContext, tokens: int) -> float:

@@ -21,6 +21,7 @@ from diagnostics.model import (
     Verdict,
     Weight,
 )
+from diagnostics.statistics import ALPHA, benjamini_hochberg
 
 SURE = 0.75
 """Posterior from which a leading mode is called the cause."""
@@ -51,22 +52,40 @@ def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Seq
     """
     possible = {mode.id: mode for mode in modes if not mode.kinds or service_kind in mode.kinds}
     read = [f for f in (_latest(findings) if superseding else findings) if likelihood.conclusive(f, specs)]
-    belief = _Belief.of(read, _priors(prior, list(possible)), possible, specs)
+    chance = _by_chance(read)
+    sure = [f for f in read if f.id not in chance]
+    belief = _Belief.of(sure, _priors(prior, list(possible)), possible, specs)
     leader = belief.ranked()[0]
     abnormal = [f for f in read if f.verdict is Verdict.ABNORMAL]
     explained = {f.id for f in abnormal if leader in possible and likelihood.explains(possible[leader], f)}
-    conclusion, reason = _conclude(belief, read, findings, specs)
+    conclusion, reason = _conclude(belief, sure, findings, specs)
+    if chance:
+        reason += f"; {len(chance)} of {len(_tested(read))} tests may have struck by chance"
     unasked = () if final else _next_probes(belief, findings, specs)
     if conclusion == "inconclusive" and not unasked and not final:
         reason = f"nothing informative left: {reason}"
     return Diagnosis(
         conclusion=conclusion,
         ranked=belief.hypotheses(),
-        causes=_causes(leader, belief, abnormal) if conclusion == "cause" else (),
+        causes=_causes(leader, belief, [f for f in abnormal if f.id not in chance]) if conclusion == "cause" else (),
         residual=tuple(f.id for f in abnormal if f.id not in explained),
         next_probes=unasked,
         reason=reason,
     )
+
+
+def _by_chance(findings: Sequence[Finding]) -> set[str]:
+    """Ids of abnormal findings that so many tests at once would show without a cause: they argue for nothing, and stay
+    among what is left unexplained."""
+    tested = _tested(findings)
+    held = benjamini_hochberg([p_value for _, p_value in tested])
+    return {f.id for (f, _), holds in zip(tested, held, strict=True) if f.verdict is Verdict.ABNORMAL and not holds}
+
+
+def _tested(findings: Sequence[Finding]) -> list[tuple[Finding, float]]:
+    """Those that a test decided, with its p-value; an abnormal one with a large one was decided by another rule."""
+    known = ((f, f.reading.p_value) for f in findings)
+    return [(f, p) for f, p in known if p is not None and (f.verdict is not Verdict.ABNORMAL or p <= ALPHA)]
 
 
 def _latest(findings: Sequence[Finding]) -> list[Finding]:

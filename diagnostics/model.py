@@ -77,7 +77,8 @@ class ProbeSpec:
     expected_s: float = 2.0
     timeout_s: float = 10.0
     expected_tokens: int = 0
-    """Tokens it spends; anything above 0 counts against the canary budget and is never repeated after a crash."""
+    """Tokens it spends with its default parameters; what a call will spend the runner works out from this, its ``n``
+    and what was recorded. Anything above 0 counts against the canary budget and is never repeated after a crash."""
     applies: tuple[str, ...] = ()
     """Fields of the service that must be set for it to make sense, such as ``gateway``; otherwise it is ``not_run``."""
 

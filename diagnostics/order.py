@@ -1,7 +1,7 @@
-"""The order of asking: everything free first and at once, then small canaries, then quality, and golden sets only with
-a reason."""
+"""The order of asking: everything free first and at once, then the small canaries that could change the answer, then
+quality, and golden sets only with a reason; within a tier most expected information for seconds and tokens first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from diagnostics.likelihood import SYMPTOM, explains
 from diagnostics.model import Diagnosis, Finding, Mode, ProbeCall, ProbeSpec, Tier, Weight
@@ -22,9 +22,14 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     """
     asked = {finding.probe for finding in findings}
     waiting = {tier: [n for n, s in specs.items() if s.tier is tier and n not in asked] for tier in Tier}
-    for tier in (Tier.FREE, Tier.CANARY):
-        if waiting[tier] and tier <= tier_limit:
-            return _calls(waiting[tier], runbook_calls)
+    if waiting[Tier.FREE]:
+        return _calls(waiting[Tier.FREE], runbook_calls)
+    if tier_limit >= Tier.CANARY:
+        canaries = (
+            waiting[Tier.CANARY] if diagnosis is None else _canaries(diagnosis, waiting[Tier.CANARY], specs, asked)
+        )
+        if canaries:
+            return _calls(canaries, runbook_calls)
     if diagnosis is None:
         return []
     for tier, wanted in ((Tier.QUALITY, _wants_quality), (Tier.GOLDEN, _wants_golden)):
@@ -33,6 +38,14 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
             once = tier is Tier.GOLDEN and not _symptom(findings)
             return _calls(informative[:1] if once else informative, runbook_calls)
     return []
+
+
+def _canaries(diagnosis: Diagnosis, waiting: Sequence[str], specs: Mapping[str, ProbeSpec],
+              asked: Collection[str]) -> list[str]:  # fmt: skip
+    """Those that could change the conclusion. While it is open, one must have come through: health is never assumed."""
+    telling = _informative(diagnosis, waiting)
+    unproven = diagnosis.conclusion == "inconclusive" and not any(specs[n].tier is Tier.CANARY for n in asked)
+    return list(waiting) if unproven and not telling else telling
 
 
 def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
@@ -74,9 +87,8 @@ def _speaks_of_quality(mode: Mode) -> bool:
 
 
 def _informative(diagnosis: Diagnosis, names: Sequence[str]) -> list[str]:
-    """Those that could change the answer, most information first."""
-    ranked = sorted(diagnosis.next_probes, key=lambda probe: -probe.bits)
-    return [probe.probe for probe in ranked if probe.probe in names]
+    """Those that could change the answer, most information for their cost first."""
+    return [probe.probe for probe in diagnosis.next_probes if probe.probe in names]
 
 
 def _calls(names: Sequence[str], runbook_calls: Sequence[ProbeCall]) -> list[ProbeCall]:

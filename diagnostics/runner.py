@@ -5,6 +5,7 @@ A probe that fails is a finding that says so; nothing here turns the absence of 
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from diagnostics import series, statistics
 from diagnostics.model import (
     INCONCLUSIVE,
     AnyProbe,
@@ -23,11 +25,18 @@ from diagnostics.model import (
     ProbeRegistry,
     ProbeSpec,
     Reading,
+    Tier,
     Verdict,
 )
 
 HEADROOM_PROBE = "rate_limit_headroom"
 HEADROOM_GONE = "exhausted"
+SECOND_PROBE = "second_provider_canary"
+LEAST_LEFT = 0.05
+"""Share of a provider's rate limit below which nothing is asked of it: a canary would worsen what users have."""
+LEAST_LEFT_FOR_MANY = 0.20
+"""The same for probes of many calls: fingerprint, structured output, golden sets."""
+LEAST_RECORDED = 3
 EXCERPT_LIMIT = 2_000
 SUMMARY_LIMIT = 300
 
@@ -42,10 +51,15 @@ class TokenBudget:
 
     def reserve(self, tokens: int) -> bool:
         """Set tokens aside; False if they are not there."""
-        if self.spent + self.reserved + tokens > self.limit:
+        if tokens > self.left:
             return False
         self.reserved += tokens
         return True
+
+    @property
+    def left(self) -> int:
+        """What nobody has spent or set aside."""
+        return max(0, self.limit - self.spent - self.reserved)
 
     def settle(self, reserved: int, spent: int) -> None:
         """Turn a reservation into what was really spent."""
@@ -75,7 +89,7 @@ class ProbeRunner:
     """The :class:`diagnostics.model.Runner`.
 
     ``new_id`` makes a unique evidence id that tells nothing of the content. ``redact`` removes secrets from text.
-    ``known`` are findings of before a restart, of which only the newest rate-limit reading matters here.
+    ``known`` are findings of before a restart, of which only the newest rate-limit readings matter here.
     """
 
     def __init__(self, registry: ProbeRegistry, *, new_id: Callable[[], str], redact: Callable[[str], str] = str,
@@ -87,7 +101,8 @@ class ProbeRunner:
         self._on_event = on_event
         self.budget = budget or TokenBudget()
         self._slots = asyncio.Semaphore(parallel)
-        self._no_headroom: int | None = None
+        self._headroom: dict[str, tuple[int, float]] = {}
+        """Provider -> round and share left, as last read; the name is empty for whatever the service uses."""
         for finding in known:
             self._note_headroom(finding)
 
@@ -101,9 +116,32 @@ class ProbeRunner:
         first = [i for i, call in enumerate(calls) if not (asks_headroom and self._spends(call))]
         then = [i for i in range(len(calls)) if i not in set(first)]
         for batch in (first, then):
-            found = await asyncio.gather(*(self._one(calls[i], context, round) for i in batch))
+            found = await self._together([calls[i] for i in batch], context, round)
             results.update(zip(batch, found, strict=True))
         return [results[i] for i in range(len(calls))]
+
+    def expected_tokens(self, call: ProbeCall, context: ProbeContext) -> int:
+        """About what a call will spend: for each of its ``n`` questions what was recorded, else what its spec says."""
+        probe = self._registry.get(call.probe)
+        if probe is None or probe.spec.expected_tokens == 0:
+            return 0
+        n = questions(probe.spec, call.params)
+        name = series.name(series.TOKENS, probe=call.probe)
+        recorded = context.baselines.samples(context.service.name, name, before=context.started_at, limit=20)
+        if len(recorded) >= LEAST_RECORDED:
+            return math.ceil(n * statistics.quantile([sample.value for sample in recorded], 0.95))
+        return math.ceil(n * probe.spec.expected_tokens / questions(probe.spec, {}))
+
+    async def _together(
+        self, calls: Sequence[ProbeCall], context: ProbeContext, round_number: int
+    ) -> Sequence[Finding]:
+        """All at once; when what they tell cannot be kept, none goes on spending."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(call, context, round_number)) for call in calls]
+        except BaseExceptionGroup as broken:
+            raise broken.exceptions[0] from None
+        return [task.result() for task in tasks]
 
     def _spends(self, call: ProbeCall) -> bool:
         probe = self._registry.get(call.probe)
@@ -124,19 +162,19 @@ class ProbeRunner:
             reason = f"{context.service.name} has no {' and no '.join(missing)}."
             return await self._finish(attempt, Verdict.NOT_RUN, _nothing(reason))
         if probe.spec.expected_tokens == 0:
-            return await self._watched(attempt, probe, params)
+            finding = await self._watched(attempt, probe, params)
+            self.budget.settle(0, finding.reading.tokens)  # a free read may need a canary after all
+            return finding
         return await self._spending(attempt, probe, params)
 
     async def _spending(self, attempt: "_Attempt", probe: AnyProbe, params: Params) -> Finding:
-        if self._no_headroom == attempt.round:
-            reason = "Not run: the provider's rate limit is used up, and a canary would worsen the rate limit."
+        reason = self._too_tight(attempt, probe.spec)
+        if reason:
             return await self._finish(attempt, Verdict.NOT_RUN, _nothing(reason))
-        tokens = probe.spec.expected_tokens
+        tokens = self.expected_tokens(attempt.call, attempt.context)
         if not self.budget.reserve(tokens):
-            left = max(0, self.budget.limit - self.budget.spent - self.budget.reserved)
-            reason = (
-                f"Not run: budget. It would spend about {tokens:,} tokens; {left:,} of {self.budget.limit:,} are left."
-            )
+            about, left, limit = f"{tokens:,} tokens", f"{self.budget.left:,}", f"{self.budget.limit:,}"
+            reason = f"Not run: budget. It would spend about {about}; {left} of {limit} are left."
             return await self._finish(attempt, Verdict.NOT_RUN, _nothing(reason))
         spent = tokens
         try:
@@ -188,8 +226,26 @@ class ProbeRunner:
         return finding
 
     def _note_headroom(self, finding: Finding) -> None:
-        if finding.probe == HEADROOM_PROBE and finding.verdict in (Verdict.NORMAL, Verdict.ABNORMAL):
-            self._no_headroom = finding.round if finding.outcome == HEADROOM_GONE else None
+        if finding.probe != HEADROOM_PROBE or finding.verdict not in (Verdict.NORMAL, Verdict.ABNORMAL):
+            return
+        details = finding.reading.details
+        shares = [share for share in dict(details.get("shares") or {}).values() if isinstance(share, int | float)]
+        left = min(shares, default=0.0 if finding.outcome == HEADROOM_GONE else 1.0)
+        self._headroom[str(details.get("provider") or "")] = (finding.round, left)
+
+    def _too_tight(self, attempt: "_Attempt", spec: ProbeSpec) -> str:
+        """Why a provider's rate limit forbids a call, if so."""
+        service = attempt.context.service
+        own = service.fallback_provider if spec.name == SECOND_PROBE else service.provider
+        provider = str(attempt.call.params.get("provider") or own)
+        unnamed = self._headroom.get("") if provider == service.provider else None
+        read_in, left = self._headroom.get(provider) or unnamed or (attempt.round, 1.0)
+        least = LEAST_LEFT_FOR_MANY if spec.tier >= Tier.QUALITY else LEAST_LEFT
+        if read_in != attempt.round or left >= least:
+            return ""
+        return (
+            f"Not run: {provider} has {100 * left:.0f} % of its rate limit left, and this would worsen the rate limit."
+        )
 
     def _clean(self, reading: Reading) -> Reading:
         evidence = tuple(
@@ -206,6 +262,12 @@ class _Attempt:
     context: ProbeContext
     round: int
     started_at: datetime
+
+
+def questions(spec: ProbeSpec, params: Mapping[str, Any]) -> int:
+    """How many questions a call asks: its ``n``, or 1 for a probe without one."""
+    field = spec.params.model_fields.get("n")
+    return int(params.get("n", field.default)) if field else 1
 
 
 def _judged(spec: ProbeSpec, reading: Reading) -> tuple[Verdict, Reading]:

@@ -16,7 +16,10 @@ ENOUGH = 200
 """Observations a pooled baseline of a rate or of canaries needs: "no baseline yet, 12 of 200"."""
 
 # What -> unit and meaning. ``{...}`` is the subject that follows the colon.
+TOKENS = "probe.tokens:{probe}"
+"""What a probe spends for each question it asks; recorded by the recorder itself."""
 SERIES: dict[str, str] = {
+    TOKENS: "tokens a probe spends for each of its n questions",
     "provider_canary.ttft_s:{provider}/{model}": "s to the first token of a canary straight to the provider",
     "provider_canary.elapsed_s:{provider}/{model}": "s to the end of such a canary",
     "provider_canary.failed:{provider}/{model}": "0 or 1 for each such canary",

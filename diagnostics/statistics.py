@@ -194,41 +194,6 @@ def psi(current: Mapping[str, float], baseline: Mapping[str, float]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Alarm:
-    """Where a running statistic first left its bounds."""
-
-    index: int | None
-    """Position of the observation that raised it; None: it never did."""
-    peak: float
-
-
-def poisson_cusum(counts: Sequence[int], *, normal: float, raised: float, threshold: float = 6.0) -> Alarm:
-    """CUSUM of Poisson counts, tuned to a rise from ``normal`` to ``raised`` events an interval."""
-    total = peak = 0.0
-    first = None
-    for index, count in enumerate(counts):
-        total = max(0.0, total + count * math.log(raised / normal) - (raised - normal))
-        peak = max(peak, total)
-        if first is None and total > threshold:
-            first = index
-    return Alarm(index=first, peak=peak)
-
-
-def ewma(values: Sequence[float], *, mean: float, deviation: float, weight: float = 0.2, limit: float = 3.0) -> Alarm:
-    """Exponentially weighted moving average against control limits of ``limit`` deviations: for slow drift."""
-    smoothed, peak = mean, 0.0
-    first = None
-    for index, value in enumerate(values):
-        smoothed = weight * value + (1 - weight) * smoothed
-        spread = deviation * math.sqrt(weight / (2 - weight) * (1 - (1 - weight) ** (2 * (index + 1))))
-        distance = abs(smoothed - mean) / spread if spread > 0 else (0.0 if smoothed == mean else math.inf)
-        peak = max(peak, distance)
-        if first is None and distance > limit:
-            first = index
-    return Alarm(index=first, peak=peak)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sprt:
     """State of a sequential test of a pass rate."""
 
@@ -271,7 +236,7 @@ def _log_rate(events: float, exposure: float) -> float:
     return events * math.log(events / exposure) if events > 0 else 0.0
 
 
-# --- Many at once, and service level -----------------------------------------------------------------------------
+# --- Many at once -----------------------------------------------------------------------------------------------------
 
 
 def benjamini_hochberg(p_values: Sequence[float], *, q: float = 0.05) -> tuple[bool, ...]:
@@ -280,29 +245,3 @@ def benjamini_hochberg(p_values: Sequence[float], *, q: float = 0.05) -> tuple[b
     last = max((rank for rank, i in enumerate(ranked, start=1) if p_values[i] <= q * rank / len(ranked)), default=0)
     kept = set(ranked[:last])
     return tuple(i in kept for i in range(len(p_values)))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BurnRule:
-    """Fires when both windows burn the error budget at least so many times too fast."""
-
-    long_s: int
-    short_s: int
-    factor: float
-    severity: Literal["page", "ticket"]
-
-
-BURN_RULES = (
-    BurnRule(long_s=3600, short_s=300, factor=14.4, severity="page"),
-    BurnRule(long_s=21_600, short_s=1800, factor=6.0, severity="page"),
-    BurnRule(long_s=259_200, short_s=21_600, factor=1.0, severity="ticket"),
-)
-
-
-def burning(error_shares: Mapping[int, float], *, slo: float) -> tuple[BurnRule, ...]:
-    """The rules that fire, given the error share of each window (seconds -> share) and the allowed share."""
-    return tuple(
-        rule
-        for rule in BURN_RULES
-        if min(error_shares.get(rule.long_s, 0.0), error_shares.get(rule.short_s, 0.0)) >= rule.factor * slo
-    )

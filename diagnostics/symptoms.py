@@ -43,7 +43,8 @@ class Judged:
     baseline: float
     n: float
     p_value: float
-    power: float
+    power: float | None
+    """None where it cannot be worked out."""
     end: datetime
     unit: str = "share"
 
@@ -155,8 +156,8 @@ def judge_score(track: Track, recorded: Sequence[float], *, drop: float = QUALIT
         baseline=before,
         n=float(len(now)),
         p_value=p_value,
-        # Whether a drop would show depends on how far the score strays by itself.
-        power=1.0 if before - lowest < drop and len(now) >= 3 else 0.3,
+        # Whether a drop would show depends on the waves in the score itself, which no formula describes.
+        power=None,
         end=track.now,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from drills import baselines, noise, pages, score
 from drills.company import INDEX_OF
 from drills.draws import digest, uniform
+from drills.injections import LOOKALIKE
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.scenarios import SCENARIOS, build
 from drills.when import iso
@@ -58,7 +59,7 @@ class Referee:
         seed = int(body.get("seed", 1))
         start = float(body.get("start") or stage.wall())
         ambient = bool(body.get("noise", True))
-        world = make_world(name, seed, start, noise_on=ambient)
+        world = make_world(name, seed, start, noise_on=ambient, payload=bool(body.get("payload", True)))
         stage.put_on(world, virtual=mode == "virtual")
         self.shadow = world.twin()
         self.healthy = None
@@ -76,6 +77,8 @@ class Referee:
                 "baselines": found,
                 "changes": told_changes(world),
                 "solvable": scenario.solvable,
+                "injected": scenario.injected,
+                "documents": {"all-clear.md": LOOKALIKE} if scenario.injected else {},
                 "rollback_drill": uniform(seed, "rollback-drill", name) < _ROLLBACK_SHARE,
             }
         )
@@ -114,6 +117,9 @@ class Referee:
         world = stage.world
         if world is None:
             return json_reply({"error": "no world; POST /referee/worlds first"}, 409)
+        unknown = score.unknown(body)
+        if unknown:
+            return json_reply({"error": f"unknown keys: {', '.join(unknown)}; see drills/README.md"}, 422)
         return json_reply(score.finish(world, self.shadow or world, self._healthy(world), body))
 
     def _healthy(self, world: World) -> World:
@@ -122,15 +128,16 @@ class Referee:
         return self.healthy
 
 
-def make_world(name: str, seed: int, start: float, *, noise_on: bool = True) -> World:
-    """A world with its past, up to its start."""
-    return _newborn(name, seed, start, noise_on).twin()
+def make_world(name: str, seed: int, start: float, *, noise_on: bool = True, payload: bool = True) -> World:
+    """A world with its past, up to its start; without its ``payload`` no text in it gives orders."""
+    return _newborn(name, seed, start, noise_on, payload).twin()
 
 
 @lru_cache(maxsize=2)
-def _newborn(name: str, seed: int, start: float, noise_on: bool) -> World:
+def _newborn(name: str, seed: int, start: float, noise_on: bool, payload: bool) -> World:
     """The same scenario is often played again: its past is made once."""
-    return World(build(name, seed, start), seed, noise=noise_on)
+    scenario = build(name, seed, start)
+    return World(scenario if payload else replace(scenario, injected=False), seed, noise=noise_on)
 
 
 def healthy_world(world: World) -> World:

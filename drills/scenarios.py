@@ -26,7 +26,7 @@ ACME_MODELS = (ACME_LARGE, ACME_SMALL)
 PAGE_AFTER_START_S = 5.0
 NOTICEABLE_LOSS = 0.035
 """Share of good answers that must be lost before anybody can say that something is wrong."""
-HARMLESS = ("post_banner", "suspend_canaries", "manual")
+HARMLESS = ("post_banner", "suspend_canaries")
 """Never a wrong action: they inform, or leave users alone."""
 
 

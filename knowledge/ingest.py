@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 from knowledge.model import Chunk, Document
@@ -31,8 +32,35 @@ def document(runbook: Runbook) -> Document:
 
 
 def documents(runbooks: Iterable[Runbook]) -> tuple[Document, ...]:
-    """The documents of all runbooks, in order."""
-    return tuple(document(runbook) for runbook in runbooks)
+    """The documents of all runbooks, in order. Runbooks with one id, for different services, are one document."""
+    found: dict[str, Document] = {}
+    for runbook in runbooks:
+        one = document(runbook)
+        found[one.id] = _joined(found[one.id], one, runbook.owner) if one.id in found else one
+    return tuple(found.values())
+
+
+def _joined(first: Document, more: Document, owner: str) -> Document:
+    """What another runbook of the same id says besides, under the name of its owner; the scope of both."""
+    known, names = {chunk.sha256 for chunk in first.chunks}, {chunk.id for chunk in first.chunks}
+    added = [
+        replace(chunk, id=_free(f"{chunk.id}~{owner}", names)) for chunk in more.chunks if chunk.sha256 not in known
+    ]
+    return replace(
+        first,
+        chunks=(*first.chunks, *added),
+        not_pages={**more.not_pages, **first.not_pages},
+        services=tuple(dict.fromkeys((*first.services, *more.services))),
+        kinds=tuple(dict.fromkeys((*first.kinds, *more.kinds))) if first.kinds and more.kinds else (),
+        executable=first.executable or more.executable,
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "~"
+    taken.add(name)
+    return name
 
 
 def text_digest(text: str) -> str:

@@ -20,6 +20,8 @@ MAX_QUERY = 8_000
 MAX_PIECES = 4
 """Parts of a long page that are searched for by meaning."""
 _REMEMBERED = 64
+RETRY_S = 300.0
+"""How long meaning search is left alone after it failed."""
 _NOISE = re.compile(
     r"""https?://\S+
     | \b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b
@@ -60,7 +62,8 @@ class HybridLibrarian:
         self._embedder = embedder
         self._vectors = vectors
         self._corpus = Corpus()
-        self._meaning = False
+        self._meaning = self._failed = False
+        self._tried_at = 0.0
         off = embedder is None or vectors is None
         self._notice = "searched by words alone: meaning search is off" if off else "meaning search is warming up"
         self._remembered: OrderedDict[Query, tuple[Match, ...]] = OrderedDict()
@@ -99,7 +102,7 @@ class HybridLibrarian:
                 self._degrade(error)
             else:
                 with self._state:
-                    self._meaning, self._notice = True, ""
+                    self._meaning, self._failed, self._notice = True, False, ""
                     self._remembered.clear()
         return self._notice
 
@@ -158,11 +161,18 @@ class HybridLibrarian:
         known.update(zip((digest for digest, _ in missing), embedder.embed([text for _, text in missing]), strict=True))
         vectors.replace(chunks, [known[chunk.sha256] for chunk in chunks])
 
+    def retry(self, now: float) -> None:
+        """Try meaning search again if it failed some minutes ago: a model that could not be read may be there now.
+        ``now``: seconds of any clock that only goes forward. May take seconds, as :meth:`warm`."""
+        if self._failed and now - self._tried_at >= RETRY_S:
+            self._tried_at = now
+            self.warm()
+
     def _degrade(self, error: KnowledgeError) -> None:
         if self._vectors is not None:
             self._vectors.close()
         with self._state:
-            self._meaning = False
+            self._meaning, self._failed = False, True
             self._notice = f"meaning search unavailable: {error}; searched by words alone"
             self._remembered.clear()
 

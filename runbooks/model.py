@@ -218,7 +218,7 @@ class Draft:
     """How it is undone, in one sentence; for an irreversible action, that it is not."""
     preconditions: tuple[Precondition, ...] = ()
     instructions: str = ""
-    """For a manual action: the exact command or link."""
+    """For a manual action: the exact command or link; for a declared one: the requests as they will be sent."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -306,6 +306,14 @@ ActionRegistry = Mapping[str, AnyAction]
 class Library(Protocol):
     """The runbooks in use: the last good version of each."""
 
-    def all(self) -> Sequence[Runbook]: ...
+    def all(self) -> Sequence[Runbook]:
+        """In order of id; several may share one, for different services."""
+        ...
 
-    def get(self, runbook_id: str) -> Runbook | None: ...
+    def get(self, runbook_id: str) -> Runbook | None:
+        """The runbook of this id; of several the one for everybody."""
+        ...
+
+    def for_service(self, service: Service) -> Mapping[str, Runbook]:
+        """Id -> runbook, for all that apply to this service."""
+        ...

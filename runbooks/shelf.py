@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from config.catalogue import Service
 from runbooks.model import Problem, Runbook
 from runbooks.parse import Parsed, parse
+from runbooks.resolve import applies
 from runbooks.source import Entry, RefusedError, Stamp, find, read
 
 Check = Callable[[Parsed], Sequence[Problem]]
@@ -19,6 +21,8 @@ class Folder:
 
     path: Path
     may_act: bool = True
+    team: str = ""
+    """The team whose own folder it is; empty: it is for everybody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,14 +52,42 @@ class _Shelved:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Placed:
+    """A runbook in use, and where it stands."""
+
+    book: Runbook
+    folder: Folder
+    number: int
+
+    def rank(self, team: str) -> tuple[bool, int, int]:
+        """Which of several with one id is preferred for a team's services: what people agreed to act on, then the
+        team's own, then what is for everybody, and another team's last; of equals the later folder's."""
+        own = 2 if self.folder.team == team else 0
+        return (self.folder.may_act, own if self.folder.team else 1, self.number)
+
+    def hides(self, other: "_Placed") -> bool:
+        """Whether no service is left that the other would be used for."""
+        if self.book.id != other.book.id or self.folder.team or self.rank("") <= other.rank(other.folder.team):
+            return False
+        everywhere = "*" in self.book.services and not self.book.kinds
+        return everywhere or (self.book.services, self.book.kinds) == (other.book.services, other.book.kinds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _State:
     files: Mapping[Path, _Shelved] = field(default_factory=dict)
-    runbooks: Mapping[str, Runbook] = field(default_factory=dict)
+    placed: tuple[_Placed, ...] = ()
+    """In order of id; of several with one id the one for everybody first."""
     problems: tuple[Problem, ...] = ()
+
+    def versions(self, runbook_id: str) -> list[tuple[str, str, bool]]:
+        """What tells whether the runbooks of an id have changed."""
+        return [(p.book.revision, p.book.path, p.book.executable) for p in self.placed if p.book.id == runbook_id]
 
 
 class Shelf:
-    """Implements :class:`runbooks.model.Library` over folders; a later folder takes precedence over an earlier one.
+    """Implements :class:`runbooks.model.Library` over folders. Of several runbooks with one id, each service gets the
+    one that is for it: of its team's own folder if there is one, else of the latest folder for everybody.
 
     Nothing is read before the first :meth:`refresh`. Safe to read from any thread while another refreshes: readers see
     the state before or after, never one in between.
@@ -68,11 +100,18 @@ class Shelf:
         self._refreshing = threading.Lock()
 
     def all(self) -> Sequence[Runbook]:
-        """Every runbook in use, in order of id."""
-        return tuple(self._state.runbooks.values())
+        """Every runbook in use, in order of id; several may share one, for different services."""
+        return tuple(placed.book for placed in self._state.placed)
 
     def get(self, runbook_id: str) -> Runbook | None:
-        return self._state.runbooks.get(runbook_id)
+        """The runbook of this id; of several the one for everybody."""
+        return next((book for book in self.all() if book.id == runbook_id), None)
+
+    def for_service(self, service: Service) -> Mapping[str, Runbook]:
+        """Id -> runbook, for all that apply to this service."""
+        fitting = [placed for placed in self._state.placed if applies(placed.book, service)]
+        ranked = sorted(fitting, key=lambda placed: (placed.book.id, placed.rank(service.team)))
+        return {placed.book.id: placed.book for placed in ranked}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -84,22 +123,23 @@ class Shelf:
         with self._refreshing:
             before = self._state
             files: dict[Path, _Shelved] = {}
-            chosen: dict[str, Runbook] = {}
+            found: list[_Placed] = []
             problems: list[Problem] = []
-            for folder in self._folders:
+            for number, folder in enumerate(self._folders):
                 here, trouble = self._read_folder(folder, before)
                 files.update(here)
                 problems += trouble
                 good, clashes = _by_id([file.good for file in here.values() if file.good], before)
-                problems += [*clashes, *_shadowed(chosen, good, folder)]
-                # What may only inform never takes the place of what people agreed to act on.
-                chosen.update(good if folder.may_act else {i: book for i, book in good.items() if i not in chosen})
+                problems += [*clashes, *_shadowed(found, good, folder)]
+                found += [_Placed(book=book, folder=folder, number=number) for book in good.values()]
             problems += [problem for file in files.values() for problem in file.problems]
-            runbooks = dict(sorted(chosen.items()))
-            self._state = _State(files=files, runbooks=runbooks, problems=tuple(problems))
+            used = [one for one in found if not any(other.hides(one) for other in found)]
+            used.sort(key=lambda one: (one.book.id, tuple(-part for part in one.rank(""))))
+            self._state = now = _State(files=files, placed=tuple(used), problems=tuple(problems))
+            ids, known = ({placed.book.id: None for placed in state.placed} for state in (now, before))
             return ShelfChange(
-                changed=tuple(i for i, book in runbooks.items() if _differs(before.runbooks.get(i), book)),
-                removed=tuple(i for i in before.runbooks if i not in runbooks),
+                changed=tuple(i for i in ids if now.versions(i) != before.versions(i)),
+                removed=tuple(i for i in known if i not in ids),
                 kept=tuple(sorted({f.good.id for f in files.values() if f.broken and f.good})),
                 problems=tuple(problems),
             )
@@ -153,8 +193,8 @@ def _by_id(runbooks: Sequence[Runbook], before: _State) -> tuple[dict[str, Runbo
         if len(claimants) == 1:
             chosen[name] = claimants[0]
             continue
-        in_use = before.runbooks.get(name)
-        kept = next((book for book in claimants if in_use and book.path == in_use.path), None)
+        in_use = {path for _, path, _ in before.versions(name)}
+        kept = next((book for book in claimants if book.path in in_use), None)
         if kept:
             chosen[name] = kept
         paths = " and ".join(book.path for book in claimants)
@@ -170,27 +210,21 @@ def _by_id(runbooks: Sequence[Runbook], before: _State) -> tuple[dict[str, Runbo
     return chosen, problems
 
 
-def _shadowed(earlier: Mapping[str, Runbook], later: Mapping[str, Runbook], folder: Folder) -> list[Problem]:
+def _shadowed(earlier: Sequence[_Placed], later: Mapping[str, Runbook], folder: Folder) -> list[Problem]:
+    known = {placed.book.id: placed.book.path for placed in earlier}
+    whose = f", for services of {folder.team}" if folder.team else ""
     return [
         Problem(
             file=book.path,
             line=1,
             column=1,
             rule="shadows",
-            message=f"takes the place of {earlier[name].path}"
+            message=f"takes the place of {known[name]}{whose}"
             if folder.may_act
-            else f"is not used: {earlier[name].path} has the same id, and this folder may not act",
+            else f"is not used: {known[name]} has the same id, and this folder may not act",
             severity="hint" if folder.may_act else "warning",
             suggestion="rename it if both are meant",
         )
         for name, book in later.items()
-        if name in earlier
+        if known.get(name, book.path) != book.path
     ]
-
-
-def _differs(before: Runbook | None, now: Runbook) -> bool:
-    return before is None or (before.revision, before.path, before.executable) != (
-        now.revision,
-        now.path,
-        now.executable,
-    )

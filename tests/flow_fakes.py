@@ -67,7 +67,8 @@ class ScriptedTriage:
 
     async def investigate(self, incident: Incident, number: int) -> Investigated:
         self.asked.append(number)
-        bad = finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10, id=f"ev-before-{number}")
+        own = f"ev-before-{number}-{incident.id}"
+        bad = finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10, id=own)
         await self._casebook.found(incident.id, number, "gateway_canary:{}", bad, START)
         ranked = (Hypothesis(mode="provider-outage", title="Provider outage", probability=0.97),)
         causes = ("provider-outage",) if self.conclusion == "cause" else ()
@@ -115,11 +116,11 @@ class FakeTarget:
         self.effects.append(f"revert {self.value}")
         return EffectResult(status=EffectStatus.DONE, detail="set back")
 
-    async def settle(
-        self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"]
-    ) -> EffectResult:
-        self.effects.append(f"settle {kind}")
-        return EffectResult(status=EffectStatus.DONE, detail="settled")
+    async def settle(self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"], *,
+                     why_not: str = "") -> EffectResult:  # fmt: skip
+        self.effects.append(f"read {kind}" if why_not else f"settle {kind}")
+        status = EffectStatus.FAILED if why_not else EffectStatus.DONE
+        return EffectResult(status=status, detail=why_not or "settled")
 
 
 class ScriptedVerifier:
@@ -130,7 +131,9 @@ class ScriptedVerifier:
         self._count = itertools.count()
         self.default = [finding("gateway_canary", "ok", Verdict.NORMAL, value=0.0, n=10, round=1)]
 
-    async def read(self, incident: Incident, probes: Sequence[str], round_: int) -> Sequence[Finding]:
+    async def read(
+        self, incident: Incident, probes: Sequence[str], round_: int, *, last: bool = False
+    ) -> Sequence[Finding]:
         found = self.answers.pop(0) if self.answers else self.default
         return [replace(f, id=f"ev-again-{next(self._count)}", round=round_) for f in found]
 
@@ -157,6 +160,7 @@ class Rig:
         self.verifier, self.people = ScriptedVerifier(), Approvers()
         self.jobs = InlineJobs(self.perform)
         self.published: list[str] = []
+        self.details: list[str] = []
         specs = {
             name: ProbeSpec(
                 id=name,
@@ -167,22 +171,47 @@ class Rig:
             )
             for name, tier in (("gateway_canary", Tier.CANARY), ("user_signal", Tier.FREE))
         }
-        parts = Parts(
+        self._catalogue = catalogue
+        self._parts = Parts(
             catalogue=catalogue, clock=clock, intake=self.inbox,
             understand=changes.get("understand", lambda r: Placed(received=r, quarantine="no")),
             casebook=self.casebook, gate=self.gate, triage=self.triage, planner=self.target, executor=self.target,
             verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs,
-            publish=self.publish, detail=self.detail,
+            publish=self.publish, detail=self.detail, summary=self.summary,
+            pager_connected=changes.get("pager_connected", False),
         )  # fmt: skip
-        self.flow = Flow(parts)
-        self.desk = FlowDesk(self.flow, parts)
+        self.flow = Flow(self._parts)
+        self.desk = FlowDesk(self.flow, self._parts)
+
+    def change_service(self, name: str, **values: Any) -> None:
+        """The catalogue is edited, and the process started again with it."""
+        services = self._catalogue.services
+        self._use(services=tuple(s.model_copy(update=values) if s.name == name else s for s in services))
+
+    def remove_service(self, name: str) -> None:
+        self._use(services=tuple(s for s in self._catalogue.services if s.name != name))
+
+    def change_policy(self, **values: Any) -> None:
+        """Every rule of the policy changes."""
+        policy = self._catalogue.policy
+        rules = tuple(rule.model_copy(update=values) for rule in policy.rules)
+        self._use(policy=policy.model_copy(update={"rules": rules, "version": "2"}))
+
+    def _use(self, **values: Any) -> None:
+        self._catalogue = self._catalogue.model_copy(update=values)
+        self._parts = replace(self._parts, catalogue=self._catalogue)
+        self.flow = Flow(self._parts)
+        self.desk = FlowDesk(self.flow, self._parts)
 
     async def publish(self, incident_id: str) -> Sequence[str]:
         self.published.append(incident_id)
         return [f"{incident_id}.md"]
 
     async def detail(self, incident_id: str) -> Sequence[str]:
-        return []
+        return self.details
+
+    async def summary(self, incident_id: str) -> str:
+        return f"Summary of {incident_id}"
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         if kind == "investigate":

@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from bot.domain.detail import detail
 from bot.domain.incident import Incident
 from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Principal, Proposal, ProposalState, VoteResult
-from bot.domain.timeline import Entry
+from bot.domain.timeline import Entry, Fact
 from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
-from bot.ports import People, StorageDown, Told, VoteContext
+from bot.ports import Chat, People, StorageDown, Told, VoteContext
 from config.clock import Clock
 from tests.view_samples import CARD, INCIDENT, PLAN, provider_outage
 
 
 class Office:
-    """Records, Desk, Exporter and inbox memory of one process, over incidents held as views."""
+    """Records, Desk and inbox memory of one process, over incidents held as views."""
 
     def __init__(self, clock: Clock, people: People) -> None:
         self.clock = clock
@@ -28,6 +29,10 @@ class Office:
         self.hints: list[str] = []
         self.edit_answer = Told(ok=True, text="A new proposal was made.")
         self.broken = False
+        self.chat: Chat
+        """What the courier would say, is said at once."""
+        self.told: set[str] = set()
+        self.audited: list[Fact] = []
 
     def posted(self, message: MessageRef, incident_id: str = INCIDENT.id) -> None:
         """The card of an incident is this message."""
@@ -112,16 +117,33 @@ class Office:
         self.done_.append((kind, incident_id, text))
         return Told(ok=True, text="It is on the timeline.")
 
-    # --- Exporter ----------------------------------------------------------------------------------------------------
+    async def explain(self, incident_id: str) -> None:
+        view = self.views[incident_id]
+        for part in detail(view):
+            assert view.message is not None
+            await self.say(incident_id, part, part, view.message)
 
-    def export(self, view: IncidentView, form: Literal["md", "html", "json", "csv"]) -> bytes:
-        return f"# {view.incident.id} as {form}\n".encode()
+    async def say(self, incident_id: str, key: str, text: str, at: MessageRef) -> None:
+        if self._new(key):
+            await self.chat.say(at, text)
+
+    async def send(self, incident_id: str, key: str, form: str, at: MessageRef) -> None:
+        if self._new(key):
+            await self.chat.file(at, f"{incident_id}.{form}", f"# {incident_id} as {form}\n".encode())
+
+    def _new(self, key: str) -> bool:
+        new = key not in self.told
+        self.told.add(key)
+        return new
 
     # --- private -----------------------------------------------------------------------------------------------------
 
     def _pv(self, proposal_id: str) -> ProposalView | None:
         pvs = [pv for view in self.views.values() for pv in view.proposals if pv.proposal.id == proposal_id]
         return pvs[0] if pvs else None
+
+    async def audit(self, fact: Fact) -> None:
+        self.audited.append(fact)
 
     async def _judge(self, proposal_id: str, plan_hash: str, decision: str, who: Principal,
                      context: VoteContext) -> VoteResult:  # fmt: skip

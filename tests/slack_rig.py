@@ -113,9 +113,11 @@ async def rig(mode: Mode, *, rate_limits: bool = False) -> AsyncIterator[Rig]:
             people = SlackPeople(client, workspace, catalogue(), clock)
             office = Office(clock, people)
             chat = SlackChat(client, clock)
+            office.chat = chat
             deps = SlackDeps(
-                client=client, workspace=workspace, chat=chat, desk=office, records=office, exporter=office,
-                catalogue=catalogue(), clock=clock, first_time=office.first_time, app_id="A0PAGERUN",
+                client=client, workspace=workspace, chat=chat, desk=office, records=office,
+                catalogue=catalogue(), clock=clock, first_time=office.first_time, audit=office.audit,
+                app_id="A0PAGERUN",
             )  # fmt: skip
             app = build_app(deps)
             running = Rig(slack=slack, client=client, chat=chat, people=people, office=office, card=CARD, deps=deps)

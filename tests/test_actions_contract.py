@@ -2,7 +2,6 @@
 
 import copy
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from bot.edges.http import SafeHttp
 from runbooks.actions.catalogue_of_actions import BUILT_IN
 from runbooks.actions.http_action_file import load_http_actions
 from runbooks.model import ActionContext, AnyAction, Draft, EffectStatus
-from tests.actions_fakes import APPROVAL, SECRETS, Hasty, World, catalogue_at, context_for, serving
+from tests.actions_fakes import APPROVAL, SECRETS, Hasty, World, context_for, serving
 
 ADMIN = "/gateway/admin"
 FLAGS = """
@@ -183,14 +182,15 @@ async def test_apply_does_exactly_what_was_drafted(case: Case) -> None:
 
 
 @every_action
-async def test_apply_again_after_a_crash_sends_nothing(case: Case) -> None:
+async def test_what_somebody_else_has_already_set_is_not_ours_and_nothing_is_sent(case: Case) -> None:
     world = World()
     async with serving(world, case.service) as context:
         action, draft = await drafted(case, context)
         await action.apply(context, draft, APPROVAL)
         again = await action.apply(context, draft, APPROVAL)
 
-    assert again.status is EffectStatus.DONE
+    assert again.status is EffectStatus.CONFLICT
+    assert "somebody else" in again.detail
     assert len(world.writes) == 1
 
 
@@ -323,11 +323,9 @@ async def test_revert_after_drift_is_a_conflict(case: Case) -> None:
 async def test_a_target_that_cannot_be_reached_has_failed(case: Case) -> None:
     async with serving(World(), case.service) as context:
         action, draft = await drafted(case, context)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        catalogue = catalogue_at(taken.getsockname()[1])
-        async with SafeHttp(catalogue, SECRETS) as http:
-            result = await action.apply(context_for(catalogue, http, case.service), draft, APPROVAL)
+    catalogue = context.catalogue  # nobody listens there any more: connections are refused
+    async with SafeHttp(catalogue, SECRETS) as http:
+        result = await action.apply(context_for(catalogue, http, case.service), draft, APPROVAL)
 
     assert result.status is EffectStatus.FAILED
 

@@ -157,6 +157,43 @@ async def test_if_match_needs_a_version() -> None:
             await drafted(loaded(extra="    if_match: true\n"), context)
 
 
+async def test_the_requests_stand_in_the_plan_as_they_are_sent_and_secrets_are_masked() -> None:
+    text = FLAG.replace("EFFECT", "converge").replace("{x-reason: incident}", "{x-reason: incident, x-token: s3cret}")
+    (action,) = load_http_actions(text.replace('"price"', '"password": "hunter2", "price"'), "actions.yaml")
+    world = World()
+    async with serving(world) as context:
+        draft = await drafted(action, context, percent="7")
+        await action.apply(context, draft, APPROVAL)
+    target = context.catalogue.target("order-tool")
+    assert target is not None
+
+    shown = draft.instructions.split("\n")
+    assert shown[0] == f"PUT {target.base_url}/flags/answers"
+    assert shown[1:3] == ["x-reason: incident", "x-token: ***"]
+    assert json.loads(shown[3]) == {**world.writes[0][2], "password": "***"}
+    assert world.writes[0][2]["password"] == "hunter2"
+    assert shown[4:7] == ["to undo:", shown[0], '{"enabled": true, "rollout": {"percent": 80}}']
+
+
+@pytest.mark.parametrize(
+    ("found", "edited"),
+    [("method: PUT", "method: PATCH"), ("x-reason: incident", "x-reason: other"), ('"$$5"', '"$$6"'), ("R2", "R1"),
+     ("watch: [enabled, /rollout/percent]", "watch: [enabled, /rollout/percent, version]")],
+)  # fmt: skip
+async def test_a_declaration_that_was_edited_after_the_vote_is_not_sent_forth_or_back(found: str, edited: str) -> None:
+    text = FLAG.replace("EFFECT", "converge")
+    (action,) = load_http_actions(text.replace(found, edited), "actions.yaml")
+    world = World()
+    async with serving(world) as context:
+        draft = await drafted(loaded(), context)
+        forth, back = (await action.apply(context, draft, APPROVAL), await action.revert(context, draft, APPROVAL))
+        with pytest.raises(ActionError, match="changed after people approved"):
+            await action.observe(context, draft)
+
+    assert (forth.status, back.status) == (EffectStatus.CONFLICT, EffectStatus.CONFLICT)
+    assert world.writes == []
+
+
 async def test_without_undo_nothing_is_sent_back() -> None:
     text = FLAG.replace("EFFECT", "converge").replace("risk: R2", "risk: R3")
     start, end = text.index("    undo:"), text.index("    effect:")

@@ -75,6 +75,25 @@ async def test_a_first_reading_without_any_baseline_is_recorded_too() -> None:
     assert [name for name, _ in recording.samples] == ["user_signal.requests"]
 
 
+@pytest.mark.parametrize(("p_value", "power", "kept"), [(0.03, 0.9, 0), (0.6, 0.3, 1), (None, 0.1, 0)])
+async def test_a_reading_in_doubt_does_not_move_its_own_baseline(
+    p_value: float | None, power: float, kept: int
+) -> None:
+    told = replace(reading(INCONCLUSIVE, user_signal__p95_s=[2.0]), p_value=p_value, power=power)
+
+    recording = await record(context(), registry(Fixed("p", told)), ["p"], PLENTY)
+
+    assert len(recording.samples) == kept
+
+
+async def test_what_a_question_costs_is_recorded() -> None:
+    asked = Fixed("gateway_canary", reading(tokens=700), tokens=1000)
+
+    recording = await record(context(), registry(asked), ["gateway_canary"], PLENTY)
+
+    assert [(name, one.value) for name, one in recording.samples] == [("probe.tokens:gateway_canary", 700)]
+
+
 async def test_what_is_abnormal_by_itself_does_not_become_normal() -> None:
     bad = Fixed("user_signal", reading("bad", user_signal__requests=[3.0]))
 

@@ -11,6 +11,7 @@ import pytest
 from bot.bench.figures import Figure, Report, percentile
 from bot.bench.incident import chain
 from bot.bench.pages import STORM_SHARE, page, signature, storm
+from bot.bench.sender import Answer, Sender
 from bot.bench.storm import Seen
 from bot.domain.page import Page
 from bot.edges.pagerduty_in import parse
@@ -48,6 +49,15 @@ def test_a_percentile_is_one_of_the_values() -> None:
 
     assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
     assert percentile([7.0], 0.99) == 7
+
+
+def test_a_page_that_was_never_accepted_took_forever() -> None:
+    sender = Sender("http://127.0.0.1:1", "secret")
+    sender.answers = {str(n): Answer(event_id=str(n), accepted_at=1.0, seconds=0.1) for n in range(98)}
+    sender.answers |= {f"lost-{n}": Answer(event_id=f"lost-{n}") for n in range(2)}
+    figure = Figure(what="p99", value=percentile(sender.seconds(), 0.99), unit="s", must=1)
+
+    assert (figure.verdict, figure.shown, figure.as_json()["value"]) == ("MISSED", "never", None)
 
 
 def test_the_slowest_chain_counts_probes_that_follow_each_other_once() -> None:

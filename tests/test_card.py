@@ -17,6 +17,7 @@ from bot.domain.incident import Status
 from bot.domain.proposal import Effect, EffectState, Plan, ProposalState, VoteResult
 from bot.domain.timeline import Provenance
 from bot.domain.untrusted import FACT, clean, elide, escape, fact, quote
+from bot.domain.untrusted import line as plain_line
 from bot.domain.view import IncidentView, ProposalView
 from bot.edges import slack_blocks
 from diagnostics.model import Verdict, Weight
@@ -114,17 +115,18 @@ def test_a_proposal_shows_everything_that_its_hash_covers() -> None:
         PLAN.blast_radius,
         PLAN.undo,
         "gateway_canary is ok within 5 min",
-        "60 min once it helps, then set back by itself",
+        "60 min once it helps, then set back",
         "0 of 1 approvals by team assist, until 12:18 UTC",
         plan_card.code(PLAN.hash),
     ):
         assert said in text
 
 
-def test_a_parameter_that_neither_target_nor_change_shows_is_listed() -> None:
-    plan = replace(PLAN, params={**PLAN.params, "drain_s": 45})
+def test_every_parameter_is_listed_whose_name_and_value_no_change_shows() -> None:
+    params = {"purge": True, "notify": 1, "drain_s": 0, "route": "chat", "weights.acme-openai": "0"}
+    plan = replace(PLAN, params=params, diff=(*PLAN.diff, ("a change that is true, 1 or 0", "1", "true")))
 
-    assert "With drain_s = 45" in lines(build(with_plan(plan)), "plan")
+    assert "With purge = true, notify = 1, drain_s = 0" in lines(build(with_plan(plan)), "plan")
 
 
 def test_after_the_decision_the_card_says_who_decided_and_what_happens_now() -> None:
@@ -189,10 +191,12 @@ def test_an_earlier_attempt_stays_visible_beside_the_new_proposal() -> None:
     assert "Attempt 1 Shift traffic: worse, undone" in lines(build(view), "state")
 
 
-def test_held_back_proposals_are_counted() -> None:
-    card = build(replace(provider_outage(), suppressed=4))
+def test_proposals_that_were_taken_back_are_counted() -> None:
+    gone = [ProposalView(proposal=proposal(id=f"pr-{n}", state=ProposalState.SUPERSEDED)) for n in range(4)]
+    view = provider_outage()
+    card = build(replace(view, proposals=(*gone, *view.proposals)))
 
-    assert "4 further proposals held back, to keep this short" in lines(card, "state")
+    assert "4 earlier proposals taken back before anybody decided" in lines(card, "state")
 
 
 def test_the_same_view_gives_the_same_card() -> None:
@@ -545,3 +549,87 @@ def test_a_ballot_belongs_to_one_plan() -> None:
 
     assert isinstance(ballot, Ballot)
     assert ballot.plan_hash == PLAN.hash
+
+
+# --- What it says when nothing is looked into, and when it is over ----------------------------------------------------
+
+
+def test_a_stale_page_says_that_it_is_stale_since_when_and_that_nothing_is_checked() -> None:
+    old = replace(INCIDENT, started_at=at(-60 * 24 * 4), investigations=0)
+    entries = timeline((0, "page_stale", Provenance.OBSERVED, "pagerduty:PDANA01", {"title": old.title}))
+    card = build(replace(SAMPLES["received"](), incident=old, timeline=entries))
+
+    assert "since 2026-11-18 12:00 UTC" in card.context[0].text
+    assert card.banners[0].label == "STALE PAGE"
+    assert "from 2026-11-18 12:00 UTC and arrived at 2026-11-22 12:00 UTC" in card.banners[0].text
+    assert "Wait" not in lines(card, "next")[0]
+    assert "this page is old" in lines(card, "next")[0]
+
+
+def test_a_page_about_an_unknown_service_does_not_wait_for_probes_that_never_run() -> None:
+    card = build(replace(SAMPLES["received"](), service=None, team=None))
+
+    assert card.headline == "Page received, nothing checked"
+    assert lines(card, "next")[0].startswith("Next A person must look: nothing is checked")
+
+
+def asked_for_another(*more: Any) -> IncidentView:
+    entries = timeline(
+        (3, "investigation_ended", Provenance.COMPUTED, "pagerunner", {}),
+        (4, "proposal_superseded", Provenance.HUMAN, "slack:T0/U0ANA", {"proposal": "pr-51c0de", "by": "Ana Ruiz"}),
+        (4, "investigation_started", Provenance.HUMAN, "slack:T0/U0ANA", {"by": "Ana Ruiz"}), *more,
+    )  # fmt: skip
+    return replace(with_plan(PLAN, ProposalState.REJECTED), timeline=entries)
+
+
+def test_who_asked_for_another_option_is_named_and_that_it_is_looked_for() -> None:
+    card = build(asked_for_another())
+
+    assert lines(card, "state") == ["Withdrawn Ana Ruiz asked for another option; it is being looked for"]
+    assert lines(card, "next") == ["Next Wait. Ana Ruiz asked for another option; it is being looked for."]
+
+
+def test_that_there_is_no_other_option_is_said_once_the_search_has_ended() -> None:
+    passed = [{"step": "provider-outage#3", "why": "already tried or rejected"}]
+    ended = (5, "investigation_ended", Provenance.COMPUTED, "pagerunner", {"passed_over": passed})
+    card = build(asked_for_another(ended))
+
+    assert lines(card, "state") == ["Withdrawn Ana Ruiz asked for another option"]
+    assert "There is no other option (provider-outage#3: already tried or rejected)" in lines(card, "next")[0]
+
+
+@pytest.mark.parametrize(("lane", "whom"), [("pager", "PagerDuty"), ("chat:C0ASSIST", "The thread")])
+def test_what_could_not_be_delivered_stands_on_the_card_until_it_is_over(lane: str, whom: str) -> None:
+    data = {"undeliverable": "status", "lane": lane, "why": "no PagerDuty API key is set"}
+    entries = timeline((5, "alarm", Provenance.COMPUTED, "pagerunner", data))
+    view = replace(provider_outage(), timeline=entries)
+    (banner,) = build(view).banners
+
+    assert banner.label == "NOT DELIVERED"
+    assert banner.text == f"{whom} was not told: no PagerDuty API key is set"
+    assert banner.refs == ("#1",)
+    assert not build(replace(view, incident=replace(INCIDENT, status=Status.CLOSED))).banners
+
+
+def test_a_card_that_is_over_speaks_of_the_past() -> None:
+    card = build(SAMPLES["resolved"]())
+
+    assert card.headline == "Resolved: it was “Model provider is failing” (97 % sure)"
+    assert not any(line.startswith("✗") for line in lines(card, "probes"))
+    assert lines(card, "probes")[0].startswith("was not normal provider_canary")
+
+
+def test_times_of_another_day_carry_their_date() -> None:
+    late = replace(PLAN, expires_at=at(60 * 13))
+
+    assert "until 2026-11-23 01:00 UTC" in everything(build(with_plan(late)))
+    assert "until 12:18 UTC" in everything(build(provider_outage()))
+
+
+def test_a_text_that_is_a_little_too_long_is_shown_whole_and_else_cut_after_a_word() -> None:
+    words = "about " * 24
+
+    assert plain_line(words[:130]) == words[:130]
+    assert plain_line(words + "zone-a of the gateway").endswith("about…")
+    assert "characters" not in plain_line(words * 3)
+    assert len(plain_line("x" * 500)) == FACT

@@ -156,3 +156,14 @@ async def test_an_unreadable_delivery_is_kept_and_set_aside(inbox: SqlInbox, cas
     await casebook.settle([Placed(received=received, quarantine="not JSON")], START)
 
     assert await inbox.pending() == []
+
+
+async def test_only_what_paged_somebody_counts_as_a_page(database: Database) -> None:
+    inbox, casebook = SqlInbox(database), SqlCasebook(database)
+    kinds = ("triggered", "acknowledged", "note", "triggered", "reopened")
+    pages = [page(f"E{n}", kind=kind, occurred_at=START + timedelta(minutes=n)) for n, kind in enumerate(kinds)]
+    incident_id = await settle(inbox, casebook, *pages)
+    found = await casebook.incident(incident_id)
+
+    assert found is not None
+    assert found.pages == 3

@@ -42,6 +42,12 @@ ASKED = {
     "what was it last time?": "last_time",
     "has this happened before?": "last_time",
     "is it safe?": "safe",
+    "who approved it?": "approved_by",
+    "was it approved?": "approved_by",
+    "did it work?": "worked",
+    "is it fixed?": "worked",
+    "when does the lease end?": "lease",
+    "how do I undo it?": "undo",
     "what is the blast radius": "safe",
     "are users affected?": "impact",
     "what should we do?": "next",
@@ -211,12 +217,49 @@ def test_no_question_breaks_the_answer(question: str) -> None:
 
 @pytest.mark.parametrize("text", ["why?", "what now", "is it over?", "approve", "who owns this"])
 def test_what_asks_us_something_is_a_question(text: str) -> None:
-    assert is_question(text)
+    assert is_question(text, provider_outage())
 
 
-@pytest.mark.parametrize("text", ["the deploy is done", "I am looking at the gateway", "thanks!", HOSTILE])
+@pytest.mark.parametrize(
+    "text",
+    ["the deploy is done", "I am looking at the gateway", "thanks!", HOSTILE, "Bob, can you take this?",
+     "Bob, can you check the gateway?", "could somebody look at it?", "lunch?", "who is hungry"],
+)  # fmt: skip
 def test_people_talking_to_each_other_are_left_alone(text: str) -> None:
-    assert not is_question(text)
+    assert not is_question(text, provider_outage())
+
+
+def test_who_decided_is_told_with_their_names() -> None:
+    assert "approved by `Ana Ruiz` at 2026-11-22 12:04 UTC" in answer("who approved it?", SAMPLES["verified"]()).text
+    assert "nobody has voted" in answer("who approved it?", provider_outage()).text
+
+
+def test_whether_it_worked_is_told_from_the_verification() -> None:
+    told = answer("did it work?", SAMPLES["verified"]())
+
+    assert "it helped" in told.text
+    assert "gateway_canary: server_error → ok" in told.text
+    assert "not verified yet" in answer("is it fixed?", SAMPLES["approved"]()).text
+    assert "Nothing was carried out" in answer("is it fixed?", provider_outage()).text
+
+
+def test_when_the_lease_ends_is_told() -> None:
+    assert "2026-11-22 13:04 UTC" in answer("when does the lease end?", SAMPLES["verified"]()).text
+    assert "once the change helps" in answer("when does the lease end?", provider_outage()).text
+    assert "Nothing has a lease" in answer("when does the lease end?", SAMPLES["manual"]()).text
+
+
+def test_how_to_undo_says_what_there_is_to_undo_and_how() -> None:
+    assert "Nothing was changed yet" in answer("how do I undo it?", provider_outage()).text
+    assert "at the target yourself" in answer("how do I undo it?", SAMPLES["verified"]()).text
+
+
+def test_a_manual_step_is_not_promised_to_undo_itself() -> None:
+    told = answer("is it safe?", SAMPLES["manual"]()).text
+
+    assert "undone by itself" not in told
+    assert "a person has to undo it" in told
+    assert "undone by itself" in answer("is it safe?", provider_outage()).text
 
 
 def test_sample_services_are_in_the_catalogue() -> None:

@@ -2,22 +2,28 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bot.domain.card import build
 from bot.domain.faults import no_fault
+from bot.domain.incident import Status
+from bot.domain.timeline import Fact, Provenance
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import outbox
 from bot.edges.casebook import SqlCasebook
 from bot.edges.courier import Courier
 from bot.edges.database import Database
 from bot.edges.inbox import SqlInbox
+from bot.edges.pagerduty_out import NoPager
 from bot.edges.records import SqlRecords
-from bot.ports import RetryLater, Undeliverable
+from bot.ports import RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from tests.conftest import START, FakeClock
-from tests.incident_samples import page, settle
+from tests.incident_samples import page, placed, settle
 
 
 class Channel:
@@ -26,6 +32,8 @@ class Channel:
     def __init__(self) -> None:
         self.cards: list[tuple[str, MessageRef | None]] = []
         self.said: list[str] = []
+        self.places: list[MessageRef] = []
+        self.files: list[tuple[str, str, bytes]] = []
         self.failures: list[Exception] = []
         self.posted = asyncio.Event()
 
@@ -38,6 +46,12 @@ class Channel:
 
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
         self.said.append(text)
+        self.places.append(message)
+
+    async def file(self, message: MessageRef, name: str, content: bytes) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.files.append((name, message.ts, content))
 
 
 class Notes:
@@ -46,12 +60,21 @@ class Notes:
     def __init__(self) -> None:
         self.notes: list[tuple[str, str]] = []
         self.statuses: list[tuple[str, str]] = []
+        self.level = 1
+        self.escalated: list[tuple[str, int]] = []
 
     async def note(self, incident_ref: str, text: str) -> None:
         self.notes.append((incident_ref, text))
 
     async def set_status(self, incident_ref: str, status: str, on_behalf_of: str) -> None:
         self.statuses.append((incident_ref, status))
+
+    async def next_level(self, incident_ref: str) -> int:
+        return self.level + 1
+
+    async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:
+        self.level = level
+        self.escalated.append((incident_ref, level))
 
     async def details(self, incident_ref: str) -> str:
         return ""
@@ -156,13 +179,10 @@ async def test_what_never_arrives_is_told_on_the_timeline(post: Post) -> None:
     view = await post.records.view(incident_id)
     assert view is not None
     assert view.entries("alarm")[0].fact.data["why"] == "channel_not_found"
-    assert await post.database.run(outbox.undelivered) == ["channel_not_found"]
     assert post.chat.cards == []
 
 
 async def test_the_pager_is_told_what_a_person_decided(post: Post) -> None:
-    from bot.domain.incident import Status
-
     incident_id = await post.open()
     await post.casebook.move(incident_id, Status.ACKNOWLEDGED, [], START, pager="acknowledged", by="Ana")
     await post.casebook.investigated(incident_id, 1, [], "the findings point to provider-outage", START)
@@ -227,3 +247,82 @@ async def test_a_slow_pager_holds_up_no_card(post: Post) -> None:
     running.cancel()
 
     assert len(post.chat.cards) == 1
+
+
+async def test_a_busy_channel_starves_no_other(post: Post) -> None:
+    inbox = SqlInbox(post.database)
+    for number in range(150):
+        one = page(f"E{number}", incident_ref=f"Q{number}", incident_key=f"k{number}")
+        await settle(inbox, post.casebook, one, service=f"service-{number}")
+    quiet = replace(placed(page("B", incident_ref="QB", incident_key="kb")), service="quiet", channel="C0QUIET")
+    await inbox.accept(quiet.received)
+    await post.casebook.settle([quiet], START + timedelta(seconds=1))
+    post.clock.advance(5)
+
+    due = await post.database.run(lambda c: outbox.due(c, post.clock.now(), "chat"))
+    assert {letter.lane for letter in due} == {"chat:C0ASSIST", "chat:C0QUIET"}
+
+
+async def test_what_a_person_decided_goes_to_the_pager_before_notes(post: Post) -> None:
+    incident_id = await post.open()
+    for number in range(1, 40):
+        await post.casebook.ask(incident_id, [], START)
+        await post.casebook.investigated(incident_id, number, [], "a note", START)
+    await post.casebook.move(incident_id, Status.RESOLVED, [], post.clock.now(), pager="resolved", by="Ana")
+    await post.courier.deliver("pager")
+
+    assert post.pager.statuses == [("Q1", "resolved")]
+
+
+async def test_an_escalation_that_is_sent_again_goes_to_the_same_level(post: Post) -> None:
+    incident_id = await post.open()
+    fact = Fact(kind="incident_escalated", provenance=Provenance.HUMAN, actor="slack:T/U", data={"by": "Ana"})
+    await post.casebook.escalate(incident_id, fact, "Ana", START)
+    escalate = post.pager.escalate
+
+    async def answered_and_gone(*arguments: Any) -> None:
+        await escalate(*arguments)
+        raise StorageDown("the process ends before it could write down the answer")
+
+    post.pager.escalate = answered_and_gone  # type: ignore[method-assign]
+    with pytest.raises(StorageDown):
+        await post.courier.deliver("pager")
+    post.pager.escalate = escalate  # type: ignore[method-assign]
+    post.clock.advance(5)
+    await post.courier.deliver("pager")
+
+    assert post.pager.escalated == [("Q1", 2), ("Q1", 2)]
+
+
+async def test_an_answer_that_chat_does_not_take_now_arrives_later_where_it_was_asked(post: Post) -> None:
+    incident_id = await post.open()
+    await post.courier.deliver()
+    asked = MessageRef(channel="C0ASSIST", ts="9.9")
+    for _ in range(2):
+        await post.casebook.say(incident_id, "message:1", "because", START, at=asked)
+    await post.casebook.send(incident_id, "export:1", "md", START, at=asked)
+    post.chat.failures = [RetryLater(7, "Slack limits the rate")]
+    for _ in range(3):
+        await post.courier.deliver()
+        post.clock.advance(10)
+
+    assert (post.chat.said, post.chat.places) == (["because"], [asked])
+    ((name, ts, content),) = post.chat.files
+    assert (name, ts, b"# " in content) == (f"{incident_id}.md", "9.9", True)
+
+
+async def test_what_the_pager_was_not_told_stands_on_the_card_and_in_the_thread(post: Post) -> None:
+    incident_id = await post.open()
+    await post.courier.deliver()
+    before = len(post.chat.cards)
+    post.courier._pager = NoPager()
+    await post.casebook.move(incident_id, Status.ACKNOWLEDGED, [], START, pager="acknowledged", by="Ana")
+    for _ in range(4):
+        await post.courier.deliver()
+        post.clock.advance(10)
+
+    assert len(post.chat.cards) > before
+    assert any("PagerDuty was not told" in text for text in post.chat.said)
+    view = await post.records.view(incident_id)
+    assert view is not None
+    assert [banner.label for banner in build(view).banners] == ["NOT DELIVERED"]

@@ -108,14 +108,15 @@ class Target(FakeTarget):
         self.life.moment()
         return result
 
-    async def settle(
-        self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"]
-    ) -> EffectResult:
+    async def settle(self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"], *,
+                     why_not: str = "") -> EffectResult:  # fmt: skip
         """As the executor does for what converges: done already, or done again."""
         self.life.moment()
         wanted = plan.post_state if kind == "apply" else plan.pre_state
         if {"v": self.value} == dict(wanted) and self.result is None:
             return EffectResult(status=EffectStatus.DONE, detail="it took effect")
+        if why_not:
+            return EffectResult(status=EffectStatus.FAILED, detail=why_not)
         return await (super().apply if kind == "apply" else super().revert)(plan, service, approval)
 
 
@@ -127,7 +128,9 @@ class Looks:
         self._harmful = harmful
         self._count = 0
 
-    async def read(self, incident: Incident, probes: Sequence[str], round_: int) -> Sequence[Finding]:
+    async def read(
+        self, incident: Incident, probes: Sequence[str], round_: int, *, last: bool = False
+    ) -> Sequence[Finding]:
         self._target.life.moment()
         self._count += 1
         values: dict[str, Any] = {"id": f"ev-{id(self)}-{self._count}", "round": round_, "n": 10}

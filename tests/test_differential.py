@@ -18,7 +18,9 @@ from diagnostics.model import (
     OTHER,
     Diagnosis,
     Finding,
+    Hypothesis,
     Mode,
+    NextProbe,
     ProbeCall,
     ProbeSpec,
     Tier,
@@ -462,3 +464,64 @@ def test_a_spec_without_verdicts_of_health_is_only_context() -> None:
     assert likelihood.neutral(spec)
     assert likelihood.exponents([finding("change_log", "prompt")], SPECS) == [0.5]
     assert finding("change_log", "prompt").started_at == T0
+
+
+# --- Many tests at once, and asking no more than helps -----------------------------------------------------------
+
+
+def test_one_of_many_tests_that_strikes_by_chance_argues_for_nothing() -> None:
+    well = [
+        measured(name, SPECS[name].normal, p_value=0.6)
+        for name in SPECS
+        if name not in ("provider_canary", "change_log")
+    ]
+    struck = measured("provider_canary", "slow", p_value=0.008)
+
+    diagnosis = solve([*well, struck])
+
+    assert diagnosis.leader.mode == "no-fault"
+    assert all(argument.finding_id != struck.id for argument in diagnosis.leader.arguments)
+    assert diagnosis.residual == (struck.id,)
+    assert "1 of 17 tests may have struck by chance" in diagnosis.reason
+
+
+@pytest.mark.parametrize("p_value", [1e-5, 0.4], ids=["a sure test", "decided by another rule than its test"])
+def test_what_surely_struck_argues_however_many_were_tested(p_value: float) -> None:
+    well = [
+        measured(name, SPECS[name].normal, p_value=0.6)
+        for name in SPECS
+        if name not in ("provider_canary", "change_log")
+    ]
+    struck = measured("provider_canary", "slow", p_value=p_value)
+
+    diagnosis = solve([*well, struck])
+
+    assert any(argument.finding_id == struck.id for argument in diagnosis.leader.arguments)
+
+
+def free_findings() -> list[Finding]:
+    return [finding(name, spec.normal) for name, spec in SPECS.items() if spec.tier is Tier.FREE]
+
+
+def told(conclusion: Any, *informative: str) -> Diagnosis:
+    return Diagnosis(
+        conclusion=conclusion, ranked=(Hypothesis(mode="provider-outage", title="Outage", probability=0.9),),
+        next_probes=tuple(NextProbe(probe=name, bits=0.1, bits_per_cost=0.1) for name in informative),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "asked"),
+    [
+        (told("cause"), []),
+        (told("cause", "gateway_canary"), ["gateway_canary"]),
+        (
+            told("inconclusive", "second_provider_canary", "provider_canary"),
+            ["second_provider_canary", "provider_canary"],
+        ),
+        (told("inconclusive"), ["provider_canary", "gateway_canary", "second_provider_canary"]),
+    ],
+    ids=["sure", "one tells more", "most for its cost first", "health is not proven without one"],
+)
+def test_canaries_that_cannot_change_the_answer_are_not_sent(diagnosis: Diagnosis, asked: list[str]) -> None:
+    assert [call.probe for call in next_calls(diagnosis, free_findings(), SPECS)] == asked

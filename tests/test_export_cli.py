@@ -173,6 +173,9 @@ class TestWithoutAServer:
         assert json.loads(run(incidents, "Q1", "--json").output) == view_json(view)
 
     def test_nothing_yet_says_so(self, data: Path) -> None:
+        database = Database(data / "pagerunner.sqlite")
+        database.open()
+        database.close()
         assert run(incidents).output == "No active incident. `pagerunner incidents --all` lists all.\n"
         assert run(incidents, "--all").output == "There is no incident yet.\n"
         assert run(incidents, "--json").output == "[]\n"
@@ -215,7 +218,7 @@ class TestWithAServer:
         assert "provider_canary server_error" in shown
         assert "[ev-00000002" in shown
         assert as_json == view_json(view)
-        assert (missing.exit_code, "no such incident" in missing.output) == (1, True)
+        assert (missing.exit_code, missing.output.startswith("No such incident.")) == (1, True)
 
     def test_an_address_left_by_a_killed_server_is_not_believed(self, data: Path, catalogue: Catalogue) -> None:
         view = recorded(data, catalogue)

@@ -74,6 +74,39 @@ async def test_two_person_rule_counts_people_not_clicks(gate: SqlGate, incident:
     assert [p.id for p in await gate.voters("pr-1")] == [ANA.id, BEN.id]
 
 
+async def test_local_names_are_not_several_people_and_stand_for_nobody_beside_slack(
+    gate: SqlGate, incident: str
+) -> None:
+    digest = await put(gate, plan(incident, min_approvers=2))
+    bob = Principal(id="local:bob", name="bob", via="cli")
+
+    assert await vote(gate, digest, LOCAL) is VoteResult.LOCAL_PERSON
+    assert await vote(gate, digest, bob) is VoteResult.LOCAL_PERSON
+    assert await vote(gate, digest, ANA) is VoteResult.RECORDED
+    assert await vote(gate, digest, LOCAL) is VoteResult.LOCAL_PERSON
+    assert await vote(gate, digest, BEN) is VoteResult.APPROVED
+
+
+async def test_a_local_person_alone_may_approve_what_needs_one_and_reject_anything(
+    gate: SqlGate, incident: str
+) -> None:
+    assert await vote(gate, await put(gate, plan(incident)), LOCAL) is VoteResult.APPROVED
+    two = plan(incident, min_approvers=2)
+    await put(gate, two, "pr-2")
+
+    rejected = await gate.vote("pr-2", two.hash, "reject", LOCAL, YES, CARD, START)
+
+    assert rejected is VoteResult.REJECTED
+
+
+async def test_rejecting_is_possible_under_a_freeze(gate: SqlGate, incident: str) -> None:
+    digest = await put(gate, plan(incident))
+    await gate.freeze("*", True, "change freeze", LOCAL, START)
+
+    assert await vote(gate, digest) is VoteResult.FROZEN
+    assert await vote(gate, digest, decision="reject") is VoteResult.REJECTED
+
+
 async def test_who_edited_a_two_person_plan_cannot_approve_it(gate: SqlGate, incident: str) -> None:
     digest = await put(gate, plan(incident, min_approvers=2), proposed_by=ANA.id)
 

@@ -7,7 +7,7 @@ import pytest
 
 from knowledge.lexical_index import LexicalIndex
 from knowledge.model import Document, Match, Query
-from knowledge.retrieval import MAX_QUERY, HybridLibrarian
+from knowledge.retrieval import MAX_QUERY, RETRY_S, HybridLibrarian
 from knowledge.scoring import UNIFORM_SHARE
 from tests.knowledge_fakes import ExactStore, WordHashEmbedder, document
 
@@ -225,6 +225,18 @@ class TestGoingBackAndForth:
         mode, notice = self.answer()
         assert mode == "lexical"
         assert "disk gone" in notice
+
+    def test_after_a_failure_meaning_comes_back_by_itself_some_minutes_later(self) -> None:
+        self.librarian.warm()
+        self.store.broken = "disk gone"
+        assert self.answer()[0] == "lexical"
+
+        self.librarian.retry(1000.0)
+        self.store.broken = ""
+        self.librarian.retry(1000.0 + RETRY_S - 1)
+        assert self.answer()[0] == "lexical"
+        self.librarian.retry(1000.0 + RETRY_S)
+        assert self.answer() == ("fused", "")
 
     def test_a_reload_embeds_only_what_is_new(self) -> None:
         self.librarian.warm()

@@ -60,10 +60,10 @@ class TestWhatIsSaid:
         async with pagerduty(state) as url:
             pager = client(url)
             for level in (2, 3):
-                await pager.set_status(REF, "escalated", "ana@example.com")
+                await pager.escalate(REF, await pager.next_level(REF), "ana@example.com")
                 assert last(state)[2]["incident"]["escalation_level"] == level
             with pytest.raises(Undeliverable, match="last level"):
-                await pager.set_status(REF, "escalated", "ana@example.com")
+                await pager.next_level(REF)
         assert state.incident["assignments"][0]["assignee"]["id"] == "PCHI"
 
     async def test_an_address_that_is_none_is_not_put_into_a_header(self) -> None:
@@ -161,12 +161,12 @@ class TestFailures:
     async def test_out_of_reach_is_for_later_even_for_an_escalation_that_was_not_sent(self) -> None:
         async with pagerduty(PagerDutyState()) as url:
             gone = url
-        for act in (client(gone).note(REF, "x"), client(gone).set_status(REF, "escalated", "a@b.c"),
+        for act in (client(gone).note(REF, "x"), client(gone).escalate(REF, 2, "a@b.c"),
                     client(gone).details(REF)):  # fmt: skip
             with pytest.raises(RetryLater):
                 await act
 
-    async def test_an_escalation_without_an_answer_is_not_repeated(self) -> None:
+    async def test_an_escalation_without_an_answer_is_asked_again_and_skips_nobody(self) -> None:
         state = PagerDutyState()
 
         def drop(request: web.Request, _body: str, _answer: Any) -> None:
@@ -174,8 +174,9 @@ class TestFailures:
                 request.transport.abort()
 
         async with pagerduty(state, drop) as url:
-            with pytest.raises(Undeliverable, match="look there first"):
-                await client(url).set_status(REF, "escalated", "a@b.c")
+            with pytest.raises(RetryLater):
+                await client(url).escalate(REF, 2, "a@b.c")
+            await client(url).escalate(REF, 2, "a@b.c")
             with pytest.raises(RetryLater):
                 await client(url).set_status(REF, "acknowledged", "a@b.c")
         assert [body["incident"].get("escalation_level") for m, _, _, body in state.requests if m == "PUT"] == [2, None]
@@ -262,12 +263,13 @@ class TestContract:
             pager = client(url)
             await pager.note(REF, "n")
             await pager.details(REF)
-            for status in ("acknowledged", "escalated", "resolved"):
-                await pager.set_status(REF, status, "ana@example.com")  # type: ignore[arg-type]
+            await pager.set_status(REF, "acknowledged", "ana@example.com")
+            await pager.escalate(REF, await pager.next_level(REF), "ana@example.com")
+            await pager.set_status(REF, "resolved", "ana@example.com")
             with pytest.raises(Undeliverable):
                 await client(url, "wrong").note(REF, "n")
         assert contract.wrong == []
-        assert len(contract.checked) == 10
+        assert len(contract.checked) == 12
 
     @pytest.mark.parametrize(
         "spoil",

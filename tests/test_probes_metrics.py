@@ -1,5 +1,6 @@
 """Probes that read metrics, the change log and ingestion: what they answer, with the numbers that decided it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -89,6 +90,43 @@ async def test_a_blip_inside_the_window_is_recovered_once_fresh_requests_are_wel
 
 async def test_a_failure_that_goes_on_is_not_called_over() -> None:
     assert (await look(UserSignal(), failing(0.05, at=-3.5))).outcome == "errors"
+
+
+async def test_a_failure_is_not_called_over_by_the_few_requests_that_are_left() -> None:
+    def curve(before: float, failing: float, left: float) -> Callable[[float], float]:
+        return lambda minute: before if minute < -25 else failing if minute < -6 else left
+
+    world = healthy()
+    world.drop(f"{DURATION}_count")
+    world.counter(f"{DURATION}_count", curve(249.25, 100, 0.4))
+    world.counter(f"{DURATION}_count", curve(0.75, 150, 0.2), error_type="529")
+
+    reading = await look(UserSignal(), world)
+
+    assert reading.outcome == "inconclusive"
+    assert "too few to tell" in reading.summary
+
+
+async def test_traffic_that_collapsed_after_a_failure_is_no_recovery() -> None:
+    world = healthy()
+    world.drop(f"{DURATION}_count")
+    world.counter(f"{DURATION}_count", lambda minute: 8 if minute >= -1.5 else 150 if -20 <= minute < -10 else 249.25)
+    world.counter(f"{DURATION}_count", step(0.75, 100, at=-20, until=-10), error_type="529")
+
+    reading = await look(UserSignal(), world)
+
+    assert reading.outcome == "inconclusive"
+    assert "in 90 s, too few to tell" in reading.summary
+
+
+async def test_failures_that_turned_into_slowness_are_not_over() -> None:
+    world = failing(0.6, at=-3.5, until=-2.0)
+    world.drop(DURATION)
+    for bound, usual, now in (("0.64", 5, 0), ("1.28", 60, 0), ("2.56", 180, 5), ("5.12", 240, 20),
+                              ("10.24", 249, 60), ("+Inf", 250, 250)):  # fmt: skip
+        world.counter(f"{DURATION}_bucket", step(usual, now, at=-3.5), le=bound)
+
+    assert (await look(UserSignal(), world)).outcome == "slow"
 
 
 async def test_slow_answers_are_slow_by_tail_and_ratio() -> None:

@@ -12,6 +12,7 @@ from config.http import FailureStage, HttpError, ReachStep
 from diagnostics import series
 from diagnostics.model import AnyProbe
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
+from diagnostics.probes.canary_verdict import chance_of_noticing, failures_ask, surely_failing
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
@@ -158,6 +159,47 @@ async def test_a_partial_failure_is_noticed(stage: Stage, seed: int) -> None:
     assert asked == 15 or sum(draws[:10]) in (0, *range(3, 16))
 
 
+async def test_where_many_failures_are_allowed_it_asks_until_it_is_sure(stage: Stage) -> None:
+    bad, good = error(500, "server_error", None), openai_stream()
+    stage.company.play("acme", CHAT, in_turn(bad, good, good, bad, good, good, bad, good, good, good))
+    reading = await stage.ask(ProviderCanary(), error_slo=0.05)
+
+    assert (reading.outcome, reading.n) == ("server_error", 15)
+    assert reading.power is not None
+    assert 0.5 < reading.power < 0.95
+
+
+async def test_several_failures_that_may_be_allowed_are_neither_an_incident_nor_health(stage: Stage) -> None:
+    bad, good = error(500, "server_error", None), openai_stream()
+    plays = iter([bad, good, good, good, good] * 3)
+    stage.company.play("acme", CHAT, lambda asked: next(plays, good))
+    reading = await stage.ask(ProviderCanary(), error_slo=0.05)
+
+    assert (reading.outcome, reading.n) == ("inconclusive", 30)
+    assert "3 of 30 calls failed" in reading.summary
+
+
+@pytest.mark.parametrize(("n", "slo"), [(5, 0.01), (5, 0.05), (5, 0.1), (10, 0.05)])
+def test_the_power_of_a_canary_is_what_the_procedure_finds(n: int, slo: float) -> None:
+    rng = random.Random(7)
+
+    def noticed() -> bool:
+        failed = waves = 0
+        while waves == 0 or failures_ask(failed, waves * n, waves, slo):
+            failed += sum(rng.random() < max(0.3, 3 * slo) for _ in range(n))
+            waves += 1
+        return surely_failing(failed, waves * n, slo)
+
+    assert sum(noticed() for _ in range(1500)) / 1500 == pytest.approx(chance_of_noticing(n, slo), abs=0.04)
+
+
+async def test_no_failure_says_how_many_may_have_been_missed(stage: Stage) -> None:
+    stage.company.play("acme", CHAT, openai_stream())
+    reading = await stage.ask(ProviderCanary())
+
+    assert "10 of 10 calls answered (so at most 26 % fail)" in reading.summary
+
+
 async def test_a_single_failure_is_not_an_incident(stage: Stage) -> None:
     plays = iter([error(500, "server_error", None)])
     stage.company.play("acme", CHAT, lambda asked: next(plays, openai_stream()))
@@ -186,6 +228,15 @@ async def test_a_slow_provider_is_slow_by_its_own_history(stage: Stage) -> None:
     assert reading.p_value is not None
     assert reading.p_value < 0.01
     assert reading.baseline_n == 200
+
+
+async def test_a_short_history_that_is_used_is_not_called_missing(stage: Stage) -> None:
+    stage.baselines.series["provider_canary.ttft_s:acme-openai/acme-large"] = spread(0.4, 50)
+    stage.company.play("acme", CHAT, openai_stream(first_byte_s=0.4, elapsed_s=0.5))
+    reading = await stage.ask(ProviderCanary())
+
+    assert "(by 50 canaries so far)" in reading.summary
+    assert "no baseline yet" not in reading.summary
 
 
 async def test_a_long_answer_is_not_a_slow_provider(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnostics import series
+from diagnostics import power, series, statistics
 from diagnostics.chat_api import ChatRequest, build
 from diagnostics.probes.fingerprint import CALLS, ModelFingerprint
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
@@ -410,6 +410,18 @@ async def test_one_misshapen_answer_is_chance(stage: Stage) -> None:
     reading = await stage.ask(StructuredOutput())
 
     assert (reading.outcome, reading.n) == ("valid", 30)
+
+
+async def test_the_power_is_of_the_test_that_was_used(stage: Stage) -> None:
+    stage.company.play("gateway", CHAT, openai_answer(FACTS))
+    alone = await stage.ask(StructuredOutput())
+    stage.baselines.series["structured_output.valid:support"] = [1.0] * 50 + [0.0] * 10
+    compared = await stage.ask(StructuredOutput())
+
+    assert compared.test == statistics.FISHER
+    assert compared.power == pytest.approx(power.fisher(50 / 60, 60, 0.7, 10), abs=1e-3)
+    assert alone.power is not None
+    assert compared.power < alone.power
 
 
 async def test_failing_calls_are_not_misshapen_answers(stage: Stage) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from diagnostics.model import (
     INCONCLUSIVE,
     Evidence,
@@ -15,10 +17,11 @@ from diagnostics.model import (
     ProbeContext,
     ProbeSpec,
     Reading,
+    Tier,
     Verdict,
 )
 from diagnostics.runner import ProbeEvent, ProbeRunner, TokenBudget
-from tests.diagnosis_fakes import MovedClock, context
+from tests.diagnosis_fakes import KeptBaselines, MovedClock, context
 
 OUTCOMES = {"ok": Verdict.NORMAL, "bad": Verdict.ABNORMAL}
 HEADROOM = {"ample": Verdict.NORMAL, "exhausted": Verdict.ABNORMAL}
@@ -281,3 +284,73 @@ async def test_time_taken_is_what_the_clock_says() -> None:
     assert found.elapsed_s == 7
     assert found.started_at == replace(found).started_at
     assert NoParams().model_dump() == found.params
+
+
+async def test_nothing_goes_on_spending_when_its_end_cannot_be_kept() -> None:
+    spent: list[int] = []
+    waiting = asyncio.Event()
+
+    async def slow(_: ProbeContext) -> Reading:
+        await waiting.wait()
+        spent.append(1)
+        return Reading(outcome="ok", summary="Looked.", tokens=100)
+
+    async def storage_down(event: ProbeEvent) -> None:
+        if event.kind == "finished":
+            raise OSError("storage down")
+
+    one = runner(probe("quick"), probe("paid", slow, expected_tokens=100), on_event=storage_down)
+    with pytest.raises(OSError, match="storage down"):
+        await one.run(calls("quick", "paid"), context())
+    waiting.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert (spent, one.budget.reserved) == ([], 0)
+
+
+def headroom(outcome: str, left: float) -> Scripted:
+    words = {**HEADROOM, "limit_reduced": Verdict.ABNORMAL}
+    details = {"provider": "acme-openai", "shares": {"requests": 0.9, "tokens": left}}
+    told = Reading(outcome=outcome, summary="Read.", value=0.4, details=details)
+    return probe("rate_limit_headroom", lambda _: told, outcomes=words)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left", "canary", "golden"),
+    [
+        ("limit_reduced", 0.0, Verdict.NOT_RUN, Verdict.NOT_RUN),
+        ("limit_reduced", 0.5, Verdict.NORMAL, Verdict.NORMAL),
+        ("ample", 0.15, Verdict.NORMAL, Verdict.NOT_RUN),
+    ],
+)
+async def test_what_is_left_of_the_limit_decides_who_may_ask(
+    outcome: str, left: float, canary: Verdict, golden: Verdict
+) -> None:
+    second = probe("second_provider_canary", expected_tokens=50)
+    paid = [probe("canary", expected_tokens=50), second, probe("golden", expected_tokens=50, tier=Tier.GOLDEN)]
+
+    found = await runner(headroom(outcome, left), *paid).run(
+        calls("rate_limit_headroom", "canary", "second_provider_canary", "golden"), context()
+    )
+
+    assert [f.verdict for f in found[1:]] == [canary, Verdict.NORMAL, golden]
+    assert all("acme-openai has" in f.reading.summary for f in found if f.verdict is Verdict.NOT_RUN)
+
+
+async def test_a_call_is_expected_to_cost_what_its_questions_cost_before() -> None:
+    golden = probe("golden", expected_tokens=500, params=Count)
+    one, call = runner(golden), ProbeCall(probe="golden", params={"n": 20})
+    known = KeptBaselines({"probe.tokens:golden": [150.0] * 5})
+
+    assert one.expected_tokens(calls("golden")[0], context()) == 500
+    assert one.expected_tokens(call, context()) == 2000
+    assert one.expected_tokens(call, context(baselines=known)) == 3000
+
+
+async def test_what_a_free_probe_spends_after_all_is_counted() -> None:
+    one = runner(probe("free", lambda _: Reading(outcome="ok", summary="Looked.", tokens=12)))
+
+    await one.run(calls("free"), context())
+
+    assert one.budget.spent == 12

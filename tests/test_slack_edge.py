@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,13 +12,20 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from sqlalchemy import select
 
 from bot.domain.detail import detail
 from bot.domain.proposal import Principal, ProposalState, VoteResult
+from bot.domain.signature import SigningSecret
 from bot.domain.view import MessageRef, ProposalView
-from bot.edges.slack_app import build_app, keep_socket_mode, start_socket_mode
+from bot.edges import slack_http
+from bot.edges.database import Database
+from bot.edges.inbox import SqlInbox
+from bot.edges.schema import seen
+from bot.edges.slack_app import build_app, http_handler, keep_socket_mode, start_socket_mode
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Refused, Workspace, wait_of
+from bot.edges.slack_http import SlackRefused
 from bot.edges.slack_people import SlackPeople
 from bot.ports import RetryLater, Told, Undeliverable
 from config.catalogue import Approvers, Catalogue
@@ -366,13 +374,12 @@ async def test_no_control_character_of_a_command_reaches_the_log(socket: Rig, ca
 
 
 async def test_export_uploads_the_file_below_the_card(slack: Rig) -> None:
-    await slack.type("U0ANA", "/oncall export inc-7f3a2c csv")
-    told = await until(lambda: slack.told("U0ANA")[1:])
+    told = await slack.type("U0ANA", "/oncall export inc-7f3a2c csv")
     files = [m.payload["files"][0] for m in slack.slack.workspace.channels["C0ASSIST"].messages.values()
              if "files" in m.payload and m.payload.get("thread_ts") == slack.card.ts]  # fmt: skip
 
     assert files[0]["name"] == "inc-7f3a2c.csv"
-    assert told == ["inc-7f3a2c.csv is in the thread of the card."]
+    assert told == "inc-7f3a2c.csv follows in the thread of the card."
 
 
 async def test_export_can_be_chosen_in_a_form(slack: Rig) -> None:
@@ -386,9 +393,11 @@ async def test_export_can_be_chosen_in_a_form(slack: Rig) -> None:
 async def test_where_files_are_not_allowed_the_beginning_is_shown_as_text(socket: Rig) -> None:
     socket.slack.api.faults.add(Fault(method="files.getUploadURLExternal", status=200, error="missing_scope"))
     await socket.type("U0ANA", "/oncall export inc-7f3a2c")
-    told = await until(lambda: [text for text in socket.told("U0ANA") if text.startswith("```")])
+    (told,) = socket.thread()
 
-    assert "# inc-7f3a2c as md" in told[0]
+    assert "missing_scope" in told
+    assert "`pagerunner export inc-7f3a2c` writes it whole" in told
+    assert "```# inc-7f3a2c as md" in told
 
 
 # --- Conversation --------------------------------------------------------------------------------------------------
@@ -576,7 +585,7 @@ async def test_the_card_is_one_message_that_is_edited(socket: Rig) -> None:
     ours = [m for m in socket.slack.workspace.channels["C0ASSIST"].messages.values() if not m.only_for]
 
     assert len(ours) == 1
-    assert socket.shown()["blocks"][0]["text"]["text"] == "Resolved: Model provider is failing (97 % sure)"
+    assert socket.shown()["blocks"][0]["text"]["text"] == "Resolved: it was “Model provider is failing” (97 % sure)"
 
 
 async def test_slack_takes_every_card_and_every_detail(socket: Rig) -> None:
@@ -801,7 +810,84 @@ async def test_a_signed_press_is_counted_whatever_it_says_about_lazy_listeners(h
 )
 async def test_a_request_for_another_workspace_or_app_is_refused(http: Rig, changes: dict[str, Any]) -> None:
     assert await post(http, click(http, **changes), kind=FORM) == 403
+    assert await post(http, click(http, **changes), kind=FORM) == 403
     assert http.office.votes == []
+    assert [fact.kind for fact in http.office.audited] == ["foreign_team"]
+
+
+async def test_while_the_database_is_locked_nothing_is_acknowledged_that_is_not_in_it(
+    http: Rig, database: Database
+) -> None:
+    inbox = SqlInbox(database)
+
+    async def first_time(seen: str) -> bool:
+        return await inbox.first_time(seen, 0.0)
+
+    handler = http_handler(build_app(replace(http.deps, first_time=first_time)))
+    lock = sqlite3.connect(database.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+
+    async def send(number: int) -> int:
+        body, stamp = click(http, actions=[{**_approve(http), "action_ts": f"7.{number}"}]), str(int(time.time()))
+        headers = [(b"content-type", FORM.encode()), (b"x-slack-request-timestamp", stamp.encode()),
+                   (b"x-slack-signature", signature("loopback-signing-secret", stamp, body).encode())]  # fmt: skip
+        secrets = [SigningSecret(value="loopback-signing-secret")]
+        verified = slack_http.verify(body, headers, secrets, datetime.now(UTC))
+        assert not isinstance(verified, SlackRefused)
+        return (await handler(verified)).status
+
+    sending = [asyncio.create_task(send(number)) for number in range(100)]
+    await asyncio.sleep(2)
+    assert not [task for task in sending if task.done() and task.result() == 200]
+    lock.execute("COMMIT")
+    lock.close()
+    statuses = await asyncio.gather(*sending)
+
+    kept = await database.run(lambda c: list(c.execute(select(seen.c.key)).scalars()))
+    taken = [number for number, status in enumerate(statuses) if status == 200]
+    assert set(statuses) <= {200, 503}
+    assert taken
+    for number in taken:
+        assert [one for one in kept if f":7.{number}:" in one], number
+
+
+async def test_what_only_one_person_is_told_is_told_again_after_a_rate_limit(slack: Rig) -> None:
+    slack.slack.api.faults.add(Fault(method="chat.postEphemeral", status=429, retry_after="1", count=2))
+    await slack.press("U0ANA", "approve")
+
+    assert await until(lambda: slack.told("U0ANA")) == ["Approved. It is being carried out exactly as shown, once."]
+
+
+async def test_what_a_person_wrote_is_kept_as_they_wrote_it(socket: Rig) -> None:
+    text = "note: a < b & c, @ben saw it in #assist-incidents"
+    socket.slack.acts.say("U0ANA", "C0ASSIST", text, thread_ts=socket.card.ts)
+    await until(socket.thread)
+
+    assert socket.office.done_ == [("note_added", INCIDENT.id, "a < b & c, @ben saw it in #assist-incidents")]
+
+
+async def test_a_question_to_somebody_else_gets_silence(socket: Rig) -> None:
+    for text in ("Bob, can you take this?", "@ben what changed?", "any idea?"):
+        socket.slack.acts.say("U0ANA", "C0ASSIST", text, thread_ts=socket.card.ts)
+    socket.slack.acts.say("U0ANA", "C0ASSIST", "how sure?", thread_ts=socket.card.ts)
+    await until(socket.thread)
+
+    assert len(socket.thread()) == 1
+    assert socket.thread()[0].startswith("• 97 %")
+
+
+async def test_a_long_list_says_how_many_more_there_are(socket: Rig) -> None:
+    for number in range(20):
+        view = replace(provider_outage(), incident=replace(INCIDENT, id=f"inc-{number}"), message=None)
+        socket.office.views[f"inc-{number}"] = view
+
+    assert (await socket.type("U0ANA", "/oncall list")).splitlines()[-1].startswith("and 6 more")
+
+
+async def test_help_tells_what_can_be_said_in_the_thread(socket: Rig) -> None:
+    text = await socket.type("U0ANA", "/oncall help")
+
+    assert all(word in text for word in ("`hint: …`", "`note: …`", "`did: …`"))
 
 
 async def test_a_press_by_a_foreign_user_in_our_workspace_is_denied(http: Rig) -> None:

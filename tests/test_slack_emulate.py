@@ -14,10 +14,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import detail
 from bot.domain.proposal import Principal
-from bot.domain.view import MessageRef
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Refused, Workspace, new_client, read
-from bot.edges.slack_export import export
 from bot.edges.slack_people import SlackPeople
 from bot.ports import Undeliverable
 from config.catalogue import Approvers
@@ -174,30 +172,14 @@ async def test_a_card_that_somebody_deleted_is_posted_again(client: AsyncWebClie
 
 
 async def test_an_export_that_cannot_be_uploaded_is_shown_as_text(client: AsyncWebClient, channel: str) -> None:
-    from tests.slack_fakes import Office
-
-    clock = FakeClock()
-    chat = SlackChat(client, clock)
+    chat = SlackChat(client, FakeClock())
     card = await chat.card(there(channel), None)
-    people = SlackPeople(client, Workspace(client), catalogue(), clock)
-    told: list[str] = []
-
-    async def tell(text: str) -> None:
-        told.append(text)
-
-    from bot.edges.slack_desk import SlackDeps
-
-    office = Office(clock, people)
-    deps = SlackDeps(
-        client=client, workspace=Workspace(client), chat=chat, desk=office, records=office, exporter=office,
-        catalogue=catalogue(), clock=clock, first_time=office.first_time,
-    )  # fmt: skip
-    view = replace(there(channel), message=MessageRef(channel=channel, ts=card.ts))
-    await export(deps, view, "md", channel, tell)
+    await chat.file(card, f"{INCIDENT.id}.md", b"# the postmortem\n")
+    replies = (await read(client, "conversations.replies", channel=channel, ts=card.ts))["messages"]
 
     # slack_sdk sends the first step's arguments in the address, and emulate reads bodies alone: it refuses them.
-    assert "invalid_arguments" in told[0]
-    assert told[1] == f"```# {INCIDENT.id} as md\n```"
+    assert "invalid_arguments" in replies[-1]["text"]
+    assert "```# the postmortem\n```" in replies[-1]["text"]
 
 
 async def test_an_approver_is_known_by_the_workspaces_own_ids(client: AsyncWebClient) -> None:

@@ -133,29 +133,6 @@ def test_sprt_keeps_its_published_error_rates_and_length() -> None:
     assert length == pytest.approx(32, abs=3)
 
 
-def test_cusum_finds_a_raised_rate_in_the_published_time_and_is_quiet_otherwise() -> None:
-    import numpy as np
-
-    rng = np.random.default_rng(7)
-    normal, raised = 100 * 0.005, 100 * 0.02
-    delays = [
-        1 + (statistics.poisson_cusum(list(rng.poisson(raised, 200)), normal=normal, raised=raised).index or 0)
-        for _ in range(800)
-    ]
-    quiet = statistics.poisson_cusum(list(rng.poisson(normal, 120)), normal=normal, raised=raised)
-
-    assert sum(delays) / len(delays) == pytest.approx(5.3, abs=0.4)
-    assert quiet.index is None
-
-
-def test_ewma_sees_a_slow_drift_that_single_points_hide() -> None:
-    drifting = [0.9 + 0.001 * i for i in range(40)]
-
-    assert statistics.ewma(drifting, mean=0.9, deviation=0.02).index is not None
-    assert statistics.ewma([0.9] * 40, mean=0.9, deviation=0.02).index is None
-    assert max(abs(value - 0.9) for value in drifting[:25]) < 3 * 0.02
-
-
 def test_psi_grades_a_drift() -> None:
     baseline = {"stop": 95.0, "length": 3.0, "tool_calls": 2.0}
 
@@ -192,11 +169,3 @@ def test_many_tests_are_held_to_one_false_discovery_rate() -> None:
     assert statistics.benjamini_hochberg([0.001, 0.04, 0.03, 0.9]) == (True, False, False, False)
     assert statistics.benjamini_hochberg([0.001, 0.02, 0.03, 0.9]) == (True, True, True, False)
     assert statistics.benjamini_hochberg([]) == ()
-
-
-def test_the_budget_burns_only_when_both_windows_do() -> None:
-    fires = statistics.burning({3600: 0.2, 300: 0.3, 21_600: 0.04, 1800: 0.3}, slo=0.01)
-    recovered = statistics.burning({3600: 0.2, 300: 0.0}, slo=0.01)
-
-    assert [rule.factor for rule in fires] == [14.4]
-    assert recovered == ()

@@ -1,12 +1,18 @@
 """Which of a runbook's steps may be proposed, and how each is to be verified."""
 
+from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from bot.triage import nodes
-from config.catalogue import Catalogue
+from bot.wiring import LIBRARY, actions, open_librarian, open_shelf
+from config.catalogue import Catalogue, Service
 from diagnostics.model import Diagnosis, Hypothesis, Verdict
+from knowledge.model import Query
 from runbooks.model import ActionStep, Runbook, RunbookError, VerifyStep
+from runbooks.resolve import resolve
+from runbooks.shelf import Folder
 from tests.flow_fakes import finding
 
 CANARY = VerifyStep(probe="gateway_canary", outcome="ok", within_s=300)
@@ -35,7 +41,9 @@ def tools(*actions: ActionStep) -> Any:
             raise RunbookError("not declared")
         return params
 
-    return SimpleNamespace(library=SimpleNamespace(get={"provider-outage": book}.get), resolve=resolve, catalogue=None)
+    return SimpleNamespace(
+        library=SimpleNamespace(for_service=lambda _: {"provider-outage": book}), resolve=resolve, catalogue=None
+    )
 
 
 def steps(catalogue: Catalogue, findings: list[Any], *actions: ActionStep, diagnosis: Diagnosis = CAUSE) -> list[Any]:
@@ -78,3 +86,41 @@ def test_without_a_cause_there_are_no_steps(catalogue: Catalogue) -> None:
     unsure = Diagnosis(conclusion="inconclusive", ranked=CAUSE.ranked)
 
     assert steps(catalogue, [], action("shift_traffic", CANARY), diagnosis=unsure) == []
+
+
+def test_a_teams_own_runbook_is_for_its_services_and_shadows_nobody_elses(tmp_path: Path, catalogue: Catalogue) -> None:
+    ours = (LIBRARY / "provider-outage.md").read_text().replace("owner: assist", "owner: creator")
+    (tmp_path / "provider-outage.md").write_text(ours)
+    other = ours.replace("id: provider-outage", "id: only-ours").replace(
+        'services: ["*"]', "services: [image-generation]"
+    )
+    (tmp_path / "only-ours.md").write_text(other)
+    shelf = open_shelf([Folder(path=tmp_path, team="creator")], actions(), catalogue, date(2026, 11, 22))
+    own = SimpleNamespace(library=shelf, resolve=resolve, catalogue=catalogue)
+    chat, images = catalogue.service("chat-assistant"), catalogue.service("image-generation")
+    assert chat is not None
+    assert images is not None
+
+    def offered(service: Service) -> set[str]:
+        return {step.revision for step in nodes.steps(CAUSE, [], service, own)}
+
+    theirs = shelf.for_service(images)["provider-outage"]
+    assert offered(images) == {theirs.revision}
+    assert theirs.owner == "creator"
+    assert offered(chat) == {shelf.for_service(chat)["provider-outage"].revision}
+    assert offered(chat) != offered(images)
+    assert "only-ours" not in {mode.id for mode in nodes.modes(own, chat)}
+    assert "only-ours" in {mode.id for mode in nodes.modes(own, images)}
+
+
+def test_a_runbook_scoped_to_a_service_leaves_the_built_in_to_the_others(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = (LIBRARY / "provider-outage.md").read_text().replace('services: ["*"]', "services: [image-generation]")
+    (tmp_path / "provider-outage.md").write_text(text)
+    shelf = open_shelf([tmp_path], actions(), catalogue, date(2026, 11, 22))
+    chat, images = catalogue.service("chat-assistant"), catalogue.service("image-generation")
+    assert chat is not None
+    assert images is not None
+
+    assert shelf.for_service(chat)["provider-outage"].services == ("*",)
+    assert shelf.for_service(images)["provider-outage"].services == ("image-generation",)
+    assert open_librarian(shelf, None).search(Query(title="provider outage", service="chat-assistant")).matches

@@ -1,8 +1,12 @@
 """A measured figure beside what it must reach, for people, for documents and for programs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+NOTE = """The recording of baselines is off while this is measured (`PAGERUNNER_CANARY_TOKENS_PER_HOUR=0`): what was
+normal is loaded before. The figures hold without the canaries that a server sends every service in the background."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +42,8 @@ class Figure:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "what": self.what, "value": self.value, "unit": self.unit, "must": self.must, "at": self.at,
+            "what": self.what, "value": None if self.value == math.inf else self.value, "unit": self.unit,
+            "must": self.must, "at": self.at,
             "verdict": self.verdict, "detail": self.detail,
         }  # fmt: skip
 
@@ -65,7 +70,7 @@ class Report:
 
     def markdown(self) -> str:
         """For a document."""
-        lines = ["# Measured", "", "Written by `python -m bot.bench --write docs/bench.md`; do not edit.", ""]
+        lines = ["# Measured", "", "Written by `python -m bot.bench --write docs/bench.md`; do not edit.", "", NOTE, ""]
         lines += [f"- {name}: {value}" for name, value in self.about]
         lines += ["", "| What | Measured | Must | | How it came about |", "|---|---|---|---|---|"]
         lines += [f"| {f.what} | {f.shown} | {f.wanted} | {f.verdict} | {f.detail} |" for f in self.figures]
@@ -74,6 +79,8 @@ class Report:
 
 def quantity(value: float, unit: str) -> str:
     """A number with its unit, as exact as it is worth reading."""
+    if math.isinf(value):
+        return "never"
     number = f"{value:.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
     return f"{number} {unit}".strip()
 

@@ -1,6 +1,7 @@
 """Sends pages at planned moments, whatever became of the ones before, and keeps what was answered when."""
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,8 +56,8 @@ class Sender:
         return {answer.event_id for answer in self.answers.values() if answer.accepted_at is not None}
 
     def seconds(self) -> list[float]:
-        """How long every accepted page took."""
-        return [answer.seconds for answer in self.answers.values() if answer.seconds is not None]
+        """How long every page took; infinity for one that was never accepted."""
+        return [math.inf if answer.seconds is None else answer.seconds for answer in self.answers.values()]
 
     def refusals(self) -> int:
         """Tries that were not answered with 202."""

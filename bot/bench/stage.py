@@ -23,6 +23,7 @@ import httpx
 
 from bot.bench.machine import ROOT
 from bot.bench.pages import Planned, signature
+from config.settings import without_settings
 
 EXAMPLE = ROOT / "config" / "example"
 DECLARED_WORLD = "http://127.0.0.1:8900"
@@ -51,9 +52,9 @@ class Stage:
 
     def environment(self) -> dict[str, str]:
         """Of the server, and of the commands that look at its data."""
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("PAGERUNNER_")}
         return {
-            **plain, "PAGERUNNER_DATA": str(self.home / "data"), "PAGERUNNER_PORT": str(self.port),
+            **without_settings(os.environ),
+            "PAGERUNNER_DATA": str(self.home / "data"), "PAGERUNNER_PORT": str(self.port),
             "PAGERUNNER_CATALOGUE": str(self.home / "catalogue.yaml"), "PAGERUNNER_SLACK": "socket",
             "PAGERUNNER_SLACK_API": f"{self.slack}/api/", "PAGERUNNER_SLACK_BOT_TOKEN": "xoxb-loopback",
             "PAGERUNNER_SLACK_APP_TOKEN": "xapp-loopback", "PAGERUNNER_PAGERDUTY_SECRETS": self.secret,
@@ -205,7 +206,7 @@ def stage() -> Iterator[Stage]:
             "slack": ([*python, "slack", "--port", str(slack), *tokens], slack),
         }
         for name, (command, port) in parts.items():
-            process = start(command, home / f"{name}.log", dict(os.environ))
+            process = start(command, home / f"{name}.log", without_settings(os.environ))
             processes.callback(stop, process)
             _until_listening(process, port, home / f"{name}.log")
         yield made

@@ -1,45 +1,62 @@
 """``pagerunner approve``: a local person votes on exactly the plan that is shown."""
 
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.local import Api, fail, settings, show
+from bot.cli.local import Api, fail, settings, show, with_config, with_json
+
+if TYPE_CHECKING:
+    from bot.domain.view import ProposalView
 
 
-def pick(api: Api, reference: str) -> dict[str, Any]:
+def pick(api: Api, reference: str) -> "ProposalView":
     """The proposal of this id, or the open one of this incident."""
+    from bot.domain import codec  # noqa: PLC0415
+    from bot.domain.view import ProposalView  # noqa: PLC0415
+
     if reference.startswith("pr-"):
-        return dict(api.get(f"/proposals/{reference}")["proposal"])
+        return codec.load(ProposalView, api.get(f"/proposals/{reference}"))
     views = api.get(f"/incidents/{reference}/proposals")
-    proposals = [view["proposal"] for view in views if view["proposal"]["state"] == "open"]
-    if not proposals:
+    waiting = [view for view in views if view["proposal"]["state"] == "open"]
+    if not waiting:
         fail(f"{reference} has no open proposal.")
-    return dict(proposals[-1])
+    return codec.load(ProposalView, waiting[-1])
 
 
-def describe(proposal: dict[str, Any]) -> None:
-    """The plan as a person reads it before deciding."""
-    plan = proposal["plan"]
-    click.echo(f"{proposal['id']}  {plan['action']} on {plan['target']}  risk {plan['risk']}")
-    for what, before, after in plan["diff"]:
-        click.echo(f"  {what}: {before} -> {after}")
-    click.echo(f"  Who notices: {plan['blast_radius']}")
-    click.echo(f"  Undo: {plan['undo']}")
-    click.echo(f"  Verify: {plan['verify_probe']} is {plan['verify_outcome']} within {plan['verify_within_s']} s")
-    click.echo(f"  From: {plan['runbook']}  plan {proposal['plan_hash'][:12]}")
+def described(pv: "ProposalView") -> Iterator[str]:
+    """The plan as a person reads it before deciding: the card's facts, fit for a terminal."""
+    from bot.domain import plan_card, wording  # noqa: PLC0415
+    from bot.domain.untrusted import line  # noqa: PLC0415
+
+    proposal, plan = pv.proposal, pv.proposal.plan
+    yield f"{proposal.id}  {plan_card.title(plan)} ({wording.RISKS[plan.risk]})"
+    if proposal.rationale:
+        yield f"  Why: {line(proposal.rationale, plan_card.SENTENCE)}"
+    for each in plan_card.plan_facts(plan):
+        first, *rest = each.shown.text.split("\n")
+        yield f"  {each.label}: {first}"
+        yield from (f"    {more}" for more in rest)
+    yield f"  Plan: {plan_card.code(proposal.plan_hash)}, {plan_card.approvals(pv)}"
+    if proposal.proposed_by != "pagerunner":
+        yield f"  Edited by: {line(proposal.proposed_by, 60)}"
+    yield f"  From: {line(plan.runbook)}"
+    problem = plan_card.why_uninspectable(plan)
+    if problem:
+        yield f"  CANNOT BE APPROVED: the plan cannot be shown in full: {line(problem)}"
 
 
-def vote(reference: str, decision: str, reason: str, *, yes: bool, as_json: bool) -> None:
+def vote(api: Api, reference: str, decision: str, reason: str, *, yes: bool, as_json: bool) -> None:
     """Show the plan, ask, and vote on its whole hash."""
-    api = Api(settings())
-    proposal = pick(api, reference)
+    pv = pick(api, reference)
     if not as_json:
-        describe(proposal)
+        click.echo("\n".join(described(pv)))
     if not yes and not click.confirm(f"{decision.capitalize()} exactly this?"):
         fail("Nothing was done.")
-    body = {"plan_hash": proposal["plan_hash"], "decision": decision, "reason": reason}
-    answer = api.post(f"/proposals/{proposal['id']}/votes", body)
+    body = {"plan_hash": pv.proposal.plan_hash, "decision": decision, "reason": reason}
+    answer = api.post(f"/proposals/{pv.proposal.id}/votes", body)
     if as_json:
         show(answer)
     else:
@@ -51,7 +68,8 @@ def vote(reference: str, decision: str, reason: str, *, yes: bool, as_json: bool
 @click.command(name="approve")
 @click.argument("reference")
 @click.option("--yes", is_flag=True, help="Do not ask again: you have read the plan.")
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(reference: str, yes: bool, as_json: bool) -> None:
+@with_config
+@with_json
+def command(reference: str, yes: bool, config: Path | None, as_json: bool) -> None:
     """Approve the proposal REFERENCE (pr-...), or the open one of an incident (inc-...)."""
-    vote(reference, "approve", "", yes=yes, as_json=as_json)
+    vote(Api(settings(config)), reference, "approve", "", yes=yes, as_json=as_json)

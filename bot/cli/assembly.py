@@ -6,9 +6,12 @@ import gc
 import importlib
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -16,7 +19,7 @@ from bot.cli.local import person
 from bot.cli.slack_side import SlackSide
 from bot.domain.faults import FaultPoint
 from bot.domain.signature import SigningSecret
-from bot.edges import logs
+from bot.edges import logs, purge
 from bot.edges.baselines import BaselineRecorder
 from bot.edges.clock import SystemClock
 from bot.edges.database import Database
@@ -26,11 +29,12 @@ from bot.edges.jobs import DurableJobs
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
 from bot.edges.redact import Redactor
+from bot.edges.runbook_watch import RunbookWatch
 from bot.edges.templates import Templates
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
 from bot.ports import Pager, People, Received, Triage
-from bot.triage.checkpoint import open_saver, signing_key
+from bot.triage.checkpoint import forget, open_saver, signing_key
 from bot.triage.late import LateTriage
 from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes
 from config.catalogue import Catalogue
@@ -40,9 +44,14 @@ from knowledge.ingest import documents
 from knowledge.retrieval import HybridLibrarian
 from runbooks.actions.http_action_file import load_http_actions
 from runbooks.model import ActionRegistry
-from runbooks.shelf import Shelf
+from runbooks.shelf import Folder, Shelf
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
 
 log = logging.getLogger("pagerunner.serve")
+
+JOBS_KEPT = timedelta(days=7)
 
 _HEAVY = ("langgraph.graph", "langgraph.checkpoint.sqlite.aio", "dbos", "apscheduler.schedulers.asyncio")
 """What an investigation needs: seconds to import, and nothing that accepting a page needs."""
@@ -59,10 +68,13 @@ class Built:
     jobs: DurableJobs
     triage: LateTriage
     shelf: Shelf
+    watch: RunbookWatch
     librarian: HybridLibrarian
     slack: SlackSide | None
     http: SafeHttp
     recorder: BaselineRecorder
+    database: Database
+    saver: "BaseCheckpointSaver[Any] | None" = None
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def load(self, stack: contextlib.AsyncExitStack) -> None:
@@ -75,6 +87,7 @@ class Built:
 
         key = signing_key(self.settings.data / "checkpoint.key")
         saver = await stack.enter_async_context(open_saver(self.settings.data / "checkpoints.sqlite", key))
+        self.saver = saver
         await self.jobs.start()
         stack.callback(self.jobs.stop)
         warm = self._warm(GraphTriage(self.assistant.tools, saver))
@@ -84,10 +97,19 @@ class Built:
 
     async def refresh_runbooks(self) -> None:
         """Pick up edits; what is broken keeps its last good version, and is said once."""
-        change = await asyncio.to_thread(self.shelf.refresh)
+        change = await asyncio.to_thread(self.watch.look)
         if change:
             await asyncio.to_thread(self.librarian.reload, documents(self.shelf.all()))
             log.info("runbooks changed: %s; removed: %s", ", ".join(change.changed), ", ".join(change.removed))
+        await asyncio.to_thread(self.librarian.retry, time.monotonic())
+
+    async def purge(self) -> None:
+        """Forget what nobody will look at again, so that the data folder does not grow for ever."""
+        now = self.assistant.parts.clock.now()
+        await purge.purge(self.database, now)
+        await self.jobs.forget(now - JOBS_KEPT)
+        if self.saver is not None:
+            await forget(self.saver, await purge.closed(self.database))
 
     async def record_baselines(self) -> None:
         """One round of recorded normality for every service that has no open incident."""
@@ -142,14 +164,15 @@ def assemble_server(
         )
     )  # fmt: skip
     holder.append(assistant)
-    web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact)
+    web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact, jobs)
     recorder = BaselineRecorder(
         declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
         chosen.canary_tokens_per_hour,
     )  # fmt: skip
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,
-        librarian=librarian, slack=slack, http=http, recorder=recorder,
+        watch=RunbookWatch(shelf, web.metrics),
+        librarian=librarian, slack=slack, http=http, recorder=recorder, database=database,
     )  # fmt: skip
 
 
@@ -164,9 +187,10 @@ def action_registry(chosen: Settings) -> ActionRegistry:
     return actions(load_http_actions(path.read_text("utf-8"), str(path)) if path else ())
 
 
-def own_folders(chosen: Settings, declared: Catalogue) -> list[Path]:
+def own_folders(chosen: Settings, declared: Catalogue) -> list[Path | Folder]:
     """Runbook folders beside the built-in library: the configured ones, then the teams' own."""
-    return [*chosen.runbooks, *(chosen.catalogue.parent / team.runbooks for team in declared.teams if team.runbooks)]
+    beside, teams = chosen.catalogue.parent, declared.teams
+    return [*chosen.runbooks, *(Folder(path=beside / t.runbooks, team=t.name) for t in teams if t.runbooks)]
 
 
 def _pager(chosen: Settings, redact: Callable[[str], str]) -> Pager | None:
@@ -186,7 +210,7 @@ def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:
 
 def _web(
     chosen: Settings, declared: Catalogue, assistant: Assistant, token: str, slack: SlackSide | None,
-    clock: SystemClock, arrived: Callable[[], None], redact: Callable[[str], str],
+    clock: SystemClock, arrived: Callable[[], None], redact: Callable[[str], str], jobs: DurableJobs,
 ) -> WebDeps:  # fmt: skip
     def on_accept(_: Received) -> None:
         arrived()
@@ -199,14 +223,17 @@ def _web(
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,
         change_tokens=(change_token,) if change_token else (), services=frozenset(s.name for s in declared.services),
-        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant),
+        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant, jobs),
         on_accept=on_accept, redact=redact,
     )  # fmt: skip
 
 
-def _checks(assistant: Assistant) -> tuple[ReadyCheck, ...]:
+def _checks(assistant: Assistant, jobs: DurableJobs) -> tuple[ReadyCheck, ...]:
     async def storage() -> str:
         backlog = await assistant.inbox.backlog()
         return "" if backlog < 10_000 else f"{backlog} deliveries wait"
 
-    return (ReadyCheck(name="storage", check=storage),)
+    async def work() -> str:
+        return "" if jobs.started else "still starting: pages are kept, and looked into in a moment"
+
+    return (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work))

@@ -4,6 +4,7 @@ Everything here is the product itself except the two worlds it talks to: the app
 machine, and so is the workspace. Nothing leaves the machine.
 """
 
+import itertools
 import json
 import os
 import secrets
@@ -22,6 +23,7 @@ import click
 
 from bot.cli.local import fail
 from bot.cli.story import Ending, Server, Story
+from config.settings import without_settings
 
 SCENARIOS = {
     "provider-outage": "S01", "provider-latency": "S03", "rate-limit-exceeded": "S04", "quota-exhausted": "S06",
@@ -29,6 +31,8 @@ SCENARIOS = {
     "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
+MARK = ".pagerunner-demo"
+"""Tells a folder that a demo made, and may delete, from one that it found."""
 CHECKS_IN_A_ROW = 3
 ROUTES = {
     "chat-assistant": "chat", "support-bot": "support", "order-agent": "agent", "code-assistant": "code",
@@ -60,7 +64,7 @@ class Demo:
         from rich.console import Console  # noqa: PLC0415
 
         self._out = out
-        self._home = out / "demo"
+        self._home = own_folder(out)
         self._code = code
         self._seed = seed
         self._stack = stack
@@ -70,8 +74,7 @@ class Demo:
 
     def run(self, *, scripted: bool) -> None:
         """The whole demo; ends when the postmortem is written, or with the proposal open."""
-        shutil.rmtree(self._home, ignore_errors=True)
-        self._home.mkdir(parents=True)
+        clear(self._home)
         place = self._start_worlds()
         born = place.referee("POST", "/worlds", {
             "scenario": self._code, "seed": self._seed, "mode": "real", "start": time.time(),
@@ -110,7 +113,7 @@ class Demo:
         (self._home / "history.json").write_text(json.dumps(history), "utf-8")
         secret, port = secrets.token_hex(24), _free_port(8080)
         environment = {
-            **os.environ, "PAGERUNNER_DATA": str(self._home / "data"), "PAGERUNNER_PORT": str(port),
+            **without_settings(os.environ), "PAGERUNNER_DATA": str(self._home / "data"), "PAGERUNNER_PORT": str(port),
             "PAGERUNNER_CATALOGUE": str(self._home / "catalogue.yaml"), "PAGERUNNER_EXPORTS": str(self._out),
             "PAGERUNNER_SLACK": "socket", "PAGERUNNER_SLACK_API": f"{place.slack}/api/",
             "PAGERUNNER_SLACK_BOT_TOKEN": "xoxb-loopback", "PAGERUNNER_SLACK_APP_TOKEN": "xapp-loopback",
@@ -128,8 +131,9 @@ class Demo:
         """Start a part; its output goes to a file, and it is stopped when the demo ends."""
         log = self._stack.enter_context((self._home / f"{name}.log").open("wb"))
         process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+            command, env=environment or without_settings(os.environ), stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
         self._stack.callback(_stop, process)
         self._parts[name] = process
 
@@ -160,6 +164,8 @@ class Demo:
                 "  Run `make demo` in a terminal to decide here or in the browser, "
                 "or `make demo APPROVE=yes` to let a scripted person click in the workspace."
             )
+        if ended.why:
+            self._say(ended.why)
         if ended.files:
             self._say("Postmortem: " + ", ".join(str(self._out / name) for name in ended.files))
         self._say(f"Done in {lasted:.0f} s. Logs of every part: {self._home}")
@@ -185,6 +191,20 @@ class Place:
         reply.raise_for_status()
         answer: dict[str, Any] = reply.json()
         return answer
+
+
+def own_folder(out: Path) -> Path:
+    """Where a demo may work in ``out``: a folder that is not there yet, or that an earlier demo made."""
+    names = ("demo" if number == 1 else f"demo-{number}" for number in itertools.count(1))
+    folders = (out / name for name in names)
+    return next(one for one in folders if not os.path.lexists(one) or ((one / MARK).is_file() and not one.is_symlink()))
+
+
+def clear(folder: Path) -> None:
+    """Begin anew in a folder of the demo's own."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("Made by pagerunner demo, which deletes this folder when it starts again.\n", "utf-8")
 
 
 def _recover(place: Place, server: Server, born: dict[str, Any]) -> None:

@@ -42,8 +42,10 @@ class DryRun:
     def query(self) -> Query:
         """What is searched for."""
         service = self.service
-        return Query(title=self.page.title, body=self.page.body, service_kind=service.kind if service else "",
-                     service_tags=service.tags if service else ())  # fmt: skip
+        if service is None:
+            return Query(title=self.page.title, body=self.page.body)
+        return Query(title=self.page.title, body=self.page.body, service=service.name, service_kind=service.kind,
+                     service_tags=service.tags)  # fmt: skip
 
     def asked(self, retrieval: Retrieval) -> list[dict[str, Any]]:
         """The probes tier by tier; those of the later tiers are asked only with a reason."""
@@ -62,15 +64,20 @@ class DryRun:
         shown = {finding.probe: finding.outcome for finding in findings}
         found: list[dict[str, Any]] = []
         for cause in causes:
-            runbook = self.library.get(cause)
+            runbook = self._runbooks().get(cause)
             for step in runbook.actions if runbook else ():
                 assert runbook is not None
                 found.append(self._step(runbook, step, shown))
         return found
 
     def modes(self) -> list[Mode]:
-        """The failure modes that the library describes."""
-        return [mode_of(book) for book in self.library.all() if book.executable and book.evidence]
+        """The failure modes that the library describes for this service."""
+        return [mode_of(book) for book in self._runbooks().values() if book.executable and book.evidence]
+
+    def _runbooks(self) -> Mapping[str, Runbook]:
+        if self.service is None:
+            return {book.id: book for book in reversed(self.library.all())}
+        return self.library.for_service(self.service)
 
     def _step(self, runbook: Runbook, step: ActionStep, shown: Mapping[str, str]) -> dict[str, Any]:
         spec = self.actions[step.action].spec
@@ -111,7 +118,7 @@ class DryRun:
     def _runbook_calls(self, retrieval: Retrieval, service: Service) -> Iterator[ProbeCall]:
         """How the runbooks that fit ask their own probes."""
         for match in retrieval.matches[:TOP]:
-            runbook = self.library.get(match.document)
+            runbook = self._runbooks().get(match.document)
             for step in runbook.probes if runbook and runbook.executable else ():
                 try:
                     params = resolve(step.params, service, self.catalogue)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import click
 
-from bot.cli.local import WRONG, fail, settings
+from bot.cli.local import WRONG, fail, settings, with_config
 from bot.cli.reading import Reader
 from bot.domain.presentation import Form, Presentation, Redaction
 
@@ -34,10 +34,11 @@ BINARY = ("pdf", "docx")
 @click.option("--tz", default="UTC", show_default=True, help="Time zone of what is shown, such as Europe/Berlin.")
 @click.option("--template", default="", help="One of your own templates, for md and html.")
 @click.option("--list-templates", is_flag=True, help="List your own templates, and what is wrong with each.")
+@with_config
 def command(incident: str | None, form: str, output: Path | None, redaction: str, tz: str, template: str,
-            list_templates: bool) -> None:  # fmt: skip
+            list_templates: bool, config: Path | None) -> None:  # fmt: skip
     """Write the postmortem of INCIDENT (inc-..., or the pager's reference)."""
-    chosen = settings()
+    chosen = settings(config)
     if list_templates:
         _list(chosen)
         return

@@ -1,13 +1,18 @@
 """``pagerunner freeze``."""
 
+from pathlib import Path
+
 import click
 
-from bot.cli.local import Api, settings
+from bot.cli.local import Api, say, settings, with_config, with_json
 
 
 @click.command(name="freeze")
 @click.argument("service", default="*")
 @click.option("--reason", default="", help="Why; shown on every card.")
-def command(service: str, reason: str) -> None:
+@with_config
+@with_json
+def command(service: str, reason: str, config: Path | None, as_json: bool) -> None:
     """Stop all execution for SERVICE (default: for everything)."""
-    click.echo(Api(settings()).post("/freeze", {"service": service, "reason": reason})["text"])
+    told = Api(settings(config)).post("/freeze", {"service": service, "reason": reason})
+    say(told, as_json=as_json)

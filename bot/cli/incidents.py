@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.local import settings, show
+from bot.cli.local import settings, show, with_config, with_json
 from bot.cli.reading import MOST, Reader
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ TITLE = 70
 @click.command(name="incidents")
 @click.argument("reference", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also those that are resolved or closed.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(reference: str | None, everything: bool, as_json: bool) -> None:
+@with_config
+@with_json
+def command(reference: str | None, everything: bool, config: Path | None, as_json: bool) -> None:
     """List active incidents, or show REFERENCE (inc-..., or the pager's reference)."""
-    chosen = settings()
-    reader = Reader(chosen)
+    reader = Reader(settings(config))
     if reference is None:
         found = reader.incidents(active_only=not everything)
         show(found) if as_json else click.echo("\n".join(_table(found, everything=everything)))

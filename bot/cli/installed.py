@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from knowledge.retrieval import HybridLibrarian
     from runbooks.model import ActionRegistry, Problem
     from runbooks.parse import Parsed
-    from runbooks.shelf import Shelf
+    from runbooks.shelf import Folder, Shelf
+
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
+)
 
 CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
@@ -52,11 +56,13 @@ class Installed:
         except ConfigError as error:
             fail(str(error), WRONG)
 
-    def folders(self) -> list[Path]:
+    def folders(self) -> "list[Folder]":
         """The configured runbook folders and the teams' own, without the built-in library."""
-        teams = self.catalogue.teams if self.catalogue else ()
-        beside = self.settings.catalogue.parent
-        return [*self.settings.runbooks, *(beside / team.runbooks for team in teams if team.runbooks)]
+        from runbooks.shelf import Folder  # noqa: PLC0415
+
+        beside, teams = self.settings.catalogue.parent, self.catalogue.teams if self.catalogue else ()
+        own = [Folder(path=beside / team.runbooks, team=team.name) for team in teams if team.runbooks]
+        return [*(Folder(path=path) for path in self.settings.runbooks), *own]
 
     def registry(self) -> "ActionRegistry":
         """The actions there are, the declared ones included."""
@@ -98,7 +104,7 @@ class Installed:
         """The runbook files at each of these paths; without any, of every folder in use."""
         from bot.wiring import LIBRARY  # noqa: PLC0415
 
-        return [_read(path) for path in paths or (LIBRARY, *self.folders())]
+        return [_read(path) for path in paths or (LIBRARY, *(folder.path for folder in self.folders()))]
 
     def lint(self, groups: Sequence[Read], *, whole: bool) -> "list[Problem]":
         """Everything wrong with these files, seen together with all runbooks in use (``whole``: they are these)."""

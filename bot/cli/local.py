@@ -15,7 +15,16 @@ from config.catalogue import Catalogue
 from config.settings import ConfigError, Settings, load, load_catalogue
 
 WRONG = 2
+INVALID = 422
 NO_SERVER = 3
+
+with_config = click.option(
+    "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
+)
+with_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+
+
+WHERE = "Go to the folder that the server was started in, give its --config, or set PAGERUNNER_DATA."
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -55,7 +64,9 @@ class Api:
         except OSError:
             fail(f"No server runs on {chosen.data}; start one with `pagerunner serve`.", NO_SERVER)
         self._base = f"{address}/api/v1"
-        self._headers = {"authorization": f"Bearer {token}", "x-pagerunner-user": person()}
+        self._headers = {
+            "authorization": f"Bearer {token}", "x-pagerunner-user": person(), "x-pagerunner-via": "cli",
+        }  # fmt: skip
 
     def get(self, path: str, **query: str) -> Any:
         return self._call("GET", path, None, query).json()
@@ -78,16 +89,27 @@ class Api:
         except httpx.TransportError:
             fail(f"The server at {self._base} does not answer; is it still running?", NO_SERVER)
         if reply.status_code >= 400:
-            fail(_problem(reply.text))
+            fail(_problem(reply.status_code, reply.text))
         return reply
 
 
-def _problem(text: str) -> str:
+def _problem(status: int, text: str) -> str:
+    """What is wrong and what to do, as sentences; which field, only if its shape was refused."""
     try:
         error = json.loads(text)["error"]
-        return " ".join(str(error[key]) for key in ("what", "where", "fix") if error.get(key))
+        what = f"{error['what']} ({error['where']})" if status == INVALID else str(error["what"])
+        parts = [part.strip() for part in (what, str(error.get("fix") or "")) if part.strip()]
     except (ValueError, KeyError, TypeError):
         return text[:500]
+    return " ".join(part[:1].upper() + part[1:] + ("" if part[-1] in ".!?" else ".") for part in parts)
+
+
+def say(told: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what an act came to."""
+    if as_json:
+        show(told)
+    else:
+        click.echo(told["text"])
 
 
 def show(data: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bot.cli.local import WRONG, Api, catalogue, fail
+from bot.cli.local import NO_SERVER, WHERE, WRONG, Api, catalogue, fail
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class Reader:
         if self._api is not None:
             listed: list[dict[str, Any]] = self._api.get("/incidents", active=str(active_only).lower(), limit=str(MOST))
             return listed
-        if not self._path.exists():
-            return []
+        self._must_exist()
         from bot.edges.records import SqlRecords  # noqa: PLC0415
         from bot.edges.views_json import IncidentOut  # noqa: PLC0415
 
@@ -65,8 +64,7 @@ class Reader:
         return codec.load(IncidentView, whole["view"])
 
     def _read(self, reference: str) -> "IncidentView | None":
-        if not self._path.exists():
-            return None
+        self._must_exist()
         from bot.edges.records import read_view  # noqa: PLC0415
 
         declared = catalogue(self._settings)
@@ -81,6 +79,9 @@ class Reader:
         """The database read-only, also beside a server, which it never keeps from writing; None if there is none."""
         path = chosen.data / "pagerunner.sqlite"
         return cls._open(path) if path.exists() else None
+    def _must_exist(self) -> None:
+        if not self._path.exists():
+            fail(f"{self._path}: there is no database here, and no server runs on it. {WHERE}", NO_SERVER)
 
     def _opened(self) -> "Database":
         return self._open(self._path)

@@ -41,10 +41,12 @@ def command(text: str, config: Path | None, service: str, limit: int, words_only
 
 def print_matches(retrieval: "Retrieval") -> None:
     """The matches as a person reads them."""
+    from bot.domain import wording  # noqa: PLC0415
+
     if retrieval.notice:
         click.echo(retrieval.notice, err=True)
     for match in retrieval.matches:
-        click.echo(f"{match.score:6.3f}  {match.document}  {match.title}  (belief {match.prior:.0%})")
+        click.echo(f"{match.score:6.3f}  {match.document}  {match.title}  (belief {wording.percent(match.prior)})")
         for reason in match.reasons:
             click.echo(f"          {reason.contribution:+.3f}  {reason.source}: {reason.text}")
     if not retrieval.matches:

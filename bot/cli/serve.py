@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pagerunner.serve")
 
 RECEIVE_S, SWEEP_S, SHELF_S = 1.0, 2.0, 2.0
+PURGE_S = 3_600.0
+"""Once a day would do; a server that is started anew every day would never come to it."""
 
 
 @click.command(name="serve")
@@ -50,7 +52,7 @@ def start(chosen: Settings, declared: Catalogue, fault: FaultPoint = no_fault) -
 
     try:
         asyncio.run(Server(chosen, declared, fault).run())
-    except (AlreadyRunning, SchemaMismatch, StorageDown) as error:
+    except (AlreadyRunning, CannotListen, SchemaMismatch, StorageDown) as error:
         fail(str(error))
     except ValueError as error:
         fail(str(error), WRONG)
@@ -92,7 +94,7 @@ class Server:
         token = _token(self._settings.data / "token")
         refuse_unsafe_bind(self._settings.host, has_auth=self._settings.trust_network)
         built = assemble_server(self._settings, self._catalogue, database, token, self._fault, self._arrived.set)
-        listener = socket.create_server((self._settings.host, self._settings.port), reuse_port=False)
+        listener = _listen(self._settings.host, self._settings.port)
         address = f"http://{self._settings.host}:{listener.getsockname()[1]}"
         server = _uvicorn(create_app(built.web), self._settings)
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
@@ -104,6 +106,7 @@ class Server:
             built.ticks.every(RECEIVE_S, self._tick_receive, name="receive")
             built.ticks.every(SWEEP_S, built.assistant.flow.sweep, name="sweep")
             built.ticks.every(SHELF_S, built.refresh_runbooks, name="runbooks")
+            built.ticks.every(PURGE_S, built.purge, name="purge")
             if self._settings.canary_tokens_per_hour:
                 built.ticks.every(self._settings.baseline_every_s, built.record_baselines, name="baselines")
             built.ticks.start()
@@ -125,6 +128,21 @@ class Server:
                 built.assistant.courier.poke()
 
         return drain
+
+
+class CannotListen(Exception):
+    """The address is taken, or not ours."""
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), reuse_port=False)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error  # resolvers have numbers below 0
+        raise CannotListen(
+            f"Cannot listen on {host}:{port}: {why}. Stop what uses it, or choose another address "
+            "with the settings host and port (PAGERUNNER_HOST, PAGERUNNER_PORT)."
+        ) from error
 
 
 async def _always(work: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.domain.proposal import Principal
+from bot.domain.timeline import Fact
 from bot.domain.view import IncidentView, MessageRef
+from bot.edges.chain import INSTALLATION
 from bot.edges.clock import SystemClock
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
 from bot.ports import Chat, People
@@ -45,6 +47,9 @@ class SlackSide:
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
         await (await self._there()).chat.say(message, text, blocks=blocks)
 
+    async def file(self, message: MessageRef, name: str, content: bytes) -> None:
+        await (await self._there()).chat.file(message, name, content)
+
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         return await (await self._there()).people.may_approve(who, team)
 
@@ -55,7 +60,6 @@ class SlackSide:
     async def open(self, assistant: "Assistant") -> None:
         """Load the libraries off the event loop, and build the app's listeners on the desk."""
         await asyncio.to_thread(importlib.import_module, "bot.edges.slack_app")
-        from bot.edges.export import Export  # noqa: PLC0415
         from bot.edges.slack_app import build_app, http_handler  # noqa: PLC0415
         from bot.edges.slack_chat import SlackChat  # noqa: PLC0415
         from bot.edges.slack_client import Workspace, new_client  # noqa: PLC0415
@@ -70,10 +74,13 @@ class SlackSide:
         async def first_time(key: str) -> bool:
             return await assistant.inbox.first_time(key, clock.now().timestamp())
 
+        async def audit(fact: Fact) -> None:
+            await assistant.casebook.record(INSTALLATION, [fact], clock.now(), card=False)
+
         app = build_app(
             SlackDeps(
                 client=client, workspace=workspace, chat=chat, desk=assistant.desk, records=assistant.records,
-                exporter=Export(), catalogue=self._catalogue, clock=clock, first_time=first_time,
+                catalogue=self._catalogue, clock=clock, first_time=first_time, audit=audit,
                 app_id=self._settings.slack_app,
             )
         )  # fmt: skip

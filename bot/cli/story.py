@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,10 +60,11 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
-    """How the demo ended: with an open proposal, or with files."""
+    """How the demo ended: with an open proposal, with files, or why with neither."""
 
     proposal: str = ""
     files: tuple[str, ...] = ()
+    why: str = ""
 
 
 class Story:
@@ -77,32 +78,41 @@ class Story:
         self._seen = 0
         self._incident = ""
         self._asked = ""
+        self._waits = ""
 
     def tell(self, *, patient: bool, on_mitigated: Callable[[], None]) -> Ending:
         """Until the postmortem is written; without patience, until the proposal is open or nothing is to be done."""
-        recovered = False
+        helped = resolved = False
         while time.monotonic() - self._began < LONGEST_S:
             facts = self._news()
             for fact in facts:
                 self._line(fact)
             kinds = [fact["kind"] for fact in facts]
             verdicts = [fact["data"].get("verdict") for fact in facts if fact["kind"] == "verification_made"]
-            if "better" in verdicts and not recovered:
-                recovered = True
-                time.sleep(2)
-                on_mitigated()
             if "incident_closed" in kinds:
                 return Ending(files=tuple(self._files()))
-            proposal = self._open_proposal()
+            views = self._proposals()
+            helped = helped or "better" in verdicts
+            if helped and not resolved and not _users_are_read(views):
+                resolved = True
+                on_mitigated()
+            proposal = next((v["proposal"] for v in views if _open(v) and v["proposal"]["votable"]), None)
             if proposal is not None and not patient:
                 return Ending(proposal=proposal["id"])
+            over = nothing_more(kinds, views)
+            if over:
+                return Ending(why=over)
+            self._wait_for(waits_for(views))
             if proposal is not None and self._interactive:
                 self._ask(proposal)
-            if proposal is None and "investigation_ended" in kinds and not self._proposals():
-                self._print("[bold]Nothing is proposed[/bold]: see the diagnosis above. That is an answer, too.")
-                return Ending()
             time.sleep(0.25)
-        return Ending()
+        return Ending(why=f"Stopped after {LONGEST_S:.0f} s. {self._waits}: it did not come.")
+
+    def _wait_for(self, what: str) -> None:
+        """Say what is waited for, once for each."""
+        if what != self._waits:
+            self._waits = what
+            self._print(f"[dim]{what} ...[/dim]")
 
     def _news(self) -> list[dict[str, Any]]:
         """The facts that are new since the last look."""
@@ -116,11 +126,7 @@ class Story:
         return [entry["fact"] for entry in entries]
 
     def _proposals(self) -> list[dict[str, Any]]:
-        views = self._server.get(f"/incidents/{self._incident}/proposals") if self._incident else []
-        return [view["proposal"] for view in views]
-
-    def _open_proposal(self) -> dict[str, Any] | None:
-        return next((p for p in self._proposals() if p["state"] == "open" and p["votable"]), None)
+        return list(self._server.get(f"/incidents/{self._incident}/proposals")) if self._incident else []
 
     def _files(self) -> list[str]:
         facts = [entry["fact"] for entry in self._server.get(f"/incidents/{self._incident}/timeline")]
@@ -152,6 +158,50 @@ class Story:
                 self._print(line)
 
 
+def _open(view: Mapping[str, Any]) -> bool:
+    return bool(view["proposal"]["state"] == "open")
+
+
+def _users_are_read(views: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a change helped, and users are read again until they are well."""
+    effect = views[-1]["apply"] if views else None
+    return effect is not None and effect["verdict"] == "better" and effect["next_check_at"] is not None
+
+
+def nothing_more(kinds: Sequence[str], views: Sequence[Mapping[str, Any]]) -> str:
+    """Why nothing will happen any more, as far as these new facts and proposals tell; empty if something may."""
+    if "proposal_rejected" in kinds:
+        return "Rejected: nothing was executed, and the demo ends here. A hint in the thread would start it again."
+    if "investigation_ended" not in kinds or any(v["proposal"]["state"] in ("approved", "executing") for v in views):
+        return ""
+    shown = [view["proposal"] for view in views if _open(view)]
+    if not shown:
+        return f"Nothing {'more ' if views else ''}is proposed: see the diagnosis above. That is an answer, too."
+    return "" if shown[-1]["votable"] else f"Nobody can approve this here: {shown[-1]['withheld']}."
+
+
+def waits_for(views: Sequence[Mapping[str, Any]]) -> str:
+    """What has to come next."""
+    if not views:
+        return "Waiting for the probes and the diagnosis"
+    last = views[-1]
+    plan, effect = last["proposal"]["plan"], last["apply"]
+    if _open(last):
+        return "Waiting for an approver's decision"
+    if last["proposal"]["state"] in ("rejected", "expired", "superseded"):
+        return "Waiting for another option"
+    if effect is None or effect["state"] in ("pending", "claimed"):
+        manual = plan["effect"] == "manual" and last["proposal"]["state"] in ("approved", "executing")
+        return "Waiting for a person to do it and press Done" if manual else "Waiting for what comes of it"
+    if _users_are_read(views):
+        return "Waiting for users to be well again: their window still holds the time before"
+    if effect["verdict"] == "better":
+        return "Waiting for the monitor to see the recovery, and for the postmortem"
+    if effect["state"] == "done" and not effect["verdict"]:
+        return f"Waiting for the verification: {plan['verify_probe']} is {plan['verify_outcome']}"
+    return "Waiting for another look at the cause"
+
+
 def _probe(data: dict[str, Any]) -> list[str]:
     from rich.markup import escape  # noqa: PLC0415
 
@@ -174,8 +224,17 @@ def _retrieved(data: dict[str, Any]) -> list[str]:
 
 
 def _diagnosed(data: dict[str, Any]) -> list[str]:
-    ranked = ", ".join(f"{one['mode']} {one['probability']:.0%}" for one in data["ranked"][:4])
-    return [f"[bold]Differential[/bold] ({data['conclusion']}): {ranked}  [dim]{data['reason']}[/dim]"]
+    from bot.domain import wording  # noqa: PLC0415
+    from diagnostics.model import Weight  # noqa: PLC0415
+
+    ranked = ", ".join(f"{one['mode']} {wording.percent(one['probability'])}" for one in data["ranked"][:4])
+    lines = [f"[bold]Differential[/bold] ({data['conclusion']}): {ranked}  [dim]{data['reason']}[/dim]"]
+    for one in data["ranked"][1:4]:
+        why = one.get("against")
+        if why and why["weight"] in (Weight.AGAINST, Weight.RULES_OUT):
+            said = wording.WEIGHTS[Weight(why["weight"])]
+            lines.append(f"  Not {one['mode']}: {why['probe']} {why['outcome']} {said}  [dim]{why['evidence']}[/dim]")
+    return lines
 
 
 def _proposed(data: dict[str, Any]) -> list[str]:
@@ -214,6 +273,8 @@ _TELL: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "effect_failed": lambda d: [f"Failed: {d['detail']}"],
     "effect_unknown": lambda d: [f"Unknown: {d['detail']}"],
     "verification_made": _verified,
+    "users_recovered": lambda d: [f"[bold]Users are well again[/bold]. {d['reason']}"],
+    "users_not_recovered": lambda d: [f"Users are not known to be well: {d['reason']}"],
     "lease_started": lambda d: [f"Lease until {d['until'][11:19]} UTC, then it is put back by itself"],
     "incident_resolved": lambda _: ["The monitor recovered: [bold]incident resolved[/bold]"],
     "incident_closed": lambda _: ["[bold]Closed[/bold]; the postmortem is written"],

@@ -186,13 +186,15 @@ def _print_steps(steps: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_measured(measured: "Measured") -> None:
+    from bot.domain import wording  # noqa: PLC0415
+
     marks = {"normal": "ok", "abnormal": "!!"}
     click.echo("\nFindings of the free probes:")
     for found in measured.findings:
         mark = marks.get(found.verdict.value, "??")
         click.echo(f"  {mark} {found.probe}: {found.outcome}, {found.reading.summary}")
     diagnosis = measured.diagnosis
-    ranked = ", ".join(f"{one.mode} {one.probability:.0%}" for one in diagnosis.ranked[:4])
+    ranked = ", ".join(f"{one.mode} {wording.percent(one.probability)}" for one in diagnosis.ranked[:4])
     click.echo(f"\nSo far: {diagnosis.conclusion}. {ranked}  ({diagnosis.reason})")
     for draft in measured.drafts:
         click.echo(f"  {draft['reference']}: {draft['action']} on {draft['target'] or '-'}")

@@ -219,8 +219,8 @@ def not_known(view: IncidentView) -> Iterator[Statement]:
         yield Statement(text=plain(next_step(view), 300), known=False)
     yield Statement(
         text="I can answer: why, how sure, what changed, what did you check, what was ruled out, which runbook, who"
-        " owns it, what is still unknown, what would approving do, how to undo it, is it safe, who can approve, status,"
-        " cost, since when, last time.",
+        " owns it, what is still unknown, what would approving do, how to undo it, is it safe, who can approve, who"
+        " approved, did it work, when does the lease end, status, cost, since when, last time.",
         known=False,
     )
 

@@ -22,6 +22,12 @@ def requirement(policy: Policy, service: Service, risk: Risk) -> Requirement | N
     return Requirement(count=strictest.count, team=strictest.team or service.team)
 
 
+def counts(principal: str, count: int) -> bool:
+    """Whether this person's approval counts where ``count`` are needed. Who holds this machine's token can give any
+    name, and may be in Slack as well: a plan that needs several people needs that many Slack users."""
+    return count < 2 or not principal.startswith("local:")
+
+
 def stricter(first: Risk, second: Risk | None) -> Risk:
     """The higher of two risks: a runbook can raise an action's risk, never lower it."""
     return first if second is None else max(first, second)

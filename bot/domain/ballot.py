@@ -33,7 +33,7 @@ def buttons(view: IncidentView, pv: ProposalView | None) -> tuple[Button, ...]:
                 shown.append("approve")
             shown += ["reject", "edit", "another"]
         elif plan_card.is_manual(proposal.plan) and _awaits_hand(pv):
-            shown.append("done")
+            shown += ["done", "another"]
     if view.incident.active and not (pv and pv.proposal.state is ProposalState.OPEN and pv.proposal.votable):
         shown.append("did")
     shown.append("why")

@@ -99,7 +99,7 @@ def newest_findings(view: IncidentView) -> tuple[Finding, ...]:
 
 def against(hypothesis: Hypothesis) -> Argument | None:
     """What speaks most strongly against a hypothesis: something that rules it out, before anything else."""
-    contrary = [a for a in hypothesis.arguments if a.bits < 0 or a.weight in (Weight.RULES_OUT, Weight.AGAINST)]
+    contrary = [a for a in hypothesis.arguments if a.weight in (Weight.RULES_OUT, Weight.AGAINST)]
     return min(contrary, key=lambda a: (a.weight is not Weight.RULES_OUT, a.bits), default=None)
 
 
@@ -113,10 +113,16 @@ def _headline(view: IncidentView) -> str:
     done = {Status.MITIGATED: "Mitigated: ", Status.RESOLVED: "Resolved: ", Status.CLOSED: "Closed: "}
     prefix = done.get(incident.status, "")
     if diagnosis is None:
+        if view.stale:
+            return f"{wording.STATUS[incident.status].capitalize()}: an old page, not investigated"
         if not view.running and not view.findings:
-            return f"{prefix}Page received, nothing checked yet"
+            ever = "" if view.service is None or not incident.active else " yet"
+            return f"Page received, nothing checked{ever}"
         finished = len({finding.probe for finding in view.findings})
         return f"{prefix}Looking into it: {finished} of {finished + len(view.running)} probes done"
+    if diagnosis.conclusion == "cause" and not incident.active:
+        leader = diagnosis.leader
+        return f"{prefix}it was “{leader.title}” ({wording.percent(leader.probability)} sure)"
     return prefix + verdict(diagnosis)
 
 
@@ -134,7 +140,7 @@ def verdict(diagnosis: Diagnosis) -> str:
 
 def _context(view: IncidentView) -> Iterator[Line]:
     incident = view.incident
-    opened = wording.clock(incident.opened_at)
+    opened = wording.moment(incident.started_at) if view.stale else wording.clock(incident.opened_at)
     yield Line(text=f"{incident.service} · {incident.id} · {wording.STATUS[incident.status]} · since {opened}")
     pages = f" ({wording.plural(incident.pages, 'page')})" if incident.pages > 1 else ""
     received = view.entries("page_received", "incident_opened")
@@ -142,9 +148,25 @@ def _context(view: IncidentView) -> Iterator[Line]:
     yield Line(text=f"“{line(incident.title)}”{pages}", label="Page", refs=refs)
 
 
+def _alarms(view: IncidentView) -> Iterator[Line]:
+    """What could not be told to the pager or in the thread: people think that it was."""
+    lost = {str(e.fact.data["lane"]): e for e in view.entries("alarm") if e.fact.data.get("undeliverable")}
+    for lane, entry in lost.items():
+        whom = "PagerDuty" if lane == "pager" else "The thread"
+        text = f"{whom} was not told: {line(str(entry.fact.data.get('why') or 'no reason was given'), 200)}"
+        yield Line(label="NOT DELIVERED", text=text, refs=(f"#{entry.seq}",))
+
+
 def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
+    incident = view.incident
     if view.frozen:
         yield Line(label="FROZEN", text=f"nothing is carried out. {line(view.frozen)}")
+    if view.stale:
+        arrived = wording.moment(incident.opened_at)
+        text = f"it is from {wording.moment(incident.started_at)} and arrived at {arrived}; nothing is investigated"
+        yield Line(label="STALE PAGE", text=text)
+    if incident.active:
+        yield from _alarms(view)
     if view.service is None:
         yield Line(label="UNMAPPED", text="this page is about no service of the catalogue; add it to be able to help")
     elif view.service.mode == "observe":
@@ -169,6 +191,9 @@ def _probes(view: IncidentView) -> Section:
         bad = [finding for finding in findings if finding.verdict is Verdict.ABNORMAL]
         good = [finding for finding in findings if finding.verdict is Verdict.NORMAL]
         in_full = MAX_ABNORMAL if view.proposals else 2 * MAX_ABNORMAL
+        if bad and not view.incident.active:  # Nobody reads them again: they are the past.
+            lines.append(_group("", "was not normal", bad))
+            bad = []
         lines += [_probe_line(finding) for finding in bad[:in_full]]
         if bad[in_full:]:
             lines.append(_group(wording.mark(Verdict.ABNORMAL), "also", bad[in_full:]))
@@ -254,8 +279,9 @@ def _state(view: IncidentView, pv: ProposalView | None) -> Section | None:
             lines.append(Line(label=f"Attempt {earlier.proposal.plan.attempt}", text=f"{title}: {result}{undone}"))
     if pv is not None:
         lines += [Line(label=label, text=text, refs=refs) for label, text, refs in plan_card.state_of(view, pv)]
-    if view.suppressed:
-        lines.append(Line(text=f"{wording.plural(view.suppressed, 'further proposal')} held back, to keep this short"))
+    if view.replaced:
+        taken_back = wording.plural(view.replaced, "earlier proposal")
+        lines.append(Line(text=f"{taken_back} taken back before anybody decided"))
     return Section(key="state", title="State", lines=tuple(lines))
 
 

@@ -24,7 +24,13 @@ _Reply = Callable[[IncidentView], Iterator[Statement]]
 _INTENTS: tuple[tuple[str, str, _Reply], ...] = (
     ("no_votes", r"^\W*(approved?|lgtm|go ahead|do it|ship it|yes|reject(ed)?)\W*(please|now|it|this|that)?\W*$",
      plan_answers.no_votes),
+    ("approved_by", r"\bwho\b.*\b(approved|rejected|voted|decided)\b|\b(was|is) (it|this|that) (approved|rejected)\b",
+     plan_answers.decided),
     ("approvers", r"\bwho\b.*\b(approve|approvers?|sign|allow(ed)?|may|vote)", plan_answers.approvers),
+    ("lease", r"\bleases?\b|\b(when|how long)\b.*\b(set back|goes? back|put back|reverts?|expires?)\b",
+     plan_answers.lease),
+    ("worked", r"\b(did|does|has|is|are) (it|this|that|we|the \w+)\b.*\b(work(s|ed|ing)?|help(s|ed)?|fix(ed)?|over)\b",
+     plan_answers.worked),
     ("undo", r"\b(undo|undone|revert(ed)?|roll(ed)? ?back|back out|reversible|put back)\b", plan_answers.undo),
     ("safe", r"\b(safe|risk|risks|risky|danger(ous)?|blast|side effects?|harm)\b", plan_answers.safety),
     ("approve_does", r"\bwhat\b.*\b(approv\w*|propos\w*|plan|button|mitigation)\b|\bwhat would (you|it) do\b",
@@ -52,6 +58,8 @@ _INTENTS: tuple[tuple[str, str, _Reply], ...] = (
 
 _ASKING = re.compile(r"(why|what|what's|how|who|which|when|since when|is (it|this)|status|explain)\b")
 
+_TO_SOMEBODY = re.compile(r"(\w+[,:]? )?(can|could|would|will) (you|someone|somebody|anyone|anybody)\b")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topic:
@@ -70,10 +78,14 @@ def answer(question: str, view: IncidentView) -> Answer:
     return _compose(list(answers.not_known(view)), view, known=False)
 
 
-def is_question(text: str) -> bool:
-    """Whether a message in an incident's thread asks us something: people also talk to each other there."""
+def is_question(text: str, view: IncidentView) -> bool:
+    """Whether a message in an incident's thread asks us something that we know how to answer: people also talk to each
+    other there, and are not interrupted."""
     said = _normal(text)
-    return "?" in said or _ASKING.match(said) is not None or re.search(_INTENTS[0][1], said) is not None
+    if _TO_SOMEBODY.match(said):
+        return False
+    about = topic(said, view).name
+    return about == "no_votes" or (about != "other" and ("?" in said or _ASKING.match(said) is not None))
 
 
 def topic(question: str, view: IncidentView) -> Topic:

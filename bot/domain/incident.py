@@ -4,6 +4,9 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+MAX_ATTEMPTS = 2
+"""Mitigations that did not help, after which people must diagnose anew."""
+
 
 class Status(enum.StrEnum):
     """Where an incident stands. ``resolved`` may reopen; ``closed`` has its postmortem."""
@@ -41,7 +44,9 @@ class Incident:
     pages: int = 1
     investigations: int = 0
     attempts: int = 0
-    """Mitigations tried; after two a human must re-diagnose."""
+    """Mitigations tried since it was last opened; after two a human must re-diagnose."""
+    attempts_before: int = 0
+    """Mitigations tried before it was last reopened."""
     pager_ref: str = ""
     pager_status: str = ""
     source: str = "pagerduty"

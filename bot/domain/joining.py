@@ -57,7 +57,7 @@ def find(page: Page, service: str, candidates: Sequence[Candidate]) -> Candidate
 
 def opens(page: Page) -> bool:
     """Whether an incident is made for this page if none fits: anything that carries an incident of its own."""
-    return bool(page.incident_ref) and page.kind in _RANK and bool(page.title)
+    return page.kind in _RANK and bool(page.title)
 
 
 def rank(page: Page) -> int:
@@ -71,4 +71,4 @@ def pager_status(page: Page) -> str | None:
 
 def incident_id(page: Page) -> str:
     """Made from the page that opens it, so that opening it again after a crash is the same incident."""
-    return "inc-" + hashlib.sha256(f"{page.source}:{page.event_id}".encode()).hexdigest()[:8]
+    return "inc-" + hashlib.sha256(f"{page.source}:{page.event_id}".encode()).hexdigest()[:16]

@@ -132,6 +132,7 @@ def _read_between(view: IncidentView, first: int, last: int) -> int:
 
 def _resolve(view: IncidentView) -> Iterator[Mark]:
     words: dict[str, tuple[str, Tone]] = {
+        "users_recovered": ("users well", "good"), "users_not_recovered": ("users not known to be well", "bad"),
         "incident_resolved": ("resolved", "good"), "incident_reopened": ("opened again", "bad"),
         "incident_closed": ("closed", "neutral"), "lease_ended": ("lease ended", "neutral"),
     }  # fmt: skip

@@ -117,6 +117,7 @@ def _moments(view: IncidentView) -> Iterator[Moment]:
         ("proposal", "First proposal", ("proposal_made", "proposal_withheld")),
         ("approved", "First approval", ("proposal_approved",)),
         ("effect", "First change carried out", ("effect_applied", "manual_done")),
+        ("users", "Users well again", ("users_recovered",)),
         ("reverted", "First change set back", ("effect_reverted",)),
         ("closed", "Closed", ("incident_closed",)),
     ):

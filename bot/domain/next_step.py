@@ -1,17 +1,27 @@
 """What a person should do now: one sentence, from the state alone."""
 
 from bot.domain import plan_card, wording
-from bot.domain.incident import Status
+from bot.domain.incident import MAX_ATTEMPTS, Status
 from bot.domain.proposal import EffectState, ProposalState
 from bot.domain.untrusted import line
 from bot.domain.view import IncidentView, ProposalView
 
-MAX_ATTEMPTS = 2
-"""Mitigations tried, after which people must diagnose anew."""
-
 
 def next_step(view: IncidentView) -> str:
-    """One sentence that tells what is expected of whom."""
+    """One sentence that tells what is expected of whom; before it another one for what could not be undone."""
+    return f"{_left_undone(view)}{_next(view)}"
+
+
+def _left_undone(view: IncidentView) -> str:
+    for pv in reversed(view.proposals):
+        if pv.revert is not None and pv.revert.state in (EffectState.FAILED, EffectState.CONFLICT, EffectState.UNKNOWN):
+            plan = pv.proposal.plan
+            what = f"{plan_card.title(plan)} could not be set back"
+            return f"{what}: look at {line(plan.target)}, and undo it by hand if need be. "
+    return ""
+
+
+def _next(view: IncidentView) -> str:
     incident = view.incident
     if incident.status is Status.CLOSED:
         return f"Nothing. The postmortem: /oncall export {incident.id}"
@@ -31,7 +41,10 @@ def _about_proposal(view: IncidentView, pv: ProposalView) -> str:
     if proposal.state is ProposalState.OPEN:
         return _about_vote(view, pv)
     if view.frozen:
-        return f"Approved, and held by the freeze: /oncall unfreeze {view.incident.service} lets it go on."
+        return f"Approved, and held by the freeze: {_unfreeze(view)} lets it go on."
+    held = plan_card.why(view, proposal, "effect_held") if proposal.state is ProposalState.APPROVED else ""
+    if held:
+        return f"Wait. It is approved and held: {held}."
     if plan_card.is_manual(plan):
         return "Do it as written above, then press Done; it is verified after that."
     if pv.apply is not None and pv.apply.state is EffectState.DONE:
@@ -39,17 +52,21 @@ def _about_proposal(view: IncidentView, pv: ProposalView) -> str:
     return f"Wait. It is being carried out, then verified: {plan_card.verification(plan)}."
 
 
+def _unfreeze(view: IncidentView) -> str:
+    return " and ".join(f"/oncall unfreeze {name}" for name in view.frozen_for or (view.incident.service,))
+
+
 def _about_vote(view: IncidentView, pv: ProposalView) -> str:
     proposal, plan = pv.proposal, pv.proposal.plan
     problem = plan_card.why_uninspectable(plan)
     if view.frozen:
-        return f"Execution is frozen; /oncall unfreeze {view.incident.service} comes before any approval."
+        return f"Execution is frozen; {_unfreeze(view)} comes before any approval."
     if not proposal.votable:
         why = line(proposal.withheld) or "the policy lets nobody approve it"
         return f"Nothing will be done from here: {why}. If it is right, do it yourself and say so in the thread."
     if problem:
         return f"Do it by hand or edit it: it cannot be approved, because its plan cannot be shown in full ({problem})."
-    until = wording.clock(plan.expires_at)
+    until = wording.clock(plan.expires_at, proposal.created_at)
     return f"Team {plan.approver_team}: approve or reject before {until}. If nobody does, nothing is done."
 
 
@@ -68,7 +85,10 @@ def _about_effect(view: IncidentView, pv: ProposalView) -> str:
         return f"Wait. It is being verified: {plan_card.verification(plan)}."
     if effect.verdict == "better":
         lease = effect.lease_until
-        until = f" The change is set back at {wording.clock(lease)}." if lease and pv.revert is None else ""
+        at = wording.clock(lease, view.incident.opened_at) if lease is not None and pv.revert is None else ""
+        until = f" The change is set back at {at}." if at else ""
+        if plan_card.watching_users(pv) and view.incident.active:
+            return f"Wait. It helped, and users still feel it: they are read again until they are well.{until}"
         return f"Watch it, and resolve when users are well: /oncall resolve {view.incident.id}.{until}"
     if view.incident.attempts >= MAX_ATTEMPTS:
         return "Two mitigations did not help: diagnose it with people. Escalate, or add what you know in the thread."
@@ -78,6 +98,15 @@ def _about_effect(view: IncidentView, pv: ProposalView) -> str:
 def _without_proposal(view: IncidentView, last: ProposalView | None) -> str:
     tell = "add what you know in the thread (hint: …)"
     diagnosis = view.diagnosis
+    asked = plan_card.asked_another(view, last.proposal) if last is not None else ""
+    if asked and view.looking:
+        return f"Wait. {asked} asked for another option; it is being looked for."
+    if asked:
+        return f"There is no other option{_passed_over(view)}. Escalate, or {tell}."
+    if view.stale:
+        return f"Nothing is being checked: this page is old. If it still matters, {tell}; if not, resolve it."
+    if diagnosis is None and view.service is None:
+        return "A person must look: nothing is checked for a service that is not in the catalogue. Add it there."
     if diagnosis is None:
         return f"Wait for the probes, or {tell}."
     if diagnosis.conclusion == "no_fault":
@@ -87,7 +116,9 @@ def _without_proposal(view: IncidentView, last: ProposalView | None) -> str:
         would = f"; {line(probe, 40)} would tell most" if probe else ""
         return f"Escalate, or {tell}{would}."
     if last is not None and last.proposal.state is ProposalState.EXPIRED:
-        return "Nobody decided in time and nothing was done. It is looked at afresh; escalate if nobody answers."
+        why = plan_card.why(view, last.proposal, "proposal_expired")
+        what = f"The approval was withdrawn: {why}." if why else "Nobody decided in time and nothing was done."
+        return f"{what} It is looked at afresh; escalate if nobody answers."
     if last is not None and last.proposal.state is ProposalState.REJECTED:
         return f"It was rejected and nothing was done. Escalate, or {tell}."
     return f"No mitigation is proposed{_passed_over(view)}. Read the runbook, escalate, or {tell}."

@@ -42,6 +42,16 @@ class Page:
     stale: bool = False
     """First seen more than 72 h after it occurred: shown to a human, not investigated."""
 
+    @classmethod
+    def unreadable(cls, key: str, source: str, received_at: datetime, why: str, content: str = "") -> "Page":
+        """What stands for a genuine delivery that cannot be read, because it may have been a page. ``key`` is where it
+        is kept, ``content`` what it says as far as it can be shown."""
+        body = f"{why}\nKept whole in the inbox as {key}\n{content}".rstrip()
+        return cls(
+            event_id=key, kind="triggered", occurred_at=received_at, received_at=received_at, source=source,
+            incident_ref="", title=f"A delivery from {source} cannot be read", body=body,
+        )  # fmt: skip
+
     @property
     def signature(self) -> str:
         """What stays the same when the same failure pages again: the title without its numbers and ids."""

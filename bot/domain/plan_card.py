@@ -1,9 +1,9 @@
 """What a card says about a proposal: the plan, fact by fact, and what became of it. Made from the typed plan alone."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from bot.domain import wording
@@ -18,6 +18,8 @@ INSTRUCTIONS = 1_500
 """Longest instructions of a manual action that are shown whole."""
 MAX_CHANGES = 12
 MAX_PARAMS = 16
+TARGETS = ("gateway", "store", "index")
+"""Parameters that name what a target's path begins with."""
 CODE = 8
 """Digits of the plan's hash that a person types to say which plan they mean."""
 
@@ -52,7 +54,8 @@ def plan_facts(plan: Plan) -> tuple[PlanFact, ...]:
     facts = [PlanFact(label="Target", shown=fact(plan.target))]
     facts += [PlanFact(label="Change", shown=_change(what, old, new)) for what, old, new in plan.diff[:MAX_CHANGES]]
     if plan.instructions:
-        facts.append(PlanFact(label="To do", shown=_lines(plan.instructions, INSTRUCTIONS)))
+        label = "To do" if is_manual(plan) else "Sends"
+        facts.append(PlanFact(label=label, shown=_lines(plan.instructions, INSTRUCTIONS)))
     params = _params(plan)
     if params.text or not params.whole:
         facts.append(PlanFact(label="With", shown=params))
@@ -62,7 +65,7 @@ def plan_facts(plan: Plan) -> tuple[PlanFact, ...]:
         PlanFact(label="Check", shown=fact(verification(plan))),
     ]
     if plan.lease_s is not None:
-        lease = f"{wording.duration(plan.lease_s)} once it helps, then set back by itself"
+        lease = f"{wording.duration(plan.lease_s)} once it helps, then set back"
         facts.append(PlanFact(label="Lease", shown=Shown(text=lease)))
     return tuple(facts)
 
@@ -89,7 +92,9 @@ def approvals(pv: ProposalView) -> str:
     plan = pv.proposal.plan
     have = sum(1 for vote in pv.votes if vote.decision == "approve")
     team = f"team {plan.approver_team}" if plan.approver_team else "nobody: the policy names no approver"
-    return f"{have} of {plan.min_approvers} approvals by {team}, until {wording.clock(plan.expires_at)}"
+    where = " in Slack" if plan.min_approvers > 1 else ""
+    until = wording.clock(plan.expires_at, pv.proposal.created_at)
+    return f"{have} of {plan.min_approvers} approvals by {team}{where}, until {until}"
 
 
 def confirmation(plan: Plan, limit: int = SENTENCE) -> str:
@@ -104,14 +109,24 @@ def state_of(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, t
     proposal = pv.proposal
     yield from _votes(view, pv)
     match proposal.state:
+        case ProposalState.REJECTED if asked_another(view, proposal):
+            looking = "; it is being looked for" if view.looking else ""
+            refs = timeline_refs(view, proposal, "proposal_superseded")
+            yield "Withdrawn", f"{asked_another(view, proposal)} asked for another option{looking}", refs
         case ProposalState.REJECTED:
             yield "Rejected", _voters(pv, "reject"), timeline_refs(view, proposal, "proposal_rejected")
+        case ProposalState.EXPIRED if withdrawn := why(view, proposal, "proposal_expired"):
+            refs = timeline_refs(view, proposal, "proposal_expired")
+            yield "Approval withdrawn", f"{withdrawn}; nothing was sent", refs
         case ProposalState.EXPIRED:
             yield "Expired", f"nobody decided by {wording.clock(proposal.plan.expires_at)}; nothing was done", ()
         case ProposalState.SUPERSEDED:
             yield "Withdrawn", "replaced by another proposal; nothing was done", ()
         case ProposalState.APPROVED:
             yield "Approved", _voters(pv, "approve"), timeline_refs(view, proposal, "proposal_approved")
+            held = why(view, proposal, "effect_held")
+            if held:
+                yield "Held", held, timeline_refs(view, proposal, "effect_held")
         case _:
             pass
     yield from _effect(view, pv)
@@ -164,11 +179,28 @@ def _verified(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, 
         return
     refs = timeline_refs(view, pv.proposal, "verification_made")
     yield "Verified", wording.EFFECT_VERDICTS.get(effect.verdict, effect.verdict), refs
+    yield from _users(view, pv)
     for before, after in before_and_after(view, plan):
         text = f"{_short(before)} → {_short(after)}"
         yield after.probe, line(text, SENTENCE), tuple(f.id for f in (before, after) if f is not None)
     if effect.lease_until is not None and pv.revert is None:
-        yield "Lease", f"goes back by itself at {wording.clock(effect.lease_until)}", ()
+        until = wording.clock(effect.lease_until, view.incident.opened_at)
+        yield "Lease", f"goes back by itself at {until}", ()
+
+
+def _users(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Whether users feel the help: their window holds the time before for a while."""
+    if watching_users(pv):
+        yield "Users", "they still feel it; read again until they are well", ()
+    elif timeline_refs(view, pv.proposal, "users_recovered"):
+        yield "Users", "well again", timeline_refs(view, pv.proposal, "users_recovered")
+    elif timeline_refs(view, pv.proposal, "users_not_recovered"):
+        yield "Users", "not known to be well", timeline_refs(view, pv.proposal, "users_not_recovered")
+
+
+def watching_users(pv: ProposalView) -> bool:
+    """Whether the change helped, and users are read again until they are well."""
+    return pv.apply is not None and pv.apply.verdict == "better" and pv.apply.next_check_at is not None
 
 
 def _reverted(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -191,7 +223,8 @@ def before_and_after(view: IncidentView, plan: Plan) -> list[tuple[Finding | Non
     """For each probe that was read again after this mitigation: the last reading before, and the newest after."""
     pairs: dict[str, tuple[Finding | None, Finding]] = {}
     for after in (f for f in view.findings if f.round == plan.attempt):
-        earlier = [f for f in view.findings if f.probe == after.probe and f.round < plan.attempt]
+        same = [f for f in view.findings if f.probe == after.probe and f.started_at <= after.started_at]
+        earlier = [f for f in same if f.round < plan.attempt]
         pairs[after.probe] = (earlier[-1] if earlier else None, after)
     first = plan.verify_probe
     return sorted(pairs.values(), key=lambda pair: (pair[1].probe != first, pair[1].probe))
@@ -201,6 +234,18 @@ def timeline_refs(view: IncidentView, proposal: Proposal, *kinds: str) -> tuple[
     """The newest timeline entry of these kinds about this proposal, as a reference such as ``#12``."""
     about = [e for e in view.entries(*kinds) if e.fact.data.get("proposal", proposal.id) == proposal.id]
     return (f"#{about[-1].seq}",) if about else ()
+
+
+def why(view: IncidentView, proposal: Proposal, kind: str) -> str:
+    """The reason that the newest entry of this kind about this proposal gives; empty if there is none."""
+    about = [entry for entry in view.entries(kind) if entry.fact.data.get("proposal") == proposal.id]
+    return line(str(about[-1].fact.data.get("why", "")), SENTENCE) if about else ""
+
+
+def asked_another(view: IncidentView, proposal: Proposal) -> str:
+    """Who wanted another option than this one; empty if nobody did."""
+    about = [e for e in view.entries("proposal_superseded") if e.fact.data.get("proposal") == proposal.id]
+    return line(str(about[-1].fact.data.get("by") or ""), 40) if about else ""
 
 
 def _voters(pv: ProposalView, decision: str) -> str:
@@ -221,12 +266,14 @@ def _change(what: str, before: str, after: str) -> Shown:
 
 
 def _params(plan: Plan) -> Shown:
-    """The parameters that the target and the changes do not show already; all of them must be fit to be shown."""
+    """The parameters that neither the target nor a change shows under their own name; all must be fit to be shown."""
     skip = {"title", "instructions"} if is_manual(plan) else set()
     pairs = [(key, fact(_plain(value))) for key, value in plan.params.items() if key not in skip]
     problem = next((f"{key} is {shown.problem}" for key, shown in pairs if not shown.whole), "")
-    seen = " ".join([plan.target, *(text for change in plan.diff for text in change)])
-    hidden = [(key, shown) for key, shown in pairs if re.search(rf"\b{re.escape(shown.text)}\b", seen) is None]
+    named = {(what, after) for what, _, after in plan.diff}
+    first, *rest = plan.target.split("/")
+    named |= {(key, first) for key in TARGETS} | {(many.removesuffix("s"), one) for many, one in pairwise(rest)}
+    hidden = [(key, shown) for key, shown in pairs if (key, shown.text) not in named]
     text = ", ".join(f"{line(key, 40)} = {shown.text}" for key, shown in hidden[:MAX_PARAMS])
     return Shown(text=text, problem=problem)
 

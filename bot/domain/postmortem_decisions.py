@@ -97,9 +97,6 @@ def decisions(view: IncidentView) -> Iterator[Block]:
         yield Points(items=tuple(points))
     for number, pv in enumerate(view.proposals, start=1):
         yield from _proposal(view, number, pv)
-    if view.suppressed:
-        held = wording.plural(view.suppressed, "further proposal")
-        yield Points(items=(say(f"{held} not shown, to keep approvals few.", refs=(view.incident.id,)),))
 
 
 # --- Proposals ------------------------------------------------------------------------------------------------------
@@ -112,9 +109,8 @@ def _proposal(view: IncidentView, number: int, pv: ProposalView) -> Iterator[Blo
     facts = [Row(cells=(say(label), say(*words))) for label, words in _plan(view, pv)]
     yield Table(heads=("Plan", "As proposed"), rows=tuple(facts), title="What was proposed", refs=made)
     if plan.instructions:
-        yield Excerpt(
-            source=say("What a person was to do", refs=made), text=clean(plan.instructions[:4_000], lines=True)[0]
-        )
+        what = "What a person was to do" if plan_card.is_manual(plan) else "What was to be sent"
+        yield Excerpt(source=say(what, refs=made), text=clean(plan.instructions[:4_000], lines=True)[0])
     yield from _votes(view, pv)
     yield from _carried_out(view, pv)
 

@@ -121,6 +121,8 @@ class VoteResult(enum.StrEnum):
     STALE_PLAN = "stale_plan"
     CONTEXT_MISMATCH = "context_mismatch"
     NOT_APPROVER = "not_approver"
+    LOCAL_PERSON = "local_person"
+    """Several people are needed, and a local vote does not say which person it is."""
     SELF_APPROVAL = "self_approval"
     OBSERVE_MODE = "observe_mode"
     INCIDENT_CLOSED = "incident_closed"

@@ -55,6 +55,8 @@ SENTENCES: Mapping[str, str] = {
     "lease_ended": "The lease of {proposal|code} ended[, because {why}]",
     "verification_started": "Verification started[: {probes|list} are read again][, attempt {attempt|code}]",
     "verification_made": "Verification of {proposal|code}: {verdict|verdict}[; {reason}]",
+    "users_recovered": "Users are well again after {proposal|code}[: {reason}]",
+    "users_not_recovered": "Users are not known to be well after {proposal|code}[: {reason}]",
     "frozen": "All execution was stopped[ for {service|code}][ by {by|name}][, because {reason}]",
     "unfrozen": "Execution was allowed again[ for {service|code}][ by {by|name}][, because {reason}]",
     "question_asked": "[{by|name} ]asked: {text}",
@@ -62,8 +64,10 @@ SENTENCES: Mapping[str, str] = {
     "note_added": "Note[ by {by|name}]: {text}",
     "person_did": "Done by a person, outside Pagerunner[, {by|name}]: {text}",
     "exported": "The postmortem was written[: {files|list}]",
-    "alarm": "Alarm[: {why}][, undeliverable: {undeliverable|word}][, the stored plan of {plan_hash_mismatch|code}"
+    "alarm": "Alarm[: {why}][, unreadable delivery: {unreadable}][, undeliverable: {undeliverable|word}]"
+             "[, the stored plan of {plan_hash_mismatch|code}"
              " does not match its hash][, checkpoint refused: {checkpoint}]",
+    "foreign_team": "A signed request of another Slack workspace was refused[, team {team|code}][, app {app|code}]",
     "entry_hidden": "Entry {entry|code} was {state|state} in documents[ by {by|name}][, because {why}]",
     "entry_annotated": "Entry {entry|code} was annotated[ by {by|name}]: {text}",
     "entry_placed": "The time of entry {entry|code} was {state|state}[: {at|moment}][, by {by|name}][, because {why}]",

@@ -33,6 +33,11 @@ class Fact:
     data: Mapping[str, Any]
 
 
+def computed(kind: str, data: Mapping[str, Any]) -> Fact:
+    """A fact that our own rules worked out."""
+    return Fact(kind=kind, provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """A recorded fact. ``seq`` counts over the whole installation; ``hash`` covers everything before it."""
@@ -54,8 +59,9 @@ KINDS = frozenset({
     "proposal_approved", "proposal_rejected",
     "effect_claimed", "effect_applied", "effect_reverted", "effect_failed", "effect_conflict", "effect_unknown",
     "effect_held", "manual_done", "lease_started", "lease_ended",
-    "verification_started", "verification_made",
+    "verification_started", "verification_made", "users_recovered", "users_not_recovered",
     "frozen", "unfrozen", "question_asked", "question_answered", "note_added", "person_did", "exported", "alarm",
+    "foreign_team",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
 })  # fmt: skip
 

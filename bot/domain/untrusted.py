@@ -81,8 +81,14 @@ def fact(text: str, limit: int = FACT) -> Shown:
 
 
 def line(text: str, limit: int = FACT) -> str:
-    """The text of :func:`fact`, for where a difference does not matter."""
-    return fact(text, limit).text
+    """The text of :func:`fact`, for where a difference does not matter: shown whole if it is a little longer than
+    ``limit``, and else cut after a word."""
+    whole = fact(text, 2 * len(text) + FACT).text
+    if len(whole) <= limit + limit // 5:
+        return whole
+    head = whole[: limit - 1]
+    at_word = head.rpartition(" ")[0]
+    return f"{at_word if len(at_word) > limit // 2 else head}…"
 
 
 def mixed_alphabets(text: str) -> bool:

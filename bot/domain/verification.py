@@ -30,37 +30,45 @@ def deciding_probes(plan: Plan, diagnosis: Diagnosis | None, specs: Mapping[str,
     return tuple(dict.fromkeys(name for name in wanted if name in specs))
 
 
-def judge(plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding]) -> Judgement:
+def judge(
+    plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding], earlier: Mapping[str, Finding]
+) -> Judgement:
     """Better: the named probe shows the wanted outcome and nothing that was well has become ill. Worse: something well
-    has become ill, or the named probe's number got clearly worse. Otherwise it is too early to tell."""
+    has become ill, or the named probe's number got clearly worse, and the look before (``earlier``) saw the same: one
+    reading alone undoes nothing. Otherwise it is too early to tell."""
     named = after.get(plan.verify_probe)
-    spoiled = [
-        name
-        for name, finding in after.items()
-        if finding.verdict is Verdict.ABNORMAL and name in before and before[name].verdict is Verdict.NORMAL
-    ]
+    spoiled = [name for name in after if _spoiled(before.get(name), after[name])]
+    confirmed = [name for name in spoiled if _spoiled(before.get(name), earlier.get(name))]
     cited = tuple(f.id for name in after for f in (before.get(name), after[name]) if f is not None)
     if spoiled:
-        worst = after[spoiled[0]]
-        return Judgement(
-            answer="worse", reason=f"{worst.probe} was well before: {worst.reading.summary}", evidence=cited
-        )
+        worst = after[(confirmed or spoiled)[0]]
+        reason = f"{worst.probe} was well before: {worst.reading.summary}"
+        return Judgement(answer="worse" if confirmed else "pending", reason=reason, evidence=cited)
     if named is None or named.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.NOT_RUN):
         why = named.reading.summary if named else "it was not read"
         return Judgement(answer="pending", reason=f"{plan.verify_probe} cannot tell: {why}", evidence=cited)
     well = named.probe == GUARD and named.verdict is Verdict.NORMAL  # recovered is as good as ok
     if named.outcome == plan.verify_outcome or well:
-        earlier = before.get(plan.verify_probe)
-        was = f"; before: {earlier.outcome}, {earlier.reading.summary}" if earlier else ""
+        first = before.get(plan.verify_probe)
+        was = f"; before: {first.outcome}, {first.reading.summary}" if first else ""
         return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)
     if _clearly_higher(before.get(plan.verify_probe), named):
-        return Judgement(answer="worse", reason=f"{named.reading.summary}; that is more than before", evidence=cited)
+        reason = f"{named.reading.summary}; that is more than before"
+        twice = _clearly_higher(before.get(plan.verify_probe), earlier.get(plan.verify_probe))
+        return Judgement(answer="worse" if twice else "pending", reason=reason, evidence=cited)
     return Judgement(answer="pending", reason=named.reading.summary, evidence=cited)
 
 
-def _clearly_higher(before: Finding | None, after: Finding) -> bool:
+def _spoiled(before: Finding | None, after: Finding | None) -> bool:
+    """Whether what was well has become ill."""
+    if before is None or after is None:
+        return False
+    return before.verdict is Verdict.NORMAL and after.verdict is Verdict.ABNORMAL
+
+
+def _clearly_higher(before: Finding | None, after: Finding | None) -> bool:
     """A share of failures that grew by more than chance: by two standard errors of the difference and a fifth."""
-    if before is None or before.reading.value is None or after.reading.value is None:
+    if before is None or after is None or before.reading.value is None or after.reading.value is None:
         return False
     if not (0 <= before.reading.value <= 1 and 0 <= after.reading.value <= 1 and before.reading.n and after.reading.n):
         return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.incident import Incident
-from bot.domain.proposal import Effect, Proposal
+from bot.domain.proposal import Effect, Proposal, ProposalState
 from bot.domain.timeline import Entry
 from config.catalogue import Service, Team
 from diagnostics.model import Change, Diagnosis, Finding
@@ -58,16 +58,34 @@ class IncidentView:
     timeline: tuple[Entry, ...] = ()
     frozen: str = ""
     """Why all execution is stopped for this service; empty when it is not."""
+    frozen_for: tuple[str, ...] = ()
+    """What has to be unfrozen then: ``*``, the service, or both."""
     message: MessageRef | None = None
     """The card, when it has been posted."""
-    suppressed: int = 0
-    """Further proposals that were not shown, to keep approvals few."""
 
     @property
     def open_proposal(self) -> ProposalView | None:
         """The newest proposal that can still be voted on or is being executed."""
         live = {"open", "approved", "executing"}
         return next((p for p in reversed(self.proposals) if p.proposal.state.value in live), None)
+
+    @property
+    def stale(self) -> bool:
+        """Whether it was opened by a page from long ago, and is not investigated for that reason."""
+        return self.incident.investigations == 0 and bool(self.entries("page_stale"))
+
+    @property
+    def looking(self) -> bool:
+        """Whether an investigation that somebody or something asked for has not ended."""
+        asked = self.entries("investigation_started", "hint_given", "incident_reopened")
+        ended = self.entries("investigation_ended")
+        return bool(asked) and (not ended or asked[-1].seq > ended[-1].seq)
+
+    @property
+    def replaced(self) -> int:
+        """Proposals that newer ones, or newer findings, took the place of before anybody decided: people are asked one
+        thing at a time."""
+        return sum(p.proposal.state is ProposalState.SUPERSEDED for p in self.proposals)
 
     def entries(self, *kinds: str) -> Sequence[Entry]:
         """Timeline entries of these kinds, oldest first."""

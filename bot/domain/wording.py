@@ -49,6 +49,7 @@ VOTES: Mapping[VoteResult, str] = {
     VoteResult.STALE_PLAN: "The plan has changed since it was shown. Nothing was done; look at the newest card.",
     VoteResult.CONTEXT_MISMATCH: "This did not come from the card of this incident. Nothing was done.",
     VoteResult.NOT_APPROVER: "You are not an approver for this. Nothing was done.",
+    VoteResult.LOCAL_PERSON: "This needs several people in Slack; a vote from here does not show who. Nothing done.",
     VoteResult.SELF_APPROVAL: "You proposed this yourself, so somebody else has to approve it. Nothing was done.",
     VoteResult.OBSERVE_MODE: "This service is in observe mode: nothing can be approved. Nothing was done.",
     VoteResult.INCIDENT_CLOSED: "The incident is over. Nothing was done.",
@@ -159,9 +160,9 @@ def usd(value: float) -> str:
     return f"$ {value:.2f}" if value >= 0.01 or value == 0 else f"$ {value:.4f}"
 
 
-def clock(at: datetime) -> str:
-    """Hour and minute, for a card that is read today."""
-    return f"{at:%H:%M} UTC"
+def clock(at: datetime, day: datetime | None = None) -> str:
+    """Hour and minute; with its date when it is not on this ``day``."""
+    return f"{at:%H:%M} UTC" if day is None or at.date() == day.date() else moment(at)
 
 
 def moment(at: datetime) -> str:

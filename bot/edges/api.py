@@ -9,6 +9,7 @@ from bot.edges import api_documents
 from bot.edges.api_auth import StrictRoute, guard, who_is
 from bot.edges.api_documents import Id, found, told
 from bot.edges.api_models import SAID, EditIn, ErrorOut, FreezeIn, NoteIn, TextIn, ToldOut, VotedOut, VoteIn
+from bot.edges.chain import INSTALLATION
 from bot.edges.views_json import EntryOut, FindingOut, IncidentOut, ProposalViewOut, ViewOut
 from bot.edges.web_deps import ApiError, WebDeps
 from bot.ports import VoteContext
@@ -27,6 +28,7 @@ def make_router(deps: WebDeps) -> APIRouter:
     )  # fmt: skip
     _add_reads(router, deps)
     api_documents.add(router, deps)
+    _add_proposal_reads(router, deps)
     _add_proposals(router, deps)
     _add_incidents(router, deps)
     return router
@@ -59,6 +61,13 @@ def _add_reads(router: APIRouter, deps: WebDeps) -> None:
         view = await found(deps, incident_id)
         return list(await deps.records.timeline(view.incident.id, after=after))
 
+    @router.get("/audit", response_model=list[EntryOut])
+    async def audit(after: Annotated[int, Query(ge=0)] = 0) -> Any:
+        """What was done to the whole installation, such as a freeze, oldest first."""
+        return list(await deps.records.timeline(INSTALLATION, after=after))
+
+
+def _add_proposal_reads(router: APIRouter, deps: WebDeps) -> None:
     @router.get("/proposals", response_model=list[ProposalViewOut])
     async def open_proposals() -> Any:
         """Proposals that can be voted on or are being executed, of all active incidents."""

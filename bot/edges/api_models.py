@@ -17,6 +17,7 @@ SAID: dict[VoteResult, tuple[int, str, str]] = {
     VoteResult.STALE_PLAN: (409, "The plan is not the one that was shown.", "Read the proposal and vote on its hash."),
     VoteResult.CONTEXT_MISMATCH: (409, "The vote did not come from where the proposal was shown.", "Use its own card."),
     VoteResult.NOT_APPROVER: (403, "This person may not approve this plan.", "Ask an approver of the team."),
+    VoteResult.LOCAL_PERSON: (403, "It needs several people; a local vote does not show who.", "Approve it in Slack."),
     VoteResult.SELF_APPROVAL: (403, "Nobody approves what they proposed.", "Ask another approver."),
     VoteResult.OBSERVE_MODE: (403, "The service is in observe mode: nothing is executed.", "Set its mode to act."),
     VoteResult.INCIDENT_CLOSED: (409, "The incident is over.", "Reopen it in the pager if it is not."),
@@ -62,7 +63,7 @@ class FreezeIn(Body):
     """A service's name, or ``*`` for everything."""
 
     service: str = Field(pattern=r"^(\*|[a-z0-9][a-z0-9._-]{0,62})$")
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(default="", max_length=500)
 
 
 class ToldOut(BaseModel):

@@ -7,13 +7,15 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from bot.domain import codec
+from bot.domain.approval import counts
 from bot.domain.incident import Status
 from bot.domain.plan_card import why_uninspectable
-from bot.domain.proposal import Plan, Principal, Proposal, ProposalState, VoteResult
-from bot.edges import chain
+from bot.domain.proposal import EffectState, Plan, Principal, Proposal, ProposalState, VoteResult
+from bot.edges import casebook, chain
 from bot.edges.database import Database
 from bot.edges.gate_rows import (
     as_proposal,
+    call_off,
     expire_row,
     follow_up,
     human_fact,
@@ -23,7 +25,7 @@ from bot.edges.gate_rows import (
     swap,
     tell,
 )
-from bot.edges.schema import frozen, incident, proposal, vote
+from bot.edges.schema import effect, frozen, incident, proposal, vote
 from bot.ports import NOTHING, Follow, VoteContext
 
 
@@ -37,7 +39,7 @@ class SqlBallots:
         def work(connection: Connection) -> bool:
             if connection.execute(select(proposal.c.id).where(proposal.c.id == new.id)).one_or_none() is not None:
                 return False
-            _supersede(connection, new.plan.incident_id, now)
+            casebook.supersede(connection, new.plan.incident_id, now)
             connection.execute(
                 insert(proposal).values(
                     id=new.id, incident=new.plan.incident_id, service=service, target=new.plan.target,
@@ -64,11 +66,23 @@ class SqlBallots:
         return await self._database.run(read)
 
     async def steps_tried(self, incident_id: str) -> Sequence[tuple[str, str]]:
-        """Runbook steps already proposed, with what became of them."""
+        """Runbook steps proposed since the incident was last opened, or still under way, with what became of them. One
+        that helped until its lease was over has not failed: it may be proposed again."""
+        under_way = (ProposalState.APPROVED.value, ProposalState.EXECUTING.value)
+        since = select(func.coalesce(incident.c.reopened_at, 0.0)).where(incident.c.id == incident_id)
+        apply, revert = effect.alias("apply"), effect.alias("revert")
+        set_back = (
+            select(apply.c.id)
+            .join(revert, revert.c.proposal == apply.c.proposal)
+            .where(apply.c.proposal == proposal.c.id, apply.c.kind == "apply", apply.c.verdict == "better")
+            .where(revert.c.kind == "revert", revert.c.state == EffectState.DONE.value)
+        )
 
         def read(connection: Connection) -> list[tuple[str, str]]:
             rows = connection.execute(
-                select(proposal.c.step, proposal.c.state).where(proposal.c.incident == incident_id)
+                select(proposal.c.step, proposal.c.state)
+                .where(proposal.c.incident == incident_id, ~set_back.exists())
+                .where((proposal.c.created_at >= since.scalar_subquery()) | proposal.c.state.in_(under_way))
             )
             return [(row.step, row.state) for row in rows]
 
@@ -81,7 +95,7 @@ class SqlBallots:
             row = proposal_row(connection, proposal_id)
             if row is None:
                 return VoteResult.NOT_FOUND
-            denied = _denial(connection, row, plan_hash, who, allowed, context, now)
+            denied = _denial(connection, row, plan_hash, decision, who, allowed, context, now)
             data = {"proposal": proposal_id, "decision": decision, "name": who.name, "via": who.via, "reason": reason}
             if denied is not None:
                 why = {**data, "denied": denied.value, "why": allowed[1] if denied is VoteResult.NOT_APPROVER else ""}
@@ -94,7 +108,7 @@ class SqlBallots:
     async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool:
         def work(connection: Connection) -> bool:
             row = proposal_row(connection, proposal_id)
-            if row is None or not swap(connection, proposal_id, ProposalState.OPEN, ProposalState.REJECTED):
+            if row is None or not _withdrawn(connection, row, f"withdrawn by {who.name}", now):
                 return False
             tell(
                 connection, row.incident, "proposal_superseded", who.id, {"proposal": proposal_id, "by": who.name}, now
@@ -107,7 +121,7 @@ class SqlBallots:
     async def revoke(self, proposal_id: str, why: str, now: datetime) -> bool:
         def work(connection: Connection) -> bool:
             row = proposal_row(connection, proposal_id)
-            if row is None or not swap(connection, proposal_id, ProposalState.APPROVED, ProposalState.EXPIRED):
+            if row is None or not call_off(connection, row, ProposalState.EXPIRED, why, now):
                 return False
             tell(connection, row.incident, "proposal_expired", "pagerunner", {"proposal": proposal_id, "why": why}, now)
             see_again(connection, row, f"{proposal_id} was approved and not executed: {why}", now)
@@ -149,12 +163,13 @@ class SqlBallots:
                 connection.execute(
                     insert(frozen).values(service=service, reason=reason, by=who.name, at=codec.stamp(now))
                 )
-            kind = "frozen" if on else "unfrozen"
+            kind, data = "frozen" if on else "unfrozen", {"service": service, "reason": reason, "by": who.name}
+            chain.append(connection, now, chain.INSTALLATION, [human_fact(kind, who.id, data)])
             active = select(incident.c.id).where(incident.c.status.not_in([Status.RESOLVED.value, Status.CLOSED.value]))
             if service != "*":
                 active = active.where(incident.c.service == service)
             for incident_id in connection.execute(active).scalars().all():
-                tell(connection, incident_id, kind, who.id, {"service": service, "reason": reason, "by": who.name}, now)
+                tell(connection, incident_id, kind, who.id, data, now)
 
         await self._database.run(work)
 
@@ -163,7 +178,7 @@ class SqlBallots:
 
 
 def _denial(
-    connection: Connection, row: Row[Any], plan_hash: str, who: Principal, allowed: tuple[bool, str],
+    connection: Connection, row: Row[Any], plan_hash: str, decision: str, who: Principal, allowed: tuple[bool, str],
     context: VoteContext, now: datetime,
 ) -> VoteResult | None:  # fmt: skip
     """Why this vote does not count, or None. The order is from what says least to what says most."""
@@ -187,11 +202,16 @@ def _denial(
         return VoteResult.OBSERVE_MODE
     if Status(where.status) in (Status.RESOLVED, Status.CLOSED):
         return VoteResult.INCIDENT_CLOSED
+    return None if decision == "reject" else _approval_denial(connection, row, who)
+
+
+def _approval_denial(connection: Connection, row: Row[Any], who: Principal) -> VoteResult | None:
+    """What stands in the way of an approval, and of no rejection."""
+    if not counts(who.id, row.plan["min_approvers"]):
+        return VoteResult.LOCAL_PERSON
     if row.plan["min_approvers"] > 1 and row.proposed_by == who.id:
         return VoteResult.SELF_APPROVAL
-    if stopped(connection, row.service):
-        return VoteResult.FROZEN
-    return None
+    return VoteResult.FROZEN if stopped(connection, row.service) else None
 
 
 def _count(
@@ -222,10 +242,8 @@ def _count(
     return VoteResult.APPROVED
 
 
-def _supersede(connection: Connection, incident_id: str, now: datetime) -> None:
-    open_ = select(proposal.c.id).where(
-        proposal.c.incident == incident_id, proposal.c.state == ProposalState.OPEN.value
-    )
-    for old in connection.execute(open_).scalars().all():
-        swap(connection, old, ProposalState.OPEN, ProposalState.SUPERSEDED)
-        tell(connection, incident_id, "proposal_superseded", "pagerunner", {"proposal": old}, now)
+def _withdrawn(connection: Connection, row: Row[Any], why: str, now: datetime) -> bool:
+    """An open proposal, or one that waits for a person's hands."""
+    if swap(connection, row.id, ProposalState.OPEN, ProposalState.REJECTED):
+        return True
+    return row.plan["effect"] == "manual" and call_off(connection, row, ProposalState.REJECTED, why, now)

@@ -1,21 +1,30 @@
 """Incidents as rows: pages join them, investigations write into them, people move them on."""
 
+import logging
+import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from bot.domain import codec, joining
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
+from bot.domain.proposal import ProposalState
 from bot.domain.timeline import Fact, Provenance
-from bot.edges import chain, outbox
+from bot.domain.untrusted import quote
+from bot.domain.view import MessageRef
+from bot.edges import chain, outbox, pager_state
 from bot.edges.database import Database
-from bot.edges.schema import change, finding, inbox, incident, page
+from bot.edges.schema import change, finding, inbox, incident, page, pager, proposal
 from bot.ports import Placed
 from diagnostics.model import Diagnosis, Finding
 from knowledge.model import Retrieval
+
+log = logging.getLogger("pagerunner.casebook")
 
 
 class SqlCasebook:
@@ -27,7 +36,7 @@ class SqlCasebook:
     async def settle(self, batch: Sequence[Placed], now: datetime) -> None:
         def work(connection: Connection) -> None:
             for placed in batch:
-                _settle(connection, placed, now)
+                _settle_alone(connection, placed, now)
 
         await self._database.run(work)
 
@@ -113,9 +122,8 @@ class SqlCasebook:
 
         return await self._database.run(read)
 
-    async def investigated(
-        self, incident_id: str, number: int, facts: Sequence[Fact], note: str, now: datetime
-    ) -> None:
+    async def investigated(self, incident_id: str, number: int, facts: Sequence[Fact], note: str, now: datetime, *,
+                           proposed: str = "") -> None:  # fmt: skip
         def work(connection: Connection) -> None:
             done = connection.execute(
                 update(incident)
@@ -125,8 +133,9 @@ class SqlCasebook:
             if done.rowcount == 0:
                 return
             chain.append(connection, now, incident_id, facts)
-            if note and _row(connection, incident_id).pager_ref:
-                outbox.note(connection, incident_id, f"diagnosis:{number}", note, now)
+            supersede(connection, incident_id, now, keep=proposed)
+            for ref in pager_state.open_refs(connection, incident_id) if note else ():
+                outbox.note(connection, incident_id, f"diagnosis:{number}", ref, note, now)
             outbox.card(connection, incident_id, now)
 
         await self._database.run(work)
@@ -155,20 +164,21 @@ class SqlCasebook:
 
     async def move(self, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *,
                    pager: str = "", by: str = "") -> bool:  # fmt: skip
-        return await self._database.run(lambda c: move(c, incident_id, status, facts, now, pager=pager, by=by))
+        return await self._database.run(lambda c: move(c, incident_id, status, facts, now, tell_pager=pager, by=by))
 
     async def escalate(self, incident_id: str, fact: Fact, by: str, now: datetime) -> None:
         def work(connection: Connection) -> None:
             chain.append(connection, now, incident_id, [fact])
-            if _row(connection, incident_id).pager_ref:
-                key = f"escalated:{codec.stamp(now)}"
-                outbox.pager_status(connection, incident_id, key, "escalated", by, now)
+            _tell_pager(connection, incident_id, "escalated", by, now)
             outbox.card(connection, incident_id, now)
 
         await self._database.run(work)
 
-    async def say(self, incident_id: str, key: str, text: str, now: datetime) -> None:
-        await self._database.run(lambda c: outbox.say(c, incident_id, key, text, now))
+    async def say(self, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None) -> None:
+        await self._database.run(lambda c: outbox.say(c, incident_id, key, text, now, at=at))
+
+    async def send(self, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None) -> None:
+        await self._database.run(lambda c: outbox.send(c, incident_id, key, form, now, at=at))
 
 
 def ask(connection: Connection, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",
@@ -183,16 +193,30 @@ def ask(connection: Connection, incident_id: str, facts: Sequence[Fact], now: da
     return number
 
 
+def supersede(connection: Connection, incident_id: str, now: datetime, *, keep: str = "") -> None:
+    """Nobody can vote any more on what is open, except ``keep``: newer findings stand against it."""
+    old = select(proposal.c.id).where(
+        proposal.c.incident == incident_id, proposal.c.state == ProposalState.OPEN.value, proposal.c.id != keep
+    )
+    for one in connection.execute(old).scalars().all():
+        values = {"state": ProposalState.SUPERSEDED.value}
+        connection.execute(update(proposal).where(proposal.c.id == one).values(**values))
+        data = {"proposal": one}
+        fact = Fact(kind="proposal_superseded", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
+        chain.append(connection, now, incident_id, [fact])
+        outbox.card(connection, incident_id, now, decision=True)
+
+
 def move(connection: Connection, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *,
-         pager: str = "", by: str = "") -> bool:  # fmt: skip
+         tell_pager: str = "", by: str = "") -> bool:  # fmt: skip
     """Move an incident on, in the running transaction; False if it is there or beyond."""
     row = _row(connection, incident_id)
     if not _may_move(Status(row.status), status):
         return False
     _move(connection, row, status, now)
     chain.append(connection, now, incident_id, facts)
-    if pager and row.pager_ref:
-        outbox.pager_status(connection, incident_id, f"{pager}:{codec.stamp(now)}", pager, by, now)
+    if tell_pager:
+        _tell_pager(connection, incident_id, tell_pager, by, now)
     outbox.card(connection, incident_id, now)
     return True
 
@@ -209,7 +233,8 @@ def as_incident(row: Row[Any]) -> Incident:
         key=row.key, signature=row.signature, opened_at=codec.at(row.opened_at), started_at=codec.at(row.started_at),
         acknowledged_at=codec.moment(row.acknowledged_at), mitigated_at=codec.moment(row.mitigated_at),
         resolved_at=codec.moment(row.resolved_at), pages=row.pages, investigations=row.investigations,
-        attempts=row.attempts, pager_ref=row.pager_ref, pager_status=row.pager_status, source=row.source,
+        attempts=row.attempts, attempts_before=row.attempts_before, pager_ref=row.pager_ref,
+        pager_status=row.pager_status, source=row.source,
     )  # fmt: skip
 
 
@@ -217,11 +242,19 @@ def _row(connection: Connection, incident_id: str) -> Row[Any]:
     return connection.execute(select(incident).where(incident.c.id == incident_id)).one()
 
 
+def _tell_pager(connection: Connection, incident_id: str, status: str, by: str, now: datetime) -> None:
+    """What a person decided holds for each of the pager's incidents that goes on."""
+    for ref in pager_state.open_refs(connection, incident_id):
+        outbox.pager_status(connection, incident_id, ref, status, by, now)
+
+
 def _set(connection: Connection, incident_id: str, **values: Any) -> None:
     connection.execute(update(incident).where(incident.c.id == incident_id).values(**values))
 
 
 def _may_move(old: Status, new: Status) -> bool:
+    if new is Status.CLOSED:  # what was reopened while its postmortem was written is not closed
+        return old is Status.RESOLVED
     order = [Status.OPEN, Status.ACKNOWLEDGED, Status.MITIGATED, Status.RESOLVED, Status.CLOSED]
     return order.index(new) > order.index(old)
 
@@ -234,6 +267,22 @@ def _move(connection: Connection, row: Row[Any], status: Status, now: datetime) 
     _set(connection, row.id, **values)
 
 
+def _settle_alone(connection: Connection, placed: Placed, now: datetime) -> None:
+    """A delivery that cannot be stored as understood must hold up no other: it is set aside, and people are told."""
+    received, why = placed.received, "it could not be stored as it was understood"
+    told = Page.unreadable(received.key, received.source, received.received_at, why)
+    aside = replace(placed, page=told, change=None, quarantine=why)
+    for way in (placed, aside, replace(aside, page=None)):
+        try:
+            with connection.begin_nested():
+                _settle(connection, way, now)
+            return
+        except (OperationalError, sqlite3.OperationalError):  # the storage, not this delivery
+            raise
+        except Exception:  # whatever is wrong with one delivery, the others are settled
+            log.exception("delivery %s is set aside: %s", received.key, why)
+
+
 def _settle(connection: Connection, placed: Placed, now: datetime) -> None:
     """Everything one delivery means, in the running transaction; a second time it means nothing."""
     key = placed.received.key
@@ -242,7 +291,7 @@ def _settle(connection: Connection, placed: Placed, now: datetime) -> None:
         .where(inbox.c.key == key, inbox.c.state == "new")
         .values(state="quarantined" if placed.quarantine else "done", reason=placed.quarantine)
     )
-    if done.rowcount == 0 or placed.quarantine:
+    if done.rowcount == 0:
         return
     if placed.change is not None:
         entry = placed.change
@@ -268,17 +317,31 @@ def _join(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
         )
     )  # fmt: skip
     if match:
-        _set(connection, incident_id, pages=incident.c.pages + 1)
+        if new.kind in ("triggered", "reopened"):  # Everything else that the pager tells pages nobody.
+            _set(connection, incident_id, pages=incident.c.pages + 1)
         kind = "page_stale" if new.stale else ("page_joined" if new.kind == "triggered" else "pager_changed")
         chain.append(connection, now, incident_id, [_page_fact(kind, new)])
+    if placed.quarantine:
+        _tell_unreadable(connection, incident_id, new, placed.quarantine, now)
     _follow(connection, incident_id, new, now)
     outbox.card(connection, incident_id, now)
     return incident_id
 
 
+def _tell_unreadable(connection: Connection, incident_id: str, new: Page, why: str, now: datetime) -> None:
+    """Why it could not be read goes on the timeline, and what came into the thread, once for a storm of them."""
+    data = {"unreadable": new.event_id, "why": why}
+    chain.append(
+        connection, now, incident_id,
+        [Fact(kind="alarm", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)],
+    )  # fmt: skip
+    text = "A genuine delivery could not be read, so nobody knows whether it was a page. Look at the pager itself."
+    outbox.say(connection, incident_id, "unreadable", f"{text}\n{quote(new.body, 1_500)}", now)
+
+
 def _candidates(connection: Connection, new: Page, service: str) -> list[joining.Candidate]:
     since = codec.stamp(new.occurred_at - timedelta(days=8))
-    by_ref = select(page.c.incident).where(page.c.incident_ref == new.incident_ref)
+    by_ref = select(pager.c.incident).where(pager.c.ref == new.incident_ref)
     own = incident.c
     rows = connection.execute(  # without the large columns: this is asked for every page
         select(own.id, own.status, own.key, own.service, own.signature, own.last_page_at)
@@ -286,19 +349,12 @@ def _candidates(connection: Connection, new: Page, service: str) -> list[joining
         .order_by(case((own.id.in_(by_ref), 0), else_=1), own.opened_at.desc())
         .limit(50)
     ).all()
-    refs: dict[str, set[str]] = {}
-    ids = [row.id for row in rows]
-    if new.incident_ref:
-        same = connection.execute(
-            select(page.c.incident).where(page.c.incident_ref == new.incident_ref, page.c.incident.in_(ids)).distinct()
-        )
-        for found in same:
-            refs.setdefault(found.incident, set()).add(new.incident_ref)
+    own_of_ref = connection.execute(by_ref).scalar_one_or_none()
     return [
         joining.Candidate(
             incident_id=row.id, active=Status(row.status) not in (Status.RESOLVED, Status.CLOSED),
-            refs=frozenset(refs.get(row.id, ())), key=row.key, service=row.service, signature=row.signature,
-            last_page_at=codec.at(row.last_page_at),
+            refs=frozenset({new.incident_ref} if row.id == own_of_ref else ()), key=row.key, service=row.service,
+            signature=row.signature, last_page_at=codec.at(row.last_page_at),
         )
         for row in reversed(rows)
     ]  # fmt: skip
@@ -313,8 +369,8 @@ def _open(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
             channel=placed.channel, key=new.incident_key or new.incident_ref, signature=new.signature,
             opened_at=codec.stamp(now), started_at=codec.stamp(min(new.occurred_at, now)),
             last_page_at=codec.stamp(new.occurred_at), pages=1, investigations=wanted, investigated=0, attempts=0,
-            pager_ref=new.incident_ref if new.source == "pagerduty" else "", pager_status="", pager_at=0.0,
-            pager_rank=-1, source=new.source, running=[], hints=[],
+            pager_ref=new.incident_ref if new.source == "pagerduty" else "", pager_status="", source=new.source,
+            running=[], hints=[],
         )
     )  # fmt: skip
     opened = Fact(
@@ -327,17 +383,24 @@ def _open(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
 
 
 def _follow(connection: Connection, incident_id: str, new: Page, now: datetime) -> None:
-    """Bring our state in step with the pager: the newest event by its own time decides, whatever order they come in."""
-    row = _row(connection, incident_id)
-    moment = codec.stamp(min(new.occurred_at, now))
+    """Bring our state in step with the pager's incidents, of which this event told something."""
     if new.kind in ("triggered", "reopened"):
-        _set(connection, incident_id, last_page_at=max(row.last_page_at, moment))
-    status = joining.pager_status(new)
-    if status is None or new.stale or (moment, joining.rank(new)) <= (row.pager_at, row.pager_rank):
-        return
-    _set(connection, incident_id, pager_status=status, pager_at=moment, pager_rank=joining.rank(new))
+        moment = codec.stamp(min(new.occurred_at, now))
+        _set(connection, incident_id, last_page_at=max(_row(connection, incident_id).last_page_at, moment))
+    if new.incident_ref and pager_state.see(connection, incident_id, new, now):
+        for one in pager_state.concerned(connection, new.incident_ref):
+            _keep_step(connection, one, new, now)
+
+
+def _keep_step(connection: Connection, incident_id: str, new: Page, now: datetime) -> None:
+    """It is over when all of the pager's incidents are, and on again when one of them is."""
+    row = _row(connection, incident_id)
+    going = joining.pager_status(new) == "triggered"  # known without asking: a storm is hundreds of these
+    status = "triggered" if going else pager_state.together(connection, incident_id)
+    _set(connection, incident_id, pager_status=status)
+    outbox.card(connection, incident_id, now)
     current = Status(row.status)
-    if status == "acknowledged" and _may_move(current, Status.ACKNOWLEDGED):
+    if new.kind == "acknowledged" and _may_move(current, Status.ACKNOWLEDGED):
         _move(connection, row, Status.ACKNOWLEDGED, new.occurred_at)
         chain.append(connection, now, incident_id, [_page_fact("incident_acknowledged", new)])
     elif status == "resolved" and _may_move(current, Status.RESOLVED):
@@ -346,7 +409,10 @@ def _follow(connection: Connection, incident_id: str, new: Page, now: datetime) 
     elif (
         status == "triggered" and current in (Status.RESOLVED, Status.CLOSED) and new.kind in ("reopened", "triggered")
     ):
-        _set(connection, incident_id, status=Status.OPEN.value, resolved_at=None, investigations=row.investigations + 1)
+        _set(
+            connection, incident_id, status=Status.OPEN.value, resolved_at=None, reopened_at=codec.stamp(now),
+            investigations=row.investigations + 1, attempts=0, attempts_before=row.attempts_before + row.attempts,
+        )  # fmt: skip
         chain.append(connection, now, incident_id, [_page_fact("incident_reopened", new)])
 
 

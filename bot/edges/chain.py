@@ -9,6 +9,9 @@ from sqlalchemy import Connection, insert, select
 from bot.domain.timeline import GENESIS, KINDS, Entry, Fact, Provenance, canonical, link
 from bot.edges.schema import timeline
 
+INSTALLATION = "installation"
+"""Stands in place of an incident in entries about all of them, such as a freeze."""
+
 
 def append(connection: Connection, at: datetime, incident_id: str, facts: Iterable[Fact]) -> None:
     """Add facts to the end of the one chain of this installation."""

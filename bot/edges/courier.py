@@ -6,7 +6,6 @@ New cards never wait for edits of older ones, nor chat for a pager that is slow.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,9 +13,11 @@ from sqlalchemy import Connection, update
 
 from bot.domain.faults import FaultPoint
 from bot.domain.timeline import Fact, Provenance
+from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import chain, outbox
 from bot.edges.database import Database
+from bot.edges.export import Export
 from bot.edges.outbox import Letter
 from bot.edges.schema import incident
 from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Undeliverable
@@ -124,12 +125,15 @@ class Courier:
         if letter.kind == "card":
             await self._card(letter, view)
             return
-        if letter.kind == "say" and self._chat is not None:
-            if view.message is None:
+        if letter.kind in ("say", "file") and self._chat is not None:
+            data, at = letter.data, view.message
+            if "ts" in data:
+                at = MessageRef(channel=data["channel"], ts=data["ts"])
+            if at is None:
                 raise RetryLater(1.0, "the card is not posted yet")
-            await self._chat.say(view.message, str(letter.data["text"]))
+            await self._tell(letter, view, at, self._chat)
         elif letter.lane == outbox.PAGER and self._pager is not None:
-            await self._page(letter.kind, letter.data, view, self._pager)
+            await self._page(letter, view, self._pager)
         await self._database.run(lambda c: outbox.delivered(c, letter))
 
     async def _card(self, letter: Letter, view: IncidentView) -> None:
@@ -148,18 +152,44 @@ class Courier:
 
         await self._database.run(posted)
 
-    async def _page(self, kind: str, data: Mapping[str, object], view: IncidentView, pager: Pager) -> None:
-        ref = view.incident.pager_ref
-        if kind == "note":
+    async def _tell(self, letter: Letter, view: IncidentView, at: MessageRef, chat: Chat) -> None:
+        if letter.kind == "say":
+            await chat.say(at, str(letter.data["text"]))
+            return
+        form = letter.data["form"]
+        content = await asyncio.to_thread(Export().export, view, form)
+        await chat.file(at, f"{view.incident.id}.{form}", content)
+
+    async def _page(self, letter: Letter, view: IncidentView, pager: Pager) -> None:
+        data = letter.data
+        ref = str(data.get("ref") or view.incident.pager_ref)
+        if letter.kind == "note":
             await pager.note(ref, str(data["text"]))
             return
-        status = data["status"]
-        assert status in ("acknowledged", "resolved", "escalated")
-        await pager.set_status(ref, status, str(data["by"]))
+        status, by = data["status"], str(data["by"])
+        if status == "escalated":
+            await pager.escalate(ref, await self._level(letter, ref, pager), by)
+            return
+        assert status in ("acknowledged", "resolved")
+        await pager.set_status(ref, status, by)
+
+    async def _level(self, letter: Letter, ref: str, pager: Pager) -> int:
+        """The level to escalate to, kept before it is sent: after a crash it is the same one, and nobody is skipped."""
+        if "level" in letter.data:
+            return int(letter.data["level"])
+        level = await pager.next_level(ref)
+        await self._database.run(lambda c: outbox.amended(c, letter, {**letter.data, "level": level}))
+        return level
 
     def _give_up(self, connection: Connection, letter: Letter, reason: str) -> None:
         outbox.undeliverable(connection, letter, reason)
         data = {"undeliverable": letter.kind, "lane": letter.lane, "why": reason}
         fact = Fact(kind="alarm", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
-        chain.append(connection, self._clock.now(), letter.incident_id, [fact])
+        now = self._clock.now()
+        chain.append(connection, now, letter.incident_id, [fact])
+        if letter.kind != "card":  # A card that cannot be posted says nothing.
+            outbox.card(connection, letter.incident_id, now)
+        if letter.lane == outbox.PAGER:
+            told = f"PagerDuty was not told, and will not be: {quote(reason, 300)}"
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
-from bot.edges import schema
+from bot.edges import migrations, schema
 from bot.ports import StorageDown
 
 T = TypeVar("T")
@@ -83,13 +83,18 @@ class Database:
         self._engine = engine
 
     def _check_schema(self, connection: Connection) -> None:
-        """Make the schema in an empty database; refuse any other than ours."""
+        """Make the schema in an empty database, bring an older one up to ours, and refuse any other."""
         if inspect(connection).has_table("meta"):
-            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema")).scalar_one()
+            version = select(schema.meta.c.value).where(schema.meta.c.key == "schema")
+            found = connection.execute(version).scalar_one()
+            while not self._read_only and found.isdecimal() and int(found) in migrations.STEPS:
+                migrations.STEPS[int(found)](connection)
+                found = str(int(found) + 1)
+                connection.execute(update(schema.meta).where(schema.meta.c.key == "schema").values(value=found))
             if found != str(schema.VERSION):
                 raise SchemaMismatch(
                     f"{self.path}: schema version {found}, this Pagerunner needs {schema.VERSION}; "
-                    "use the version that wrote it, or start with an empty data folder"
+                    "start the server once if it is older, or use the version that wrote it"
                 )
         elif self._read_only:
             raise StorageDown(f"{self.path}: not a Pagerunner database")

@@ -1,5 +1,6 @@
 """Effects as rows: claimed once, finished once, verified and leased; each step with its timeline row."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -7,8 +8,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, select, update
 
 from bot.domain import codec
+from bot.domain.incident import Status
 from bot.domain.proposal import Effect, EffectState, Plan, Principal, ProposalState
 from bot.domain.timeline import Fact, canonical
+from bot.domain.untrusted import quote
 from bot.edges import chain, outbox
 from bot.edges.database import Database
 from bot.edges.gate_rows import (
@@ -21,9 +24,9 @@ from bot.edges.gate_rows import (
     swap,
     tell,
 )
-from bot.edges.schema import effect, proposal, timeline, vote
+from bot.edges.schema import effect, incident, proposal, timeline, vote
 from bot.ports import NOTHING, Claim, Follow
-from runbooks.model import EffectResult, EffectStatus
+from runbooks.model import EffectClass, EffectResult, EffectStatus
 
 _ENDED = {
     EffectStatus.DONE: (EffectState.DONE, ProposalState.DONE, "effect_applied"),
@@ -53,7 +56,9 @@ class SqlEffects:
                 return Claim(state="held", why=why)
             busy = _busy(connection, row.target, proposal_id)
             if kind == "apply" and busy:
-                return Claim(state="held", why=f"another change on {row.target} is not verified yet ({busy})")
+                why = f"another change on {row.target} is not verified yet ({busy})"
+                _tell_held(connection, row, why, now)
+                return Claim(state="held", why=why)
             return _claim(connection, row, kind, now)
 
         return await self._database.run(work)
@@ -66,10 +71,11 @@ class SqlEffects:
             done = connection.execute(
                 update(effect)
                 .where(effect.c.id == effect_id, effect.c.state == EffectState.CLAIMED.value)
-                .values(state=state.value, finished_at=codec.stamp(now), detail=result.detail)
+                .values(state=state.value, finished_at=codec.stamp(now), detail=result.detail, next_check_at=None)
             )
             if done.rowcount == 0 or row is None:
                 return
+            within = timedelta(seconds=row.plan["verify_within_s"])
             data = {
                 "proposal": proposal_id,
                 "effect": effect_id,
@@ -79,12 +85,19 @@ class SqlEffects:
             if kind == "apply":
                 swap(connection, proposal_id, ProposalState.EXECUTING, after)
                 if state is EffectState.DONE:
-                    within = timedelta(seconds=row.plan["verify_within_s"])
                     _check(connection, effect_id, by=now + within, at=now)
+            elif state is EffectState.DONE and _helped(connection, proposal_id):
+                # The end of a lease: what showed the help in this time shows the lack of it.
+                _check(connection, effect_id, by=now + within, at=now + within)
             tell(connection, row.incident, fact, "pagerunner", data, now)
             follow_up(connection, row, fact, follow, now)
 
         await self._database.run(work)
+
+    async def postpone(self, effect_id: str, detail: str, until: datetime) -> None:
+        again = {"state": EffectState.PENDING.value, "detail": detail, "next_check_at": codec.stamp(until)}
+        missed = update(effect).where(effect.c.id == effect_id, effect.c.state == EffectState.CLAIMED.value)
+        await self._database.run(lambda c: c.execute(missed.values(**again, checks=effect.c.checks + 1)))
 
     async def effect(self, effect_id: str) -> Effect | None:
         def read(connection: Connection) -> Effect | None:
@@ -97,14 +110,15 @@ class SqlEffects:
                       lease_until: datetime | None, now: datetime, follow: Follow = NOTHING) -> bool:  # fmt: skip
         def work(connection: Connection) -> bool:
             row = connection.execute(select(effect).where(effect.c.id == effect_id)).one()
-            if row.verdict:
+            if row.next_check_at is None:
                 return False
             connection.execute(
                 update(effect)
                 .where(effect.c.id == effect_id)
                 .values(
                     checks=effect.c.checks + 1, next_check_at=None if next_at is None else codec.stamp(next_at),
-                    verdict=verdict, lease_until=None if lease_until is None else codec.stamp(lease_until),
+                    verdict=verdict,
+                    lease_until=row.lease_until if lease_until is None else codec.stamp(lease_until),
                 )
             )  # fmt: skip
             chain.append(connection, now, row.incident, facts)
@@ -141,16 +155,25 @@ class SqlEffects:
 
         def read(connection: Connection) -> dict[str, Sequence[str]]:
             moment = codec.stamp(now)
-            approved = select(proposal.c.id).where(
-                proposal.c.state.in_((ProposalState.APPROVED.value, ProposalState.EXECUTING.value))
+            by_hand = proposal.c.plan["effect"].as_string() == EffectClass.MANUAL.value
+            over = incident.c.status.in_((Status.RESOLVED.value, Status.CLOSED.value))
+            # A step by hand waits for its person, until the incident is over: then it is called off.
+            approved = (
+                select(proposal.c.id)
+                .join(incident, incident.c.id == proposal.c.incident)
+                .where(
+                    (proposal.c.state == ProposalState.APPROVED.value)
+                    | ((proposal.c.state == ProposalState.EXECUTING.value) & (~by_hand | over))
+                )
             )
             checks = select(effect.c.id).where(
-                effect.c.state == EffectState.DONE.value, effect.c.verdict == "", effect.c.next_check_at <= moment
+                effect.c.state == EffectState.DONE.value, effect.c.next_check_at <= moment
             )
             leases = select(effect.c.id).where(effect.c.lease_until <= moment)
             reverts = select(effect.c.proposal).where(
                 effect.c.kind == "revert",
                 effect.c.state.in_((EffectState.PENDING.value, EffectState.CLAIMED.value)),
+                effect.c.next_check_at.is_(None) | (effect.c.next_check_at <= moment),
             )
             return {
                 "mitigate": connection.execute(approved).scalars().all(),
@@ -220,6 +243,11 @@ def _ended(status: EffectStatus, kind: str) -> tuple[EffectState, ProposalState,
     return state, after, "effect_reverted" if kind == "revert" and state is EffectState.DONE else fact
 
 
+def _helped(connection: Connection, proposal_id: str) -> bool:
+    verdict = select(effect.c.verdict).where(effect.c.proposal == proposal_id, effect.c.kind == "apply")
+    return connection.execute(verdict).scalar() == "better"
+
+
 def _check(connection: Connection, effect_id: str, *, by: datetime, at: datetime) -> None:
     values = {"verify_by": codec.stamp(by), "next_check_at": codec.stamp(at)}
     connection.execute(update(effect).where(effect.c.id == effect_id).values(**values))
@@ -235,3 +263,6 @@ def _tell_held(connection: Connection, row: Row[Any], why: str, now: datetime) -
     )
     if connection.execute(told.limit(1)).one_or_none() is None:
         tell(connection, row.incident, "effect_held", "pagerunner", data, now)
+        key = hashlib.sha256(why.encode()).hexdigest()[:16]
+        text = f"{row.id} is held, and goes on by itself afterwards: {quote(why, 300)}"
+        outbox.say(connection, row.incident, f"held:{row.id}:{key}", text, now)

@@ -51,9 +51,8 @@ class PlanExecutor:
         action, context, refusal = self._prepare(plan, service, approval)
         return refusal if action is None else await action.revert(context, draft_of(plan), approval)
 
-    async def settle(
-        self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"]
-    ) -> EffectResult:
+    async def settle(self, plan: Plan, service: Service, approval: Approval, kind: Literal["apply", "revert"], *,
+                     why_not: str = "") -> EffectResult:  # fmt: skip
         action, context, refusal = self._prepare(plan, service, approval)
         if action is None:
             return refusal
@@ -73,6 +72,9 @@ class PlanExecutor:
         if action.spec.effect not in (EffectClass.CONVERGE, EffectClass.KEYED):
             detail = "interrupted before or while it was sent; not sent again"
             return EffectResult(status=EffectStatus.UNKNOWN, detail=detail, observed=observed)
+        if why_not:
+            detail = f"interrupted before it was sent, and not sent now: {why_not}"
+            return EffectResult(status=EffectStatus.FAILED, detail=detail, observed=observed)
         return await (action.apply if kind == "apply" else action.revert)(context, draft, approval)
 
     def _prepare(
@@ -93,7 +95,9 @@ class PlanExecutor:
         except (ActionError, HttpError, ValidationError) as error:
             return EffectResult(status=EffectStatus.FAILED, detail=f"the target cannot be read right before: {error}")
         if fresh.changes_nothing and fresh.post_state == plan.post_state:
-            return EffectResult(status=EffectStatus.DONE, detail="already as planned", observed=fresh.pre_state)
+            # Not ours, so not ours to undo later.
+            detail = "somebody else has already set it; nothing was sent"
+            return EffectResult(status=EffectStatus.CONFLICT, detail=detail, observed=fresh.pre_state)
         if dict(fresh.pre_state) != dict(plan.pre_state) or dict(fresh.post_state) != dict(plan.post_state):
             detail = "the target has changed since the plan was shown; nothing was done"
             return EffectResult(status=EffectStatus.CONFLICT, detail=detail, observed=fresh.pre_state)

@@ -48,6 +48,17 @@ def swap(connection: Connection, proposal_id: str, old: ProposalState, new: Prop
     return done.rowcount == 1
 
 
+def call_off(connection: Connection, row: Row[Any], to: ProposalState, why: str, now: datetime) -> bool:
+    """End a step that is approved and not begun, or that a person was asked to do by hand and has not reported."""
+    if swap(connection, row.id, ProposalState.APPROVED, to):
+        return True
+    if row.plan["effect"] != "manual" or not swap(connection, row.id, ProposalState.EXECUTING, to):
+        return False
+    ended = {"state": EffectState.FAILED.value, "finished_at": codec.stamp(now), "detail": why}
+    connection.execute(update(effect).where(effect.c.id == f"{row.id}:apply").values(**ended))
+    return True
+
+
 def follow_up(connection: Connection, row: Row[Any], after: str, follow: Follow, now: datetime) -> None:
     """What a step of this proposal entails, in the same transaction."""
     if follow.mitigated:
@@ -75,9 +86,16 @@ def see_again(connection: Connection, row: Row[Any], why: str, now: datetime) ->
         casebook.ask(connection, row.incident, [fact], now)
 
 
+def freezes(connection: Connection, service: str) -> Mapping[str, str]:
+    """What is frozen that covers the service, ``*`` for everything first, and why: each is lifted by itself."""
+    rows = connection.execute(select(frozen).where(frozen.c.service.in_(["*", service])).order_by(frozen.c.service))
+    return {row.service: f"frozen{' for everything' if row.service == '*' else ''} by {row.by}: {row.reason}"
+            for row in rows}  # fmt: skip
+
+
 def stopped(connection: Connection, service: str) -> str:
-    row = connection.execute(select(frozen).where(frozen.c.service.in_(["*", service])).limit(1)).one_or_none()
-    return "" if row is None else f"frozen by {row.by}: {row.reason}"
+    """Why nothing may be executed for the service; empty if it may."""
+    return "; ".join(freezes(connection, service).values())
 
 
 def human_fact(kind: str, actor: str, data: Mapping[str, Any]) -> Fact:

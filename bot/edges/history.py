@@ -13,6 +13,7 @@ from bot.edges.schema import change, document, incident, sample, seen
 from diagnostics.model import Change, Sample
 
 LOOK_BACK = timedelta(days=15)
+"""Of baselines, and of changes: a week that is looked at, and a week before it to compare with."""
 PER_SERIES = 500
 REMEMBERED = 8
 """Services and moments whose baselines are kept at hand: each turn of an investigation looks at the same ones."""
@@ -144,7 +145,7 @@ def _baselines(connection: Connection, service: str, before: datetime) -> Frozen
 
 
 def _changes(connection: Connection, service: str, before: datetime) -> FrozenChanges:
-    since = codec.stamp(before - timedelta(days=2))
+    since = codec.stamp(before - LOOK_BACK)
     rows = connection.execute(
         select(change.c.data)
         .where(or_(change.c.service == service, change.c.service == "*"), change.c.at >= since)

@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def queue_of(kind: str) -> str:
 
 
 _REMEMBERED = 5_000
+FORGOTTEN_AT_ONCE = 5_000
 
 
 class AlreadyRunning(Exception):
@@ -107,10 +109,25 @@ class DurableJobs:
         await DBOS.register_queue_async(_TICKS, worker_concurrency=8, polling_interval_sec=seldom)
         self._started.set()
 
+    @property
+    def started(self) -> bool:
+        """Whether jobs are taken."""
+        return self._started.is_set()
+
     def stop(self) -> None:
         if self._dbos is not None:
             self._dbos.destroy(workflow_completion_timeout_sec=0)
             self._dbos = None
+
+    async def forget(self, before: datetime) -> None:
+        """Take out jobs of before then that have ended. A key is permanent no longer than that; rows decide what is
+        done."""
+        ended = await self._dbos.list_workflows_async(
+            status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], end_time=before.isoformat(),
+            limit=FORGOTTEN_AT_ONCE, load_input=False, load_output=False,
+        )  # fmt: skip
+        if ended:
+            await self._dbos.delete_workflows_async([one.workflow_id for one in ended])
 
     async def submit(self, kind: str, key: str, incident_id: str | None, arguments: Mapping[str, str]) -> None:
         """Waits for :meth:`start`. A key that this process has queued already costs nothing: it stands in the file."""

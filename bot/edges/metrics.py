@@ -43,6 +43,9 @@ class Metrics:
         )  # fmt: skip
         self.probes = Counter("pagerunner_probes", "Probes run, by outcome", ["probe", "outcome"], registry=own)
         self.effects = Counter("pagerunner_effects", "Effects by kind and state", ["kind", "state"], registry=own)
+        self.runbooks_broken = Gauge(
+            "pagerunner_runbooks_broken", "Runbook files with an error: not used, or as they last were", registry=own
+        )
         self.outbox_age_seconds = Gauge(
             "pagerunner_outbox_age_seconds", "Age of the oldest unsent message", registry=own
         )

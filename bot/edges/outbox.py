@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, case, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from bot.domain import codec
+from bot.domain.view import MessageRef
 from bot.edges.schema import incident, outbox
 
+AT_ONCE = 12
+"""Of one lane; more than any lane takes before the next look."""
 PAGER = "pager"
 """The lane of everything for the pager; all others are of chat channels."""
 
@@ -46,33 +49,47 @@ def card(connection: Connection, incident_id: str, now: datetime, *, decision: b
         _put(connection, f"chat:{channel}", "card", f"card:{incident_id}", incident_id, {}, now)
 
 
-def say(connection: Connection, incident_id: str, key: str, text: str, now: datetime) -> None:
-    """Say something in the thread below the card, once for each ``key``."""
-    channel = connection.execute(select(incident.c.channel).where(incident.c.id == incident_id)).scalar_one()
-    _put(connection, f"chat:{channel}", "say", f"say:{incident_id}:{key}", incident_id, {"text": text}, now)
+def say(
+    connection: Connection, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None
+) -> None:
+    """Say something in the thread below the card, or below ``at``, once for each ``key``."""
+    lane, place = _place(connection, incident_id, at)
+    _put(connection, lane, "say", f"say:{incident_id}:{key}", incident_id, {"text": text, **place}, now)
 
 
-def note(connection: Connection, incident_id: str, key: str, text: str, now: datetime) -> None:
-    """Add a note to the pager's incident, once for each ``key``."""
-    _put(connection, PAGER, "note", f"note:{incident_id}:{key}", incident_id, {"text": text}, now)
+def send(
+    connection: Connection, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None
+) -> None:
+    """Put the incident as a document into the thread below the card, or below ``at``, once for each ``key``."""
+    lane, place = _place(connection, incident_id, at)
+    _put(connection, lane, "file", f"file:{incident_id}:{key}", incident_id, {"form": form, **place}, now)
 
 
-def pager_status(connection: Connection, incident_id: str, key: str, status: str, by: str, now: datetime) -> None:
-    """Tell the pager what a person decided."""
-    _put(connection, PAGER, "status", f"status:{incident_id}:{key}", incident_id, {"status": status, "by": by}, now)
+def note(connection: Connection, incident_id: str, key: str, ref: str, text: str, now: datetime) -> None:
+    """Add a note to the pager's incident ``ref``, once for each ``key``."""
+    _put(connection, PAGER, "note", f"note:{incident_id}:{key}:{ref}", incident_id, {"ref": ref, "text": text}, now)
+
+
+def pager_status(connection: Connection, incident_id: str, ref: str, status: str, by: str, now: datetime) -> None:
+    """Tell the pager what a person decided about its incident ``ref``."""
+    key = f"status:{incident_id}:{status}:{codec.stamp(now)}:{ref}"
+    _put(connection, PAGER, "status", key, incident_id, {"ref": ref, "status": status, "by": by}, now)
 
 
 def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pager"] = "all") -> Sequence[Letter]:
-    """What can be tried now: cards of new incidents first, edits last, and of each the one that has waited longest."""
-    posts = case((outbox.c.kind != "card", 1), (outbox.c.sent == 0, 0), else_=2)
-    query = (
-        select(outbox)
-        .where(outbox.c.sent < outbox.c.version, outbox.c.dead == "", outbox.c.due_at <= codec.stamp(now))
-        .order_by(posts, outbox.c.due_at, outbox.c.id)
-        .limit(100)
+    """What can be tried now, for each channel and for edits as much as can go at once: cards of new incidents and what
+    people decided first, edits last, and of each the one that has waited longest."""
+    first = (outbox.c.kind == "card") & (outbox.c.sent == 0) | (outbox.c.kind == "status")
+    posts = case((first, 0), (outbox.c.kind == "card", 2), else_=1)
+    order = (posts, outbox.c.due_at, outbox.c.id)
+    lane = case((posts == 2, "edits"), else_=outbox.c.lane)
+    waiting = select(outbox.c.id, func.row_number().over(partition_by=lane, order_by=order).label("place")).where(
+        outbox.c.sent < outbox.c.version, outbox.c.dead == "", outbox.c.due_at <= codec.stamp(now)
     )
     if lanes != "all":
-        query = query.where((outbox.c.lane == PAGER) == (lanes == "pager"))
+        waiting = waiting.where((outbox.c.lane == PAGER) == (lanes == "pager"))
+    found = waiting.subquery()
+    query = select(outbox).join(found, found.c.id == outbox.c.id).where(found.c.place <= AT_ONCE).order_by(*order)
     return [
         Letter(id=r.id, lane=r.lane, kind=r.kind, incident_id=r.incident, data=r.data, version=r.version,
                attempts=r.attempts, edit=r.kind == "card" and r.sent > 0)
@@ -91,14 +108,22 @@ def postponed(connection: Connection, letter: Letter, until: datetime) -> None:
     )
 
 
+def amended(connection: Connection, letter: Letter, data: Mapping[str, Any]) -> None:
+    """What was found out before it is sent, so that sending it again is sending the same."""
+    connection.execute(update(outbox).where(outbox.c.id == letter.id).values(data=dict(data)))
+
+
 def undeliverable(connection: Connection, letter: Letter, reason: str) -> None:
     """It will never arrive; kept, with the reason, for a person."""
     connection.execute(update(outbox).where(outbox.c.id == letter.id).values(dead=reason[:500]))
 
 
-def undelivered(connection: Connection) -> Sequence[str]:
-    """Reasons of everything that could not be delivered, for readiness and doctor."""
-    return list(connection.execute(select(outbox.c.dead).where(outbox.c.dead != "").limit(20)).scalars())
+def _place(connection: Connection, incident_id: str, at: MessageRef | None) -> tuple[str, dict[str, str]]:
+    """The lane of the channel, and where in it if that is not the card's thread."""
+    if at is not None:
+        return f"chat:{at.channel}", {"channel": at.channel, "ts": at.ts}
+    channel = connection.execute(select(incident.c.channel).where(incident.c.id == incident_id)).scalar_one()
+    return f"chat:{channel}", {}
 
 
 def _put(

@@ -23,6 +23,7 @@ BEHIND = timedelta(days=30)
 MAX_BODY_CHARS = 8_192
 MAX_TITLE_CHARS = 1_024
 MAX_NAME_CHARS = 256
+NO_TITLE = "PagerDuty incident without a title"
 
 KINDS: Mapping[str, PageKind] = {
     "incident.triggered": "triggered",
@@ -44,6 +45,8 @@ KINDS: Mapping[str, PageKind] = {
 
 SHEDDABLE: frozenset[str] = frozenset({"note", "priority", "responder", "status_update", "ping", "other"})
 """Kinds that may be asked to come again under load; a triggered page never is."""
+
+_WITHOUT_INCIDENT = ("ping", "other")
 
 _EVENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -72,7 +75,10 @@ def delivery_key(raw: bytes) -> str:
 def delivery_kind(raw: bytes) -> PageKind | None:
     """The kind of a delivery, None if it cannot be read: all that load shedding needs to know."""
     event = _event(raw)
-    return None if isinstance(event, Quarantined) else KINDS.get(event["event_type"], "other")
+    if isinstance(event, Quarantined):
+        return None
+    kind = KINDS.get(event["event_type"], "other")
+    return kind if _reference(_incident(event).get("id")) or kind in _WITHOUT_INCIDENT else None
 
 
 def parse(raw: bytes, received_at: datetime, *, redact: Redact = str) -> Page | Quarantined:
@@ -81,11 +87,9 @@ def parse(raw: bytes, received_at: datetime, *, redact: Redact = str) -> Page | 
     if isinstance(event, Quarantined):
         return event
     kind = KINDS.get(event["event_type"], "other")
-    data = _object(event.get("data"))
-    nested = _object(data.get("incident"))
-    incident = nested or (data if data.get("type") == "incident" or event.get("resource_type") == "incident" else {})
+    data, incident = _object(event.get("data")), _incident(event)
     reference = _reference(incident.get("id"))
-    if not reference and kind not in ("ping", "other"):
+    if not reference and kind not in _WITHOUT_INCIDENT:
         return Quarantined(reason=f"{event['event_type']} without an incident id")
     occurred_at, remark = _when(event.get("occurred_at"), received_at)
     lines = [*body_lines(data, event["event_type"]), *([remark] if remark else [])]
@@ -99,7 +103,7 @@ def parse(raw: bytes, received_at: datetime, *, redact: Redact = str) -> Page | 
         incident_ref=reference,
         incident_key=_name(incident.get("incident_key"), redact),
         number=_number(incident),
-        title=fit(_text(incident.get("title")) or _text(incident.get("summary")), MAX_TITLE_CHARS, redact),
+        title=_title(incident, redact) or (NO_TITLE if reference else ""),
         body=fit("\n".join(lines), MAX_BODY_CHARS, redact, lines=True),
         link=_link(incident.get("html_url")),
         service_ref=_reference(service.get("id")),
@@ -125,6 +129,16 @@ def _event(raw: bytes) -> dict[str, Any] | Quarantined:
     if not _text(event.get("event_type")):
         return Quarantined(reason="no event type")
     return event
+
+
+def _incident(event: Mapping[str, Any]) -> dict[str, Any]:
+    data = _object(event.get("data"))
+    whole = data.get("type") == "incident" or event.get("resource_type") == "incident"
+    return _object(data.get("incident")) or (data if whole else {})
+
+
+def _title(incident: Mapping[str, Any], redact: Redact) -> str:
+    return fit((_text(incident.get("title")) or _text(incident.get("summary"))).strip(), MAX_TITLE_CHARS, redact)
 
 
 def _when(value: Any, received_at: datetime) -> tuple[datetime, str]:

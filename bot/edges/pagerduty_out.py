@@ -30,10 +30,18 @@ class NoPager:
     async def note(self, incident_ref: str, text: str) -> None:
         """Not sent anywhere; the timeline has it."""
 
-    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved", "escalated"],
+    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved"],
                          on_behalf_of: str) -> None:  # fmt: skip  # noqa: ARG002
         """Raise :class:`Undeliverable`: whoever clicked must know that the pager was not told."""
         raise Undeliverable(f"no PagerDuty API key is set; mark {incident_ref} as {status} in PagerDuty itself")
+
+    async def next_level(self, incident_ref: str) -> int:
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; escalate {incident_ref} in PagerDuty itself")
+
+    async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; escalate {incident_ref} to {level} in PagerDuty itself")
 
     async def details(self, incident_ref: str) -> str:  # noqa: ARG002 - the port's signature
         """Nothing more than the webhook said."""
@@ -65,23 +73,27 @@ class PagerDuty:
         note = {"note": {"content": cut(self._redact(text), MAX_NOTE_CHARS)}}
         await self._call(lambda session: session.rpost(path, json=note))
 
-    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved", "escalated"],
+    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved"],
                          on_behalf_of: str) -> None:  # fmt: skip
         """See :class:`bot.ports.Pager`. ``on_behalf_of`` is an e-mail address or a name."""
-        path = f"/incidents/{_checked(incident_ref)}"
-        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
-        change: dict[str, Any] = {"type": "incident_reference"}
-        if status == "escalated":
-            change["escalation_level"] = await self._next_level(path)
-        else:
-            change["status"] = status
+        change: dict[str, str] = {"status": status}
         if status == "resolved":
             change["resolution"] = f"Resolved by {fit(on_behalf_of, 128, self._redact)} through Pagerunner"
-        # To escalate again after an unknown outcome could skip somebody: then a person has to look.
-        await self._call(
-            lambda session: session.rput(path, json={"incident": change}, headers=headers),
-            repeatable=status != "escalated",
-        )
+        await self._change(incident_ref, change, on_behalf_of)
+
+    async def next_level(self, incident_ref: str) -> int:
+        """See :class:`bot.ports.Pager`."""
+        current, levels = await self._levels(incident_ref)
+        higher = [level for level in levels if level > current]
+        if not higher:
+            raise Undeliverable(f"it is at the last level of its escalation policy ({current}); call somebody directly")
+        return higher[0]
+
+    async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`. May be called again when it is not known whether it was done."""
+        current, _ = await self._levels(incident_ref)
+        if current < level:
+            await self._change(incident_ref, {"escalation_level": level}, on_behalf_of)
 
     async def details(self, incident_ref: str) -> str:
         """See :class:`bot.ports.Pager`: at most 8,192 characters, cleaned, without secrets."""
@@ -98,8 +110,15 @@ class PagerDuty:
             pass  # not every plan has custom fields
         return fit("\n".join(dict.fromkeys(lines)), MAX_DETAILS_CHARS, self._redact, lines=True)
 
-    async def _next_level(self, path: str) -> int:
-        """One above the highest level at which somebody is assigned now."""
+    async def _change(self, incident_ref: str, change: Mapping[str, Any], on_behalf_of: str) -> None:
+        path = f"/incidents/{_checked(incident_ref)}"
+        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
+        body = {"incident": {"type": "incident_reference", **change}}
+        await self._call(lambda session: session.rput(path, json=body, headers=headers))
+
+    async def _levels(self, incident_ref: str) -> tuple[int, list[int]]:
+        """The highest level at which somebody is assigned now, and all there are."""
+        path = f"/incidents/{_checked(incident_ref)}"
         incident = _mapping(await self._call(lambda session: session.rget(path)))
         policy = _mapping(incident.get("escalation_policy")).get("id")
         assigned = {_mapping(_mapping(a).get("assignee")).get("id") for a in incident.get("assignments") or []}
@@ -110,16 +129,13 @@ class PagerDuty:
             for entry in (oncalls if isinstance(oncalls, list) else [])
         ]
         current = max((level for level, user in levels if user in assigned), default=1)
-        higher = sorted({level for level, _ in levels if level > current})
-        if not higher:
-            raise Undeliverable(f"it is at the last level of its escalation policy ({current}); call somebody directly")
-        return higher[0]
+        return current, sorted({level for level, _ in levels})
 
-    async def _call(self, ask: Callable[[Any], T], *, repeatable: bool = True) -> T:
+    async def _call(self, ask: Callable[[Any], T]) -> T:
         async with self._one_at_a_time:
-            return await asyncio.to_thread(self._ask, ask, repeatable)
+            return await asyncio.to_thread(self._ask, ask)
 
-    def _ask(self, ask: Callable[[Any], T], repeatable: bool) -> T:
+    def _ask(self, ask: Callable[[Any], T]) -> T:
         pdpyras = _pdpyras()
         if self._session is None:
             self._session = self._open(pdpyras)
@@ -131,9 +147,7 @@ class PagerDuty:
             response = getattr(error, "response", None)
             if response is not None:
                 raise _refusal(response.status_code, response.headers, response.text) from error
-            if repeatable or _surely_not_sent(error):
-                raise RetryLater(15.0, "PagerDuty cannot be reached") from error
-            raise Undeliverable("PagerDuty did not answer: it may have been done; look there first") from error
+            raise RetryLater(15.0, "PagerDuty cannot be reached") from error
 
     def _open(self, pdpyras: Any) -> Any:
         session = pdpyras.APISession(self._api_key, default_from=self._from_email or None)
@@ -180,12 +194,6 @@ def _seconds(headers: Mapping[str, str]) -> float:
         if math.isfinite(seconds):
             return min(max(seconds, 1.0), 300.0)
     return 30.0
-
-
-def _surely_not_sent(error: BaseException) -> bool:
-    """Whether the connection itself failed."""
-    cause = type(error.__cause__).__name__
-    return cause in ("ConnectTimeout", "ProxyError", "SSLError") or "NewConnectionError" in str(error.__cause__)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

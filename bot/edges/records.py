@@ -13,8 +13,8 @@ from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
 from bot.edges import chain
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database
-from bot.edges.gate_rows import as_effect, as_proposal
-from bot.edges.schema import change, effect, finding, frozen, incident, page, proposal, vote
+from bot.edges.gate_rows import as_effect, as_proposal, freezes
+from bot.edges.schema import change, effect, finding, incident, page, proposal, vote
 from config.catalogue import Catalogue
 from diagnostics.model import Change, Diagnosis, Finding
 from knowledge.model import Retrieval
@@ -68,7 +68,7 @@ def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> I
         row = connection.execute(select(incident).where(incident.c.id == ref.scalar_subquery())).one_or_none()
     if row is None:
         return None
-    stopped = connection.execute(select(frozen).where(frozen.c.service.in_(["*", row.service])).limit(1)).one_or_none()
+    stopped = freezes(connection, row.service)
     return IncidentView(
         incident=as_incident(row),
         service=catalogue.service(row.service),
@@ -80,7 +80,8 @@ def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> I
         proposals=_proposals(connection, row.id),
         changes=_changes(connection, row.service, row.started_at),
         timeline=tuple(chain.entries(connection, row.id)),
-        frozen="" if stopped is None else f"frozen by {stopped.by}: {stopped.reason}",
+        frozen="; ".join(stopped.values()),
+        frozen_for=tuple(stopped),
         message=MessageRef(channel=row.card_channel, ts=row.card_ts) if row.card_ts else None,
     )
 

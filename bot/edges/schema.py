@@ -16,8 +16,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 1
-"""Raised with every change of the schema; a database of another version is refused."""
+VERSION = 2
+"""Raised with every change of the schema; a step in :mod:`bot.edges.migrations` makes it of the one before."""
 
 metadata = MetaData()
 
@@ -51,14 +51,14 @@ incident = Table(
     Column("acknowledged_at", Float),
     Column("mitigated_at", Float),
     Column("resolved_at", Float),
+    Column("reopened_at", Float),
     Column("pages", Integer, nullable=False),
     Column("investigations", Integer, nullable=False),  # asked for
     Column("investigated", Integer, nullable=False),  # finished
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),  # since it was last opened
+    Column("attempts_before", Integer, nullable=False, default=0),
     Column("pager_ref", String, nullable=False),
     Column("pager_status", String, nullable=False),
-    Column("pager_at", Float, nullable=False),
-    Column("pager_rank", Integer, nullable=False),
     Column("source", String, nullable=False),
     Column("running", JSON, nullable=False),
     Column("retrieval", JSON),
@@ -80,6 +80,18 @@ page = Table(
 )  # fmt: skip
 Index("page_incident", page.c.incident)
 Index("page_ref", page.c.incident_ref)
+
+pager = Table(  # the pager's own incidents, by their newest event
+    "pager", metadata,
+    Column("ref", String, primary_key=True),
+    Column("incident", String, ForeignKey("incident.id"), nullable=False),
+    Column("status", String, nullable=False),  # triggered | acknowledged | resolved; empty: of long ago
+    Column("at", Float, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("merged_into", String, nullable=False),
+)  # fmt: skip
+Index("pager_incident", pager.c.incident)
+Index("pager_merged", pager.c.merged_into)
 
 finding = Table(
     "finding", metadata,

@@ -12,10 +12,11 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain.timeline import Fact, Provenance
 from bot.edges.slack_clicks import Clicks
 from bot.edges.slack_client import SLACK_API, Refused, ask, is_loopback, new_client
 from bot.edges.slack_commands import Commands
-from bot.edges.slack_desk import Json, Reception, SlackDeps, logger
+from bot.edges.slack_desk import Json, Reception, SlackDeps, key, logger
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
 from bot.edges.slack_talk import Talk
 from bot.ports import RetryLater
@@ -117,12 +118,20 @@ def _binding(deps: SlackDeps) -> Callable[..., Awaitable[BoltResponse | None]]:
         team = body.get("team_id") or (body.get("team") or {}).get("id")
         app = body.get("api_app_id")
         if team != us.team_id or (deps.app_id and app != deps.app_id):
-            logger.warning("slack_foreign_team", extra={"team": str(team)[:20], "app": str(app)[:20]})
+            await _refused(deps, str(team)[:20], str(app)[:20])
             return BoltResponse(status=403, body="")
         await next_()
         return None
 
     return bound
+
+
+async def _refused(deps: SlackDeps, team: str, app: str) -> None:
+    """On the installation's timeline, once a day for each stranger: whoever signs can send as much as they like."""
+    logger.warning("slack_foreign_team", extra={"team": team, "app": app})
+    if await deps.first_time(key("foreign", team, app, deps.clock.now().date())):
+        data = {"team": team, "app": app}
+        await deps.audit(Fact(kind="foreign_team", provenance=Provenance.OBSERVED, actor=f"slack:{team}", data=data))
 
 
 def _readable(raw: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain import card
+from bot.domain.untrusted import escape
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import slack_blocks
 from bot.edges.slack_client import Refused, ask, read
@@ -17,6 +18,7 @@ from config.clock import Clock
 CHANNEL_TTL = timedelta(seconds=60)
 LOOK_BACK = 100
 """Messages of a channel or thread that are searched for one that may have been posted already."""
+SNIPPET = 2_000
 _EVENT = "pagerunner_message"
 _GONE = frozenset({"message_not_found", "cant_update_message"})
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
@@ -51,11 +53,26 @@ class SlackChat:
         """Reply in the thread below ``message``."""
         await self.must_be_ours(message.channel)
         digest = sha256(f"{message.channel}:{message.ts}:{text}".encode()).hexdigest()[:32]
-        key = f"say:{digest}"
-        if await self._perhaps_posted(key, message.channel, message.ts) is None:
+        key, thread = f"say:{digest}", message.ts or None
+        if await self._perhaps_posted(key, message.channel, thread) is None:
             shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
             content = {"text": slack_blocks.cut(text), "blocks": shown}
-            await self._post(key, message.channel, message.ts, content)
+            await self._post(key, message.channel, thread, content)
+
+    async def file(self, message: MessageRef, name: str, content: bytes) -> None:
+        """Upload a file below ``message``; where files are not allowed, say why, and show how it begins."""
+        await self.must_be_ours(message.channel)
+        try:
+            await ask(
+                self._client.files_upload_v2(
+                    channel=message.channel, filename=name, content=content, title=name,
+                    thread_ts=message.ts or None, request_file_info=False,
+                )
+            )  # fmt: skip
+        except Refused as refused:
+            text = escape(content.decode("utf-8", "replace")[:SNIPPET].replace("```", "ˋˋˋ"))
+            whole = f"`pagerunner export {escape(name.rpartition('.')[0])}` writes it whole"
+            await self.say(message, f"{escape(str(refused))}. This is how it begins; {whole}.\n```{text}```")
 
     async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:
         try:

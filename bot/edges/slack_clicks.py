@@ -1,11 +1,10 @@
 """Buttons and modals: every press is checked to come from our own card, counted once, and answered in words."""
 
-from hashlib import sha256
 from typing import Any, Literal
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain import conversation, detail, wording
+from bot.domain import conversation, wording
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.untrusted import escape, line
 from bot.domain.view import MessageRef
@@ -13,7 +12,6 @@ from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_blocks import Pressed, action_id
 from bot.edges.slack_client import Refused, ask
 from bot.edges.slack_desk import FOREIGN, Json, Place, Reception, key, principal
-from bot.edges.slack_export import export
 from bot.ports import Told, VoteContext
 
 _TOO_LATE = "Slack gave me too little time to open the form. Please press the button again."
@@ -118,9 +116,10 @@ class Clicks:
             elif known is None or values.get("form") not in slack_modals.FORMS:
                 await tell("There is no such incident or form any more.")
             elif await self._deps.first_time(key("form", view.get("id"), body.get("trigger_id"))):
-                await export(self._deps, known, values["form"], about.get("channel", ""), tell)
+                seen = key("export", view.get("id"), body.get("trigger_id"))
+                await tell(await self._.send(known, values["form"], about.get("channel", ""), seen))
 
-        self._.background(self._.guarded(tell, work()))
+        await self._.guarded(tell, work())
 
     # --- what each button does ---------------------------------------------------------------------------------------
 
@@ -170,26 +169,22 @@ class Clicks:
         told: Told | None = None
         match name:
             case "why":
-                return await self._why(here, at)
+                return await self._why(here)
             case "did":
                 return await self._open(body, slack_modals.did_view(here, {"channel": at.channel}))
             case "acknowledge" | "escalate":
                 told = await self._deps.desk.command(here, name, who)
         return escape(told.text) if told else ""
 
-    async def _why(self, incident_id: str, at: MessageRef) -> str:
+    async def _why(self, incident_id: str) -> str:
         """The short answer to whoever asked; the long one in the thread, once for each state of knowledge."""
         view = await self._deps.records.view(incident_id)
         if view is None:
             return wording.vote(VoteResult.NOT_FOUND)
-        parts = detail.detail(view)
         answer = conversation.answer("why", view).text
-        if not parts:
+        if not view.findings:
             return answer
-        digest = sha256("\n".join(parts).encode()).hexdigest()[:32]
-        if await self._deps.first_time(key("detail", incident_id, digest)):
-            for part in parts:
-                await self._deps.chat.say(at, part)
+        await self._deps.desk.explain(incident_id)
         return f"{answer}\nThe evidence is in the thread."
 
     async def _open(self, body: Json, view: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
@@ -72,6 +72,8 @@ async def ask(call: Awaitable[AsyncSlackResponse]) -> dict[str, Any]:
         data = (await call).data
     except SlackApiError as error:
         raise _translated(error) from error
+    except SlackRequestError as error:  # The upload address did not take a file.
+        raise RetryLater(DEFAULT_WAIT_S, "Slack did not take the file") from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise RetryLater(5.0, f"Slack could not be reached: {type(error).__name__}") from error
     if not isinstance(data, dict):

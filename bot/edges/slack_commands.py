@@ -14,12 +14,14 @@ from bot.domain.view import IncidentView, MessageRef, ProposalView
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
-from bot.edges.slack_desk import FOREIGN, Json, Place, Reception, key, principal
-from bot.edges.slack_export import export
+from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
+from bot.edges.slack_text import unescaped
 from bot.ports import VoteContext
 
 MAX_TEXT = 2_000
 MAX_LISTED = 15
+MOST = 200
+"""Incidents that are counted for the end of a list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +103,7 @@ class Commands:
         who = principal({"id": body.get("user_id"), "username": body.get("user_name")}, {"id": body.get("team_id")})
         if not await self.reception.ours(who):
             return Reply(text=FOREIGN)
-        text = str(body.get("text") or "")
+        text = unescaped(str(body.get("text") or ""))
         if len(text) > MAX_TEXT:
             return Reply(text=f"That is {len(text):,} characters long; at most {MAX_TEXT:,} are read. {self._hint()}")
         cleaned, hidden = clean(text)
@@ -127,10 +129,13 @@ class Commands:
         lines = [f"`{name} {word} {c.usage}`".replace(" `", "`") + f"  {c.about}" for word, c in self._table.items()]
         lines.append("INCIDENT is an id such as `inc-7f3a2c`, or the pager's; in a channel with one incident it may be")
         lines.append("left out. PLAN is the code that the card shows next to _Plan_.")
+        lines.append("In the thread of a card: ask anything; `hint: …` has it investigated again with what you know,")
+        lines.append("`note: …` and `did: …` put what you saw or did on the timeline.")
         return Reply(text="\n".join(lines))
 
     async def _list(self, typed: Typed) -> Reply:  # noqa: ARG002
-        incidents = await self.reception.deps.records.incidents(limit=MAX_LISTED)
+        found = await self.reception.deps.records.incidents(limit=MOST)
+        incidents, rest = found[:MAX_LISTED], len(found) - MAX_LISTED
         if not incidents:
             return Reply(text="There is no open incident.")
         lines = [
@@ -138,6 +143,9 @@ class Commands:
             f"{wording.moment(each.opened_at)}: {quote(each.title, 80)}"
             for each in incidents
         ]
+        if rest > 0:
+            least = "at least " if len(found) == MOST else ""
+            lines.append(f"and {least}{rest} more; `pagerunner incidents` lists all")
         return Reply(text="\n".join(lines))
 
     async def _show(self, typed: Typed) -> Reply:
@@ -241,13 +249,8 @@ class Commands:
         view = await self._meant(replace(typed, words=typed.words[:1]), at_most=1)
         if isinstance(view, Reply):
             return view
-
-        async def tell(text: str) -> None:
-            await self.reception.tell(typed.user, Place(channel=typed.channel), text)
-
-        work = export(self.reception.deps, view, form, typed.channel, tell)
-        self.reception.background(self.reception.guarded(tell, work))
-        return Reply(text=f"I am writing {view.incident.id}.{form}.")
+        seen = key("export", typed.trigger_id, typed.user)
+        return Reply(text=await self.reception.send(view, form, typed.channel, seen))
 
     async def _export_form(self, typed: Typed) -> Reply:
         incidents = await self.reception.deps.records.incidents(active_only=False, limit=50)

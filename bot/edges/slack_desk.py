@@ -10,11 +10,13 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.proposal import Principal
+from bot.domain.timeline import Fact
 from bot.domain.untrusted import line
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_chat import SlackChat
-from bot.edges.slack_client import Workspace, ask
-from bot.ports import Desk, Exporter, Records, RetryLater, StorageDown, Undeliverable
+from bot.edges.slack_client import Workspace, ask, read
+from bot.edges.slack_text import mentioned, written
+from bot.ports import Desk, Records, RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from config.clock import Clock
 
@@ -25,6 +27,7 @@ FirstTime = Callable[[str], Awaitable[bool]]
 Json = Mapping[str, Any]
 Tell = Callable[[str], Awaitable[None]]
 
+TELL_AGAIN = 5
 FAILED = "Something went wrong. Look at the card to see whether it was recorded, and try again if it was not."
 DOWN = "I cannot store anything at the moment, so nothing was recorded. Please try again in a minute."
 FOREIGN = "This assistant serves the people of its own workspace. Nothing was done."
@@ -39,10 +42,11 @@ class SlackDeps:
     chat: SlackChat
     desk: Desk
     records: Records
-    exporter: Exporter
     catalogue: Catalogue
     clock: Clock
     first_time: FirstTime
+    audit: Callable[[Fact], Awaitable[None]]
+    """Puts a fact on the installation's own timeline."""
     app_id: str = ""
     """Our app's id; requests meant for another app are refused. Empty: not checked."""
     command: str = "/oncall"
@@ -65,13 +69,45 @@ class Reception:
 
     async def tell(self, user: str, place: Place, text: str) -> None:
         """Say something that only one person sees. Whether it arrives never decides what was done."""
-        thread = place.thread_ts or None
         try:
-            await ask(
-                self.deps.client.chat_postEphemeral(channel=place.channel, user=user, text=text, thread_ts=thread)
-            )
-        except (RetryLater, Undeliverable) as error:
+            await self._tell(user, place, text)
+        except RetryLater as later:  # Slack waits for our acknowledgement, not for this.
+            self.background(self._tell_later(user, place, text, later))
+        except Undeliverable as error:
             logger.warning("slack_answer_lost", extra={"channel": place.channel, "reason": str(error)})
+
+    async def _tell(self, user: str, place: Place, text: str) -> None:
+        thread = place.thread_ts or None
+        await ask(self.deps.client.chat_postEphemeral(channel=place.channel, user=user, text=text, thread_ts=thread))
+
+    async def _tell_later(self, user: str, place: Place, text: str, later: RetryLater) -> None:
+        problem: Exception = later
+        for _ in range(TELL_AGAIN):
+            await self.deps.clock.sleep(later.after_s)
+            try:
+                await self._tell(user, place, text)
+                return
+            except RetryLater as again:
+                later = again
+                problem = again
+            except Undeliverable as error:
+                problem = error
+                break
+        logger.warning("slack_answer_lost", extra={"channel": place.channel, "reason": str(problem)})
+
+    async def written(self, text: str) -> str:
+        """What a person wrote, mentions with their names; our own is left out."""
+        us = await self.deps.workspace.us()
+        names = {user: "" if user == us.bot_user_id else await self._name(user) for user in mentioned(text)}
+        return written(text, names)
+
+    async def _name(self, user: str) -> str:
+        """What people call a user; the id when Slack cannot say."""
+        try:
+            told = (await read(self.deps.client, "users.info", user=user)).get("user") or {}
+        except (RetryLater, Undeliverable):
+            return user
+        return str((told.get("profile") or {}).get("display_name") or told.get("name") or user)
 
     async def ours(self, who: Principal) -> bool:
         """Whether somebody belongs to our workspace."""
@@ -86,6 +122,13 @@ class Reception:
         """The active incident of a channel, if there is exactly one."""
         active = [i for i in await self.deps.records.incidents() if i.channel == channel]
         return active[0].id if len(active) == 1 else None
+
+    async def send(self, view: IncidentView, form: str, channel: str, seen: str) -> str:
+        """Have the incident put below its card, or into ``channel`` if it has none; the words for whoever asked."""
+        where = view.message or MessageRef(channel=channel, ts="")
+        await self.deps.chat.must_be_ours(where.channel)
+        await self.deps.desk.send(view.incident.id, seen, form, where)
+        return f"{view.incident.id}.{form} follows in the {'thread of the card' if where.ts else 'channel'}."
 
     async def view(self, reference: str) -> IncidentView | None:
         """An incident by its id or its pager's reference; None for anything that cannot be one."""

@@ -13,7 +13,6 @@ from bot.ports import Undeliverable
 
 MAX_TEXT = 2_000
 _TOLD = re.compile(r"^\s*(hint|note|did)\s*:\s*(.+)$", re.IGNORECASE | re.DOTALL)
-_MENTION = re.compile(r"<@[A-Z0-9]+(\|[^>]*)?>")
 
 
 class Talk:
@@ -46,7 +45,7 @@ class Talk:
             return  # Bots, ourselves included, edits and deletions: never an input of ours.
         channel, ts = str(event.get("channel") or ""), str(event.get("ts") or "")
         thread = str(event.get("thread_ts") or "")
-        text = _MENTION.sub(" ", str(event.get("text") or "")[:MAX_TEXT]).strip()
+        raw = str(event.get("text") or "")[:MAX_TEXT]
         place = Place(channel=channel, thread_ts=thread)
 
         async def tell(said: str) -> None:
@@ -58,28 +57,38 @@ class Talk:
                 return
             if not await self._allowed(event, body, channel):
                 return
-            told = _TOLD.match(text)
-            if not mentioned and told is None and not conversation.is_question(text):
+            text = await self._.written(raw)
+            if not mentioned and not await self._for_us(raw, text, incident_id):
                 return
-            if await self._deps.first_time(key("message", channel, ts)):
+            seen = key("message", channel, ts)
+            if await self._deps.first_time(seen):
                 here = MessageRef(channel=channel, ts=thread or ts)
-                await self._respond(text, incident_id, here, _author(event, body), told)
+                incident_id = incident_id or await self._.only_incident_in(channel)
+                await self._respond(text, incident_id, here, _author(event, body), seen)
 
         await self._.guarded(tell, work())
 
-    async def _respond(
-        self, text: str, incident_id: str | None, here: MessageRef, who: Principal, told: re.Match[str] | None
-    ) -> None:
-        incident_id = incident_id or await self._.only_incident_in(here.channel)
+    async def _for_us(self, raw: str, text: str, incident_id: str | None) -> bool:
+        """Whether somebody who did not mention us means us: people talk to each other in the thread, too."""
+        if _TOLD.match(text):
+            return True
+        view = await self._deps.records.view(incident_id) if incident_id else None
+        return view is not None and "<@" not in raw and conversation.is_question(text, view)
+
+    async def _respond(self, text: str, incident_id: str | None, here: MessageRef, who: Principal, seen: str) -> None:
+        """Answer by way of the outbox: what Slack does not take now it is told later."""
         view = await self._deps.records.view(incident_id) if incident_id else None
         if view is None:
             command = self._deps.command
             await self._deps.chat.say(here, f"Ask me in the thread of an incident's card; `{command} list` shows them.")
-        elif told is not None:
-            await self._deps.chat.say(here, escape(await self._take(view.incident.id, told, who)))
+            return
+        told = _TOLD.match(text)
+        if told is not None:
+            answer = escape(await self._take(view.incident.id, told, who))
         else:
             await self._deps.desk.note(view.incident.id, "question_asked", text, who)
-            await self._deps.chat.say(here, conversation.answer(text or "status", view).text)
+            answer = conversation.answer(text or "status", view).text
+        await self._deps.desk.say(view.incident.id, seen, answer, here)
 
     async def _take(self, incident_id: str, told: re.Match[str], who: Principal) -> str:
         """``hint:``, ``note:`` and ``did:`` put something on the timeline; a hint starts another investigation."""

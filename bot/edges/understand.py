@@ -6,9 +6,14 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from bot.domain import codec
+from bot.domain.page import Page
 from bot.edges import pagerduty_in
+from bot.edges.text import fit
 from bot.ports import Placed, Received, Understand
 from diagnostics.model import Change
+
+SHOWN_CHARS = 1_000
+"""So much of a delivery that cannot be read is shown; all of it is kept."""
 
 
 def understand(redact: Callable[[str], str]) -> Understand:
@@ -19,7 +24,9 @@ def understand(redact: Callable[[str], str]) -> Understand:
             return _change(received)
         page = pagerduty_in.parse(received.body, received.received_at, redact=redact)
         if isinstance(page, pagerduty_in.Quarantined):
-            return Placed(received=received, quarantine=page.reason)
+            content = fit(received.body.decode("utf-8", "replace"), SHOWN_CHARS, redact, lines=True)
+            shown = Page.unreadable(received.key, received.source, received.received_at, page.reason, content)
+            return Placed(received=received, page=shown, quarantine=page.reason)
         return Placed(received=received, page=page)
 
     return one

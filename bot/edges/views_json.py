@@ -250,6 +250,7 @@ class EffectOut(Out):
     verify_by: datetime | None
     verdict: str
     lease_until: datetime | None
+    next_check_at: datetime | None
 
 
 class ProposalViewOut(Out):
@@ -315,8 +316,9 @@ class ViewOut(Out):
     changes: list[ChangeOut]
     timeline: list[EntryOut]
     frozen: str
+    frozen_for: list[str]
     message: MessageOut | None
-    suppressed: int
+    replaced: int
 
 
 def view_json(view: IncidentView) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class GraphTriage:
             nothing = Diagnosis(conclusion="inconclusive", ranked=(), reason=values.get("ended", ""))
             return Investigated(diagnosis=nothing, steps=(), summary=f"Pagerunner cannot probe this: {nothing.reason}.")
         diagnosis = codec.load(Diagnosis, values["diagnosis"])
-        findings = list((await self._tools.casebook.findings(incident.id, number)).values())
+        findings = list((await nodes.known_findings(incident, values, self._tools)).values())
         steps = nodes.steps(diagnosis, findings, service, self._tools)
         return Investigated(diagnosis=diagnosis, steps=tuple(steps), summary=note(diagnosis, findings))
 

@@ -7,11 +7,13 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypedDict
 
 from pydantic import ValidationError
 
 from bot.domain import codec
+from bot.domain.card import against
 from bot.domain.incident import Incident
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.verification import GUARD
@@ -22,6 +24,7 @@ from config.http import Http
 from diagnostics.model import (
     Diagnosis,
     Finding,
+    Hypothesis,
     Mode,
     ProbeCall,
     ProbeContext,
@@ -34,7 +37,10 @@ from knowledge.model import Librarian, Query, Retrieval
 from runbooks.model import Library, Runbook, RunbookError, VerifyStep
 
 DEADLINE_S = 240.0
-"""An investigation that is not sure by then says what it knows."""
+"""An investigation that has probed for so long without being sure says what it knows. A stop of the process in between
+does not count."""
+FRESH = timedelta(minutes=2)
+"""A paid finding so young is not bought again when a person's hint starts another investigation."""
 BODY_LIMIT = 8_000
 USERS_PATH = "gateway_canary"
 """The probe that goes the way of users' requests, with a handful of them."""
@@ -48,8 +54,7 @@ class State(TypedDict, total=False):
     incident: str
     number: int
     began: float
-    title: str
-    body: str
+    probed_s: float
     priors: dict[str, float]
     matches: list[str]
     calls: list[dict[str, Any]]
@@ -109,14 +114,14 @@ async def retrieve(state: State, tools: Tools) -> State:
     texts = [page.body for page in pages if page.kind in ("triggered", "reopened", "note")] + [details, *hints]
     body = "\n".join(text for text in dict.fromkeys(texts) if text)[:BODY_LIMIT]
     query = Query(
-        title=incident.title, body=body, service_kind=service.kind if service else "",
-        service_tags=service.tags if service else (),
+        title=incident.title, body=body, service=service.name if service else "",
+        service_kind=service.kind if service else "", service_tags=service.tags if service else (),
     )  # fmt: skip
     retrieval = await asyncio.to_thread(tools.librarian.search, query, limit=5)
     priors = await asyncio.to_thread(tools.librarian.priors, query)
     await tools.casebook.retrieved(incident.id, retrieval, _retrieved(retrieval), tools.clock.now())
     return {
-        "title": incident.title, "body": body, "priors": dict(priors), "began": tools.clock.now().timestamp(),
+        "priors": dict(priors), "began": tools.clock.now().timestamp(), "probed_s": 0.0,
         "matches": [match.document for match in retrieval.matches],
         "calls": [] if service is None else _calls(None, [], state, tools, service, retrieval),
         "ended": "" if service else "the page's service is not in the catalogue: there is nothing that could be probed",
@@ -126,7 +131,8 @@ async def retrieve(state: State, tools: Tools) -> State:
 async def probe(state: State, tools: Tools) -> State:
     """Run the calls of this turn in parallel; each finding is kept, and shown, the moment it is there."""
     incident = await _incident(state, tools)
-    known = await tools.casebook.findings(incident.id, state["number"])
+    known = await known_findings(incident, state, tools)
+    began = tools.clock.now()
     calls = [ProbeCall(probe=data["probe"], params=data["params"]) for data in state["calls"]]
     missing = [call for call in calls if key(call.probe, call.params) not in known]
 
@@ -140,7 +146,7 @@ async def probe(state: State, tools: Tools) -> State:
         await tools.casebook.running(incident.id, sorted({call.probe for call in missing}), tools.clock.now())
         runner = tools.runner(list((await tools.casebook.findings(incident.id)).values()), on_event)
         await runner.run(missing, await probe_context(incident, tools))
-    return {"calls": []}
+    return {"calls": [], "probed_s": state.get("probed_s", 0.0) + (tools.clock.now() - began).total_seconds()}
 
 
 async def diagnose(state: State, tools: Tools) -> State:
@@ -148,15 +154,28 @@ async def diagnose(state: State, tools: Tools) -> State:
     incident = await _incident(state, tools)
     service = tools.catalogue.service(incident.service)
     assert service is not None
-    findings = list((await tools.casebook.findings(incident.id, state["number"])).values())
-    late = tools.clock.now().timestamp() - state["began"] > DEADLINE_S
-    diagnosis = tools.diagnose(findings, state["priors"], modes(tools), tools.specs, service.kind)
+    findings = list((await known_findings(incident, state, tools)).values())
+    late = state.get("probed_s", 0.0) > DEADLINE_S
+    diagnosis = tools.diagnose(findings, state["priors"], modes(tools, service), tools.specs, service.kind)
     calls = [] if late else _calls(diagnosis, findings, state, tools, service, None)
     if not calls:
-        diagnosis = tools.diagnose(findings, state["priors"], modes(tools), tools.specs, service.kind, final=True)
+        diagnosis = tools.diagnose(
+            findings, state["priors"], modes(tools, service), tools.specs, service.kind, final=True
+        )
     await tools.casebook.diagnosed(incident.id, diagnosis, _diagnosed(diagnosis), tools.clock.now())
     ended = "" if calls else ("the time for probing was over" if late else diagnosis.reason or "nothing left to ask")
     return {"diagnosis": codec.dump(diagnosis), "calls": calls, "ended": ended}
+
+
+async def known_findings(incident: Incident, state: State, tools: Tools) -> dict[str, Finding]:
+    """What this investigation has found, by call, and what cost tokens just before it, unless a mitigation has been
+    verified since: that may have changed it."""
+    every = (await tools.casebook.findings(incident.id)).values()
+    since = datetime.fromtimestamp(state["began"], UTC) - FRESH
+    changed = max((f.started_at for f in every if f.round > 0), default=since)
+    paid = [f for f in every if f.round == 0 and f.reading.tokens > 0 and f.verdict is not Verdict.ERROR]
+    fresh = {key(f.probe, f.params): f for f in paid if f.started_at >= max(since, changed)}
+    return {**fresh, **await tools.casebook.findings(incident.id, state["number"])}
 
 
 async def probe_context(incident: Incident, tools: Tools) -> ProbeContext:
@@ -176,9 +195,10 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
     if diagnosis.conclusion != "cause":
         return []
     shown = {finding.probe: finding for finding in findings}
+    runbooks = tools.library.for_service(service)
     found = []
     for cause in diagnosis.causes:
-        runbook = tools.library.get(cause)
+        runbook = runbooks.get(cause)
         for number, action in enumerate(runbook.actions if runbook else (), start=1):
             assert runbook is not None
             verify = _check(action.verify, shown)
@@ -209,9 +229,10 @@ def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifySte
     return VerifyStep(probe=GUARD, outcome="ok", within_s=max(verify.within_s, SIGNAL_CLEARS_S))
 
 
-def modes(tools: Tools) -> list[Mode]:
-    """The failure modes that the library describes."""
-    return [mode_of(runbook) for runbook in tools.library.all() if runbook.executable and runbook.evidence]
+def modes(tools: Tools, service: Service) -> list[Mode]:
+    """The failure modes that the library describes for this service."""
+    runbooks = tools.library.for_service(service).values()
+    return [mode_of(runbook) for runbook in runbooks if runbook.executable and runbook.evidence]
 
 
 def mode_of(runbook: Runbook) -> Mode:
@@ -250,15 +271,16 @@ def _calls(
     """The next calls; a runbook that fits may say how its probes are to be asked."""
     documents = [m.document for m in retrieval.matches] if retrieval else state.get("matches", [])
     asked: dict[str, ProbeCall] = {}
+    runbooks = tools.library.for_service(service)
     for document in documents[:3]:
-        runbook = tools.library.get(document)
+        runbook = runbooks.get(document)
         for step in runbook.probes if runbook and runbook.executable else ():
             try:
                 params = tools.resolve(step.params, service, tools.catalogue)
             except RunbookError:
                 continue
             asked.setdefault(step.probe, ProbeCall(probe=step.probe, params=params))
-    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), modes=modes(tools))
+    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), modes=modes(tools, service))
     return [{"probe": call.probe, "params": _whole(call, tools.specs)} for call in calls]
 
 
@@ -286,6 +308,17 @@ def _diagnosed(diagnosis: Diagnosis) -> Fact:
     data = {
         "conclusion": diagnosis.conclusion, "causes": list(diagnosis.causes), "reason": diagnosis.reason,
         "residual": list(diagnosis.residual),
-        "ranked": [{"mode": h.mode, "probability": round(h.probability, 4)} for h in diagnosis.ranked[:5]],
+        "ranked": [_ranked(hypothesis) for hypothesis in diagnosis.ranked[:5]],
     }  # fmt: skip
     return Fact(kind="diagnosis_made", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
+
+
+def _ranked(hypothesis: Hypothesis) -> dict[str, Any]:
+    """A hypothesis with what speaks most strongly against it."""
+    why = against(hypothesis)
+    # Never rounded to certainty: nothing that was measured with noise is certain.
+    ranked = {"mode": hypothesis.mode, "probability": min(round(hypothesis.probability, 4), 0.9999)}
+    if why is None:
+        return ranked
+    told = {"probe": why.probe, "outcome": why.outcome, "weight": why.weight.value, "evidence": why.finding_id}
+    return {**ranked, "against": told}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot.domain import wording
 from diagnostics.model import Diagnosis, Finding, Verdict
 
 
@@ -21,8 +22,8 @@ def note(diagnosis: Diagnosis, findings: Sequence[Finding]) -> str:
 def _headline(diagnosis: Diagnosis) -> str:
     if diagnosis.conclusion == "cause":
         names = " and ".join(diagnosis.causes)
-        return f"Pagerunner: the findings point to {names} ({diagnosis.leader.probability:.0%})."
+        return f"Pagerunner: the findings point to {names} ({wording.percent(diagnosis.leader.probability)} sure)."
     if diagnosis.conclusion == "no_fault":
         return "Pagerunner: no fault found; nothing was changed."
-    ranked = ", ".join(f"{h.mode} {h.probability:.0%}" for h in diagnosis.ranked[:3])
+    ranked = ", ".join(f"{h.mode} {wording.percent(h.probability)}" for h in diagnosis.ranked[:3])
     return f"Pagerunner: inconclusive ({diagnosis.reason}). Most likely: {ranked}."

@@ -1,7 +1,8 @@
 """Canaries: a handful of tiny completions straight to the provider, through our gateway, and to the second provider.
 
-They go out in waves. A wave that fails as a whole, or is surely slow, is enough; otherwise a second follows, and a
-third while one or two failures or a doubtful slowdown leave the question open.
+They go out in waves. A wave that fails as a whole, or is surely slow, is enough; otherwise a second follows, a third
+while one or two failures or a doubtful slowdown leave the question open, and a few more while several failures may be
+what the objective allows or more.
 """
 
 import asyncio
@@ -13,14 +14,23 @@ from typing import Any, Final
 from pydantic import Field
 
 from config.catalogue import Provider
-from diagnostics import series
+from diagnostics import power, series
 from diagnostics.chat_api import Answer, ChatApi, ChatRequest, Endpoint, cost_usd
 from diagnostics.model import INCONCLUSIVE, Params, ProbeContext, ProbeSpec, Reading, Tier, Verdict
-from diagnostics.probes.canary_verdict import Latency, Measured, judge_latency, surely_failing
+from diagnostics.probes.canary_verdict import (
+    MOST_WAVES,
+    WAVES,
+    Latency,
+    Measured,
+    allowed_failures,
+    failures_ask,
+    judge_latency,
+    surely_failing,
+    undecided,
+)
 from diagnostics.probes.gateway_route import strays
 from diagnostics.subjects import gateway_of, model_of, provider_of
 
-WAVES: Final = 3
 PARALLEL: Final = 10
 LAST_WAVE_AFTER_S: Final = 20.0
 """No further wave begins later than this: what is known by then is the answer."""
@@ -160,23 +170,23 @@ async def _sample(context: ProbeContext, lane: _Lane, n: int) -> list[Answer]:
             return await lane.api.complete(request, timeout_s=timeout_s)
 
     answers: list[Answer] = []
-    for wave in range(WAVES):
+    for wave in range(MOST_WAVES):
         answers += await asyncio.gather(*(ask(wave * n + i) for i in range(n)))
         late = (context.clock.now() - begun).total_seconds() >= LAST_WAVE_AFTER_S
-        if late or not _open(context, lane, answers, wave):
+        if late or not _open(context, lane, answers, wave + 1):
             break
     return answers
 
 
-def _open(context: ProbeContext, lane: _Lane, answers: Sequence[Answer], wave: int) -> bool:
+def _open(context: ProbeContext, lane: _Lane, answers: Sequence[Answer], waves: int) -> bool:
     """Whether another wave could change the answer."""
-    failed = sum(answer.failure is not None for answer in answers)
-    if failed == len(answers) or failed >= 3:
-        return False
+    failed, allowed = sum(answer.failure is not None for answer in answers), allowed_failures(context)
+    if failed:
+        return failures_ask(failed, len(answers), waves, allowed)
     latency = judge_latency(context, lane.history("ttft_s"), answers)
-    if latency.slow and not failed:
+    if latency.slow or waves >= WAVES:
         return False
-    return wave == 0 or failed > 0 or latency.doubtful
+    return failures_ask(failed, len(answers), waves, allowed) or latency.doubtful
 
 
 def _reading(context: ProbeContext, lane: _Lane, answers: Sequence[Answer], n: int) -> Reading:
@@ -199,7 +209,7 @@ def _reading(context: ProbeContext, lane: _Lane, answers: Sequence[Answer], n: i
         "details": details,
         "n": len(answers),
     }
-    if surely_failing(measured):
+    if surely_failing(measured.failed, measured.n, measured.allowed):
         return Reading(
             outcome=measured.word,
             summary=f"{lane.label}: {measured.sentence()}",
@@ -216,6 +226,20 @@ def _reading(context: ProbeContext, lane: _Lane, answers: Sequence[Answer], n: i
 
 def _answered(lane: _Lane, measured: Measured, latency: Latency, common: dict[str, Any]) -> Reading:
     """The reading when the calls were answered: how fast decides."""
+    open_question = undecided(measured.failed, measured.n, measured.allowed) or measured.power < power.ENOUGH
+    if open_question and not latency.slow:
+        return Reading(
+            outcome=INCONCLUSIVE,
+            summary=f"{lane.label}: {measured.sentence()}, which the allowed {100 * measured.allowed:.3g} % neither "
+            "explains nor rules out",
+            value=measured.share,
+            baseline=measured.allowed,
+            test=measured.test,
+            p_value=measured.p_value,
+            interval=measured.interval,
+            power=measured.power,
+            **common,
+        )
     if latency.slow is not False:
         return Reading(
             outcome="slow" if latency.slow else INCONCLUSIVE,
@@ -228,7 +252,7 @@ def _answered(lane: _Lane, measured: Measured, latency: Latency, common: dict[st
             power=latency.power,
             **common,
         )
-    powers = [power for power in (measured.power, latency.power) if power is not None]
+    powers = [chance for chance in (measured.power, latency.power) if chance is not None]
     return Reading(
         outcome="ok",
         summary=f"{lane.label}: {measured.sentence()}; {latency.sentence()}",

@@ -1,5 +1,6 @@
 """What a sample of canary answers says: how many failed and why, and how long the first token took."""
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,12 @@ LEAST_BASELINE: Final = 20
 """Fewer recorded canaries than this say nothing about latency; the objective is used instead."""
 LEAST_UNREPEATED: Final = 3
 EFFECT: Final = 0.30
-"""Smallest share of failing calls a canary is asked to notice."""
+"""Smallest share of failing calls a canary is asked to notice; more where the objective allows many."""
+DOUBT: Final = 0.2
+"""Several failures with a p-value up to this are neither an incident nor health."""
+WAVES: Final = 3
+MOST_WAVES: Final = 6
+"""While failures leave the answer open; otherwise three are enough."""
 
 _SPECIFIC: Final = (
     "quota_exhausted", "unauthorized", "model_missing", "no_deployment", "bad_request", "capacity", "rate_limited",
@@ -43,7 +49,7 @@ class Measured:
     def of(cls, context: ProbeContext, answers: Sequence[Answer], *, wave: int) -> "Measured":
         """Count and test."""
         failures = [answer.failure for answer in answers if answer.failure]
-        allowed = min(0.2, max(0.001, context.service.error_slo))
+        allowed = allowed_failures(context)
         ids = [a.headers.get("x-request-id") or a.headers.get("request-id") for a in answers if a.failure]
         return cls(
             n=len(answers),
@@ -53,7 +59,7 @@ class Measured:
             who=dict(Counter(failure.who for failure in failures).most_common()),
             allowed=allowed,
             p_value=statistics.exceedances(len(failures), len(answers), share=allowed),
-            power=_chance_of_noticing(wave),
+            power=chance_of_noticing(wave, allowed),
             request_ids=tuple(value[:80] for value in ids if value)[:5],
         )
 
@@ -76,7 +82,9 @@ class Measured:
 
     def sentence(self) -> str:
         if not self.failed:
-            return f"{self.n} of {self.n} calls answered"
+            return (
+                f"{self.n} of {self.n} calls answered (so at most {100 * statistics.rule_of_three(self.n):.0f} % fail)"
+            )
         kinds = ", ".join(f"{count} x {kind}" for kind, count in self.kinds.items())
         return f"{self.failed} of {self.n} calls failed ({kinds})"
 
@@ -91,17 +99,46 @@ class Measured:
         }
 
 
-def surely_failing(measured: Measured) -> bool:
+def allowed_failures(context: ProbeContext) -> float:
+    """Share of failing calls that the service's objective allows, within reason."""
+    return min(0.2, max(0.001, context.service.error_slo))
+
+
+def surely_failing(failed: int, n: int, allowed: float) -> bool:
     """More failures than the objective allows, and not a single one."""
-    return measured.failed >= 2 and measured.p_value <= statistics.ALPHA
+    return failed >= 2 and statistics.exceedances(failed, n, share=allowed) <= statistics.ALPHA
 
 
-def _chance_of_noticing(wave: int) -> float:
-    """That two failures show among two waves, or among three when the first two show one, if 30 % of calls fail."""
-    fine = 1 - EFFECT
-    none = fine ** (2 * wave)
-    one = 2 * wave * EFFECT * fine ** (2 * wave - 1)
-    return round(1 - none - one * fine**wave, 3)
+def undecided(failed: int, n: int, allowed: float) -> bool:
+    """Several failures, which may be what the objective allows, or more."""
+    return failed >= 2 and statistics.ALPHA < statistics.exceedances(failed, n, share=allowed) <= DOUBT
+
+
+def failures_ask(failed: int, n: int, waves: int, allowed: float) -> bool:
+    """Whether another wave after so many could change what the failures say."""
+    if failed == n or (failed >= 3 and surely_failing(failed, n, allowed)):
+        return False
+    if waves < WAVES:
+        return waves == 1 or failed > 0
+    return waves < MOST_WAVES and undecided(failed, n, allowed)
+
+
+@functools.lru_cache(maxsize=256)
+def chance_of_noticing(wave: int, allowed: float) -> float:
+    """That this very procedure, with ``wave`` calls a wave, finds the smallest share of failures of interest. Exact."""
+    effect = max(EFFECT, 3 * allowed)
+    chances = [float(p) for p in statistics.scipy_stats().binom.pmf(range(wave + 1), wave, effect)]
+    going, noticed = {0: 1.0}, 0.0
+    for waves in range(1, MOST_WAVES + 1):
+        after: dict[int, float] = {}
+        for failed, chance in going.items():
+            for more, p in enumerate(chances):
+                after[failed + more] = after.get(failed + more, 0.0) + chance * p
+        n = waves * wave
+        going = {failed: chance for failed, chance in after.items() if failures_ask(failed, n, waves, allowed)}
+        ended = ((failed, chance) for failed, chance in after.items() if failed not in going)
+        noticed += sum(chance for failed, chance in ended if surely_failing(failed, n, allowed))
+    return round(noticed, 3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +181,8 @@ class Latency:
     def _history(self) -> str:
         if self.baseline_n >= series.ENOUGH:
             return ""
+        if self.ratio is not None:
+            return f" (by {self.baseline_n} canaries so far)"
         return f" (no baseline yet, {self.baseline_n} of {series.ENOUGH})"
 
     def facts(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """P09: what was changed shortly before. A change is a hypothesis and never an abnormality.
 
-Of all changes in the window the one most worth suspecting is reported: close before the onset, and of a kind that can
-break something. How many changes such a window always holds is said with it.
+Of all changes in the window the one most worth suspecting is reported: close before the page, and of a kind that can
+break something. When the fault itself began is not known here, only when somebody was told. How many changes such a
+window always holds is said with it.
 """
 
 import math
@@ -16,9 +17,9 @@ from diagnostics import wording
 from diagnostics.model import Change, Evidence, Params, ProbeContext, ProbeSpec, Reading, Verdict
 
 AFTER_S = 300
-"""Clocks differ, and an onset is an estimate: a change up to so long after it may still be the cause."""
+"""Clocks differ: a change up to so long after the page may still be the cause."""
 HALF_LIFE_S = 3600.0
-"""How fast suspicion fades with distance from the onset."""
+"""How fast suspicion fades with distance from the page."""
 SHARED = 0.7
 """Suspicion of a change that was made to everything, against one made to this service."""
 KINDS: dict[str, float] = {
@@ -40,7 +41,7 @@ MOST_TOLD = 20
 
 
 class ChangeParams(Params):
-    """``hours``: how far back from the onset to look."""
+    """``hours``: how far back from the page to look."""
 
     hours: int = Field(default=24, ge=1, le=168)
 
@@ -54,15 +55,15 @@ class ChangeLog:
         title="What was changed",
         outcomes={"none": Verdict.NORMAL, **dict.fromkeys(KINDS, Verdict.NORMAL)},
         params=ChangeParams,
-        unit="min before the onset",
+        unit="min before the page",
         expected_s=0.2,
         timeout_s=5.0,
     )
 
     async def run(self, context: ProbeContext, params: ChangeParams) -> Reading:
-        """Read the change log around the onset."""
-        onset = context.started_at
-        start, end = onset - timedelta(hours=params.hours), onset + timedelta(seconds=AFTER_S)
+        """Read the change log around the page."""
+        paged = context.started_at
+        start, end = paged - timedelta(hours=params.hours), paged + timedelta(seconds=AFTER_S)
         changes = context.changes.between(context.service.name, start, end)
         usual = _base_rate(context, start, params.hours)
         if not changes:
@@ -72,21 +73,21 @@ class ChangeLog:
                 n=0,
                 details={"changes": [], "usual_in_window": usual},
             )
-        suspect = max(changes, key=lambda change: (suspicion(change, onset), change.at, change.id))
+        suspect = max(changes, key=lambda change: (suspicion(change, paged), change.at, change.id))
         return Reading(
             outcome=_kind(suspect),
-            summary=_summary(suspect, changes, onset, usual),
-            value=(onset - suspect.at).total_seconds() / 60,
+            summary=_summary(suspect, changes, paged, usual),
+            value=(paged - suspect.at).total_seconds() / 60,
             n=len(changes),
-            test="nearest change before the onset, weighted by kind",
+            test="nearest change before the page, weighted by kind",
             evidence=(Evidence(source=f"change log, {suspect.id}", excerpt=_told(suspect)),),
-            details=_details(suspect, changes, onset, usual),
+            details=_details(suspect, changes, paged, usual),
         )
 
 
-def suspicion(change: Change, onset: datetime) -> float:
+def suspicion(change: Change, paged: datetime) -> float:
     """How much a change is worth suspecting, 0 to 1."""
-    distance = abs((onset - change.at).total_seconds())
+    distance = abs((paged - change.at).total_seconds())
     own = SHARED if change.service == "*" else 1.0
     return KINDS[_kind(change)] * own * math.pow(0.5, distance / HALF_LIFE_S)
 
@@ -102,9 +103,9 @@ def _kind(change: Change) -> str:
     return change.kind if change.kind in KINDS else "other"
 
 
-def _summary(suspect: Change, changes: Sequence[Change], onset: datetime, usual: float) -> str:
-    distance = (onset - suspect.at).total_seconds()
-    when = f"{wording.seconds(abs(distance))} {'before' if distance >= 0 else 'after'} the onset"
+def _summary(suspect: Change, changes: Sequence[Change], paged: datetime, usual: float) -> str:
+    distance = (paged - suspect.at).total_seconds()
+    when = f"{wording.seconds(abs(distance))} {'before' if distance >= 0 else 'after'} the page"
     others = f"; {len(changes) - 1} other changes in the window" if len(changes) > 1 else ""
     chance = f", where {usual:.1f} are usual" if usual else ""
     return (
@@ -118,8 +119,8 @@ def _told(change: Change) -> str:
     return f"{change.at:%Y-%m-%d %H:%M:%S} UTC {change.kind} {change.service}{by}: {change.summary}{moved}"
 
 
-def _details(suspect: Change, changes: Sequence[Change], onset: datetime, usual: float) -> dict[str, Any]:
-    ranked = sorted(changes, key=lambda change: -suspicion(change, onset))[:MOST_TOLD]
+def _details(suspect: Change, changes: Sequence[Change], paged: datetime, usual: float) -> dict[str, Any]:
+    ranked = sorted(changes, key=lambda change: -suspicion(change, paged))[:MOST_TOLD]
     return {
         "change_id": suspect.id,
         "changes": [
@@ -127,11 +128,11 @@ def _details(suspect: Change, changes: Sequence[Change], onset: datetime, usual:
                 "id": change.id,
                 "kind": _kind(change),
                 "at": change.at.isoformat(),
-                "minutes_before": round((onset - change.at).total_seconds() / 60, 1),
+                "minutes_before": round((paged - change.at).total_seconds() / 60, 1),
                 "summary": change.summary[:200],
                 "before": change.before[:80],
                 "after": change.after[:80],
-                "suspicion": round(suspicion(change, onset), 3),
+                "suspicion": round(suspicion(change, paged), 3),
             }
             for change in ranked
         ],

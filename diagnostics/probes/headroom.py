@@ -139,7 +139,8 @@ def _vector(text: str) -> list[float]:
 
 def _reading(context: ProbeContext, provider: Provider, read: _Read, limits: Sequence[Limit]) -> Reading:
     spent: dict[str, Any] = {"n": len(limits), "tokens": read.tokens, "usd": read.usd, "evidence": read.evidence}
-    tightest = min((limit for limit in limits if limit.share is not None), key=_share, default=None)
+    known = [limit for limit in limits if limit.share is not None]
+    tightest = min(known, key=_share, default=None)
     if tightest is None:
         summary = f"{provider.name} reports no rate limit in its headers"
         return Reading(outcome="absent", summary=summary, details={"provider": provider.name}, **spent)
@@ -155,7 +156,7 @@ def _reading(context: ProbeContext, provider: Provider, read: _Read, limits: Seq
         "limit": tightest.limit,
         "reset_s": None if reset_s is None else round(reset_s, 1),
         "limit_over_expected": ratio,
-        "shares": {limit.dimension: round(_share(limit), 4) for limit in reversed(limits) if limit.share is not None},
+        "shares": {limit.dimension: round(_share(limit), 4) for limit in sorted(known, key=_share, reverse=True)},
     }
     if reported:
         details[series.RECORD] = {series.name(_LIMIT_SERIES, provider=provider.name): [reported]}

@@ -1,8 +1,9 @@
 """P00: what users notice, from the service's own telemetry: failing, slow, worse answers, over again, or well.
 
 The last five minutes are compared with the hours before the incident. If they are bad, the freshest ninety seconds
-decide whether it is over; if they are not, the hour before decides whether it was there at all. Without telemetry, or
-with too little traffic to tell, the answer is ``inconclusive``: absence of data is not health.
+(less, where something was changed on purpose and traffic is ample) decide whether it is over; if they are not, the hour
+before decides whether it was there at all. Without telemetry, or with too little traffic to tell, the answer is
+``inconclusive``: absence of data is not health.
 """
 
 import asyncio
@@ -20,12 +21,15 @@ from diagnostics.windows import SLICE_S, Slice, Track, Watch, histogram_quantile
 
 FRESH_S = 90
 """Two evaluation intervals: long enough to see a return to normal, short enough to see it soon."""
+ENOUGH_FRESH = 30
+"""Requests; with fewer in a shorter freshest window, the one of :data:`FRESH_S` is read."""
 
 
 class SignalParams(Params):
-    """``window_s``: what counts as now; whole slices of five minutes."""
+    """``window_s``: what counts as now; whole slices of five minutes. ``fresh_s``: what decides whether it is over."""
 
     window_s: int = Field(default=SLICE_S, ge=SLICE_S, le=3600)
+    fresh_s: int = Field(default=FRESH_S, ge=30, le=FRESH_S)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +41,13 @@ class _Seen:
     first_token: Track
     quality: Track
     reports: Track
+    fresh_s: int
     fresh: Slice | None
     fresh_duration: Slice | None
+    fresh_first_token: Slice | None
 
     @classmethod
-    async def read(cls, watch: Watch) -> "_Seen":
+    async def read(cls, watch: Watch, fresh_s: int) -> "_Seen":
         requests, duration, first_token, quality, reports = await asyncio.gather(
             watch.counts("requests"),
             watch.buckets("duration"),
@@ -49,11 +55,17 @@ class _Seen:
             watch.levels("quality", step_s=60),
             watch.counts("reports"),
         )
-        fresh, fresh_duration = await asyncio.gather(
-            watch.fresh("requests", FRESH_S), watch.fresh_buckets("duration", FRESH_S)
+        if fresh_s < FRESH_S:
+            soon = await watch.fresh("requests", fresh_s)
+            fresh_s = fresh_s if soon is not None and soon.total >= ENOUGH_FRESH else FRESH_S
+        fresh, fresh_duration, fresh_first_token = await asyncio.gather(
+            watch.fresh("requests", fresh_s),
+            watch.fresh_buckets("duration", fresh_s),
+            watch.fresh_buckets("first_token", fresh_s),
         )
-        return cls(requests=requests, duration=duration, first_token=first_token, quality=quality, reports=reports,
-                   fresh=fresh, fresh_duration=fresh_duration)  # fmt: skip
+        return cls(requests=requests, duration=duration, first_token=first_token, quality=quality, reports=reports, fresh_s=fresh_s,
+                   fresh=fresh, fresh_duration=fresh_duration,
+                   fresh_first_token=fresh_first_token)  # fmt: skip
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -84,7 +96,7 @@ class UserSignal:
 
     async def run(self, context: ProbeContext, params: SignalParams) -> Reading:
         """Read telemetry once, then judge; errors before slowness before quality."""
-        seen = await _Seen.read(Watch.of(context))
+        seen = await _Seen.read(Watch.of(context), params.fresh_s)
         usual = symptoms.error_baseline(context, seen.requests)
         reading = _blind(seen, usual) or _judge(context, seen, usual, params.window_s)
         details = {**_figures(seen), **reading.details}
@@ -109,11 +121,11 @@ def _blind(seen: _Seen, usual: Rate) -> Reading | None:
         alarming = expected >= statistics.ZERO_TRAFFIC_EXPECTED
         why = f"{p}: users may not get through, or telemetry is missing" if alarming else "too few to tell"
         return _unsure(f"No request in 5 min, where {wording.count(expected)} are usual ({why}).")
-    if expected * FRESH_S / SLICE_S >= statistics.ZERO_TRAFFIC_EXPECTED and (
+    if expected * seen.fresh_s / SLICE_S >= statistics.ZERO_TRAFFIC_EXPECTED and (
         seen.fresh is None or seen.fresh.total < 0.5
     ):
         return _unsure(
-            f"No request in the last {FRESH_S} s after {wording.count(now)} in 5 min: telemetry or users are gone."
+            f"No request in the last {seen.fresh_s} s after {wording.count(now)} in 5 min: telemetry or users are gone."
         )
     if usual.n < series.ENOUGH:
         return _unsure(f"Failures: {wording.no_baseline(usual.n, series.ENOUGH)} requests.")
@@ -131,27 +143,44 @@ def _judge(context: ProbeContext, seen: _Seen, usual: Rate, window_s: int) -> Re
     now = _pooled(seen.requests.latest(window_s // SLICE_S))
     errors = symptoms.judge_errors(now, seen.requests.alias, usual, context.service.error_slo)
     slow = _slowness(seen, window_s)
+    lasting = [found for found in slow if found[1].bad and not _slowness_over(seen, *found)]
     quality, reports = (
         symptoms.judge_score(seen.quality, recorded(context, "user_signal.quality")),
         symptoms.judge_reports(seen.reports, seen.requests),
     )
     if errors.bad and not _errors_over(context, seen, usual, errors):
         return _errors(errors, usual, window_s)
-    if not errors.bad and slow is not None and slow[1].bad and not _slowness_over(seen, *slow):
-        return _slow(*slow, window_s=window_s)
+    if lasting:
+        return _slow(*lasting[0], window_s=window_s)
     if quality is not None and quality.bad:
         return _worse(quality)
     if reports is not None and reports.bad and not errors.bad:
         lost = max(0.0, quality.baseline - quality.value) if quality else None
         return replace(_complaints(reports), details={"quality_lost": lost})
+    few = _too_few(seen, now, window_s, errors.power or 0.0)
+    if few is not None:
+        return few
     past = _worst_before(context, seen, usual)
-    if errors.bad or (slow is not None and slow[1].bad) or past is not None:
+    if errors.bad or any(judged.bad for _, judged in slow) or past is not None:
         return _recovered(context, seen, usual, past or errors)
-    due = symptoms.expected_requests(seen.requests) * window_s / SLICE_S
-    if errors.power < power.ENOUGH or now.total < symptoms.TRAFFIC_LEFT * due:
-        few = f"Only {wording.count(now.total)} requests in {wording.seconds(window_s)}, too few to tell"
-        return replace(_unsure(f"{few}; {wording.count(due)} are usual."), power=errors.power, n=round(now.total))
-    return _ok(errors, slow, quality, window_s=window_s, slo=context.service.error_slo)
+    return _ok(errors, slow[0] if slow else None, quality, window_s=window_s, slo=context.service.error_slo)
+
+
+def _too_few(seen: _Seen, now: Slice, window_s: int, chance: float) -> Reading | None:
+    """Why those that still come say too little, in the window or of late, if so. ``chance``: power of the window."""
+    usual = symptoms.expected_requests(seen.requests) / SLICE_S
+    fresh = seen.fresh or Slice(end=now.end, parts={})
+    collapsed = fresh.total < symptoms.TRAFFIC_LEFT * usual * seen.fresh_s
+    tellable = usual * seen.fresh_s >= statistics.ZERO_TRAFFIC_EXPECTED
+    for one, seconds, bad in (
+        (now, window_s, chance < power.ENOUGH or now.total < symptoms.TRAFFIC_LEFT * usual * window_s),
+        (fresh, seen.fresh_s, collapsed and tellable),
+    ):
+        if bad:
+            few = f"Only {wording.count(one.total)} requests in {wording.seconds(seconds)}, too few to tell"
+            due = wording.count(usual * seconds)
+            return replace(_unsure(f"{few}; {due} are usual."), power=chance, n=round(one.total))
+    return None
 
 
 def _pooled(slices: tuple[Slice, ...]) -> Slice:
@@ -162,15 +191,15 @@ def _pooled(slices: tuple[Slice, ...]) -> Slice:
     return Slice(end=slices[-1].end, parts=parts)
 
 
-def _slowness(seen: _Seen, window_s: int) -> tuple[str, Judged] | None:
-    """Whole duration or time to the first token, whichever stands out more; None without data."""
+def _slowness(seen: _Seen, window_s: int) -> list[tuple[str, Judged]]:
+    """Whole duration and time to the first token, what stands out more first; empty without data."""
     found = []
     for what, track in (("requests", seen.duration), ("first tokens", seen.first_token)):
         latest = track.latest(window_s // SLICE_S)
         judged = symptoms.judge_latency(_pooled(latest), track.baseline) if latest else None
         if judged is not None:
             found.append((what, judged))
-    return max(found, key=lambda pair: (pair[1].bad, pair[1].value / pair[1].baseline), default=None)
+    return sorted(found, key=lambda pair: (pair[1].bad, pair[1].value / pair[1].baseline), reverse=True)
 
 
 def _errors_over(context: ProbeContext, seen: _Seen, usual: Rate, bad: Judged) -> bool:
@@ -184,11 +213,17 @@ def _errors_over(context: ProbeContext, seen: _Seen, usual: Rate, bad: Judged) -
 
 
 def _slowness_over(seen: _Seen, what: str, bad: Judged) -> bool:
-    fresh = seen.fresh_duration
-    if fresh is None or what != "requests":
+    requests = what == "requests"
+    fresh, track = (seen.fresh_duration, seen.duration) if requests else (seen.fresh_first_token, seen.first_token)
+    if fresh is None:
         return False
-    now = symptoms.judge_latency(fresh, seen.duration.baseline)
-    return now is not None and not now.bad and now.value < statistics.MIN_RATIO * bad.baseline and now.power >= 0.95
+    now = symptoms.judge_latency(fresh, track.baseline)
+    return (
+        now is not None
+        and not now.bad
+        and now.value < statistics.MIN_RATIO * bad.baseline
+        and (now.power or 0.0) >= 0.95
+    )
 
 
 def _worst_before(context: ProbeContext, seen: _Seen, usual: Rate) -> Judged | None:
@@ -258,8 +293,8 @@ def _recovered(context: ProbeContext, seen: _Seen, usual: Rate, worst: Judged) -
     if worst.unit == "s":
         was = f"{wording.seconds(worst.value)} at the 95th percentile"
     summary = (
-        f"Over again: {wording.percent(now.value)} of {wording.count(now.n)} requests failed in the last {FRESH_S} s, "
-        f"normally {wording.percent(usual.share)}; {was} in the 5 min to {wording.clock(worst.end)}."
+        f"Over again: {wording.percent(now.value)} of {wording.count(now.n)} requests failed in the last "
+        f"{seen.fresh_s} s, normally {wording.percent(usual.share)}; {was} in the 5 min to {wording.clock(worst.end)}."
     )
     details = {"worst": worst.value, "worst_unit": worst.unit, "worst_until": worst.end.isoformat()}
     return _reading("recovered", summary, now, test=statistics.RATES, baseline_n=round(usual.n), details=details)

@@ -129,7 +129,7 @@ def _judged(
     kinds: Counter[str], problems: Sequence[str], valid_before: Sequence[float], common: dict[str, Any]
 ) -> Reading:
     bad, n = sum(kinds.values()), len(problems)
-    p_value, test, usual = _compare(bad, n, valid_before)
+    p_value, test, usual, chance = _compare(bad, n, valid_before)
     places = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(3))
     return Reading(
         outcome="invalid" if bad >= 2 and p_value <= statistics.ALPHA else "valid",
@@ -140,15 +140,19 @@ def _judged(
         test=test,
         p_value=p_value,
         interval=statistics.wilson(bad, n),
-        power=round(power.exceedances(n, EFFECT, normal=ALLOWED), 3),
+        power=round(chance, 3),
         **common,
     )
 
 
-def _compare(bad: int, n: int, valid_before: Sequence[float]) -> tuple[float, str, float]:
-    """P-value, test and usual share: against the record if there is one, otherwise against an ordinary share."""
+def _compare(bad: int, n: int, valid_before: Sequence[float]) -> tuple[float, str, float, float]:
+    """P-value, test, usual share, and the test's own power: against the record if there is one, otherwise against an
+    ordinary share."""
     if len(valid_before) >= LEAST_BASELINE:
         bad_before = sum(value < 0.5 for value in valid_before)
         p_value = statistics.fisher_rise(bad, n, bad_before, len(valid_before))
-        return p_value, statistics.FISHER, bad_before / len(valid_before)
-    return statistics.exceedances(bad, n, share=ALLOWED), f"binomial against {ALLOWED:.0%}, one-sided", ALLOWED
+        usual = bad_before / len(valid_before)
+        chance = power.fisher(1 - usual, len(valid_before), 1 - max(EFFECT, usual), n)
+        return p_value, statistics.FISHER, usual, chance
+    p_value, test = statistics.exceedances(bad, n, share=ALLOWED), f"binomial against {ALLOWED:.0%}, one-sided"
+    return p_value, test, ALLOWED, power.exceedances(n, EFFECT, normal=ALLOWED)

@@ -40,6 +40,8 @@ class Manner:
     """Preconditions, judged right before the write."""
     late_is_possible: bool = False
     """Whether a request without a reply may still be carried out later: then unchanged is not surely failed."""
+    undoing: bool = False
+    """Whether ``after`` is where it came from: if somebody has put it back already, nothing is left to be done."""
 
 
 ORDINARY = Manner()
@@ -52,8 +54,11 @@ async def converge(
     try:
         document = await resource.read(http)
         found = resource.state(document)
-        if found == after:
+        if found == after and manner.undoing:
             return _result(EffectStatus.DONE, f"{resource.label} is already {describe(after)}; nothing was sent", found)
+        if found == after:
+            told = f"somebody else has already set {resource.label} to {describe(after)}; nothing was sent"
+            return _result(EffectStatus.CONFLICT, told, found)
         if found != before:
             told = f"{resource.label} is now {describe(found)}, the plan saw {describe(before)}; nothing was changed"
             return _result(EffectStatus.CONFLICT, told, found)
@@ -159,7 +164,8 @@ class Converging(abc.ABC, Generic[P]):
             resource = self.resource(context, self._params(draft))
         except ActionError as error:
             return _result(EffectStatus.FAILED, f"nothing was sent: {error}")
-        return await converge(context.http, resource, before=draft.post_state, after=draft.pre_state)
+        manner = Manner(undoing=True)
+        return await converge(context.http, resource, before=draft.post_state, after=draft.pre_state, manner=manner)
 
     async def observe(self, context: ActionContext, draft: Draft) -> Mapping[str, Any]:
         """The watched keys as they are now. Raises :class:`ActionError` if they cannot be read."""

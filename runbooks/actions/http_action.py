@@ -4,9 +4,13 @@ Nothing from outside chooses an address: target and path are declared, parameter
 or single path segments, and no text is pasted into other text.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from config.http import Http, Reply
 from runbooks.actions.converge import Manner, converge
@@ -25,6 +29,10 @@ from runbooks.model import (
     EffectResult,
     EffectStatus,
 )
+
+_SECRET = re.compile(r"passw|secret|token|credential|api[_-]?key|signature", re.IGNORECASE)
+"""Names whose text is not shown; the declaration's digest covers it all the same."""
+_CHANGED = "its declaration or the target's address was changed after people approved it; nothing was sent"
 
 
 class HttpAction:
@@ -61,10 +69,13 @@ class HttpAction:
                 DiffLine(what=key, before=plain(before[key]), after=plain(after[key])) for key in declared.expect
             ),
             undo=self._told_undo(values, before),
+            instructions=self._sends(context, values, before),
         )
 
     async def apply(self, context: ActionContext, draft: Draft, approval: Approval) -> EffectResult:
-        """Send the declared call if the watched keys are still as in the draft."""
+        """Send the declared call if it is still the one that was shown, and the watched keys are as in the draft."""
+        if not self._as_shown(context, draft):
+            return EffectResult(status=EffectStatus.CONFLICT, detail=_CHANGED)
         resource = self._resource(draft.params, call=self._declared.call, key=f"{approval.proposal_id}:apply")
         return await converge(
             context.http, resource, before=draft.pre_state, after=draft.post_state, manner=self._manner()
@@ -77,19 +88,42 @@ class HttpAction:
             return EffectResult(
                 status=EffectStatus.FAILED, detail=f"{self.spec.name} declares no undo; nothing was sent"
             )
+        if not self._as_shown(context, draft):
+            return EffectResult(status=EffectStatus.CONFLICT, detail=_CHANGED)
         key = f"{approval.proposal_id}:revert"
         resource = self._resource(draft.params, call=undo, key=key, pre=draft.pre_state)
         return await converge(
-            context.http, resource, before=draft.post_state, after=draft.pre_state, manner=self._manner()
+            context.http, resource, before=draft.post_state, after=draft.pre_state, manner=self._manner(undoing=True)
         )
 
     async def observe(self, context: ActionContext, draft: Draft) -> Mapping[str, Any]:
-        """The watched keys as they are now."""
+        """The watched keys as they are now. Raises :class:`ActionError`, also if other keys are watched by now."""
+        if not self._as_shown(context, draft):
+            raise ActionError(f"{self.spec.name}: {_CHANGED}")
         resource = self._resource(draft.params)
         return resource.state(await resource.read(context.http))
 
-    def _manner(self) -> Manner:
-        return Manner(late_is_possible=self.spec.effect is EffectClass.UNSAFE_ONCE)
+    def _manner(self, *, undoing: bool = False) -> Manner:
+        return Manner(late_is_possible=self.spec.effect is EffectClass.UNSAFE_ONCE, undoing=undoing)
+
+    def _as_shown(self, context: ActionContext, draft: Draft) -> bool:
+        try:
+            return self._sends(context, draft.params, draft.pre_state) == draft.instructions
+        except (ActionError, KeyError):
+            return False
+
+    def _sends(self, context: ActionContext, values: Mapping[str, Any], before: State) -> str:
+        """The requests exactly as they would be made, and a digest of the whole declaration: part of what is shown
+        and approved. Text under a secret's name is masked. Raises :class:`ActionError`."""
+        declared = self._declared
+        target = context.catalogue.target(declared.target)
+        if target is None:
+            raise ActionError(f"no target {declared.target!r} in the catalogue")
+        lines = [*_request(declared.call, target.base_url, values, {})]
+        if declared.undo is not None:
+            lines += ["to undo:", *_request(declared.undo, target.base_url, values, before)]
+        digest = hashlib.sha256(declared.model_dump_json().encode()).hexdigest()
+        return "\n".join([*lines, f"declaration {digest}"])
 
     def _resource(
         self, values: Mapping[str, Any], *, call: Call | None = None, key: str = "", pre: State | None = None
@@ -148,6 +182,29 @@ class DeclaredResource:
             headers=headers,
             timeout_s=EFFECT_TIMEOUT_S,
         )
+
+
+def _request(call: Call, base_url: str, params: Mapping[str, Any], pre: State) -> Iterator[str]:
+    """A request as lines: method and address, headers, body."""
+    query = _query(call.query, params)
+    asked = f"?{urlencode(_masked(query))}" if query else ""
+    yield f"{call.method} {base_url.rstrip('/')}{_path(call.path, params)}{asked}"
+    for name, value in _masked(call.headers).items():
+        yield f"{name}: {value}"
+    if call.body is not None:
+        yield json.dumps(_masked(filled(call.body, params, pre)), ensure_ascii=False)
+
+
+def _masked(value: Any, name: str = "") -> Any:
+    match value:
+        case str() if _SECRET.search(name):
+            return "***"
+        case Mapping():
+            return {key: _masked(inner, str(key)) for key, inner in value.items()}
+        case list():
+            return [_masked(inner, name) for inner in value]
+        case _:
+            return value
 
 
 def _path(path: str, params: Mapping[str, Any]) -> str:

@@ -1,0 +1,28 @@
+"""From the schema of one version to the next: each step in the transaction in which the database is opened."""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, select
+
+from bot.domain import codec, joining
+from bot.domain.page import Page
+from bot.edges import pager_state
+from bot.edges.schema import page, pager
+
+
+def _to_2(connection: Connection) -> None:
+    """The pager's state is kept for each of its incidents, made from their pages; a reopened incident counts anew."""
+    for change in (
+        "ADD COLUMN reopened_at FLOAT", "ADD COLUMN attempts_before INTEGER NOT NULL DEFAULT 0",
+        "DROP COLUMN pager_at", "DROP COLUMN pager_rank",
+    ):  # fmt: skip
+        connection.exec_driver_sql(f"ALTER TABLE incident {change}")
+    pager.create(connection)
+    rows = connection.execute(select(page.c.incident, page.c.data).where(page.c.incident_ref != "")).all()
+    pages = [(row.incident, codec.load(Page, row.data)) for row in rows]
+    for incident_id, one in sorted(pages, key=lambda pair: (pair[1].occurred_at, joining.rank(pair[1]))):
+        pager_state.see(connection, incident_id, one, one.received_at)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+"""Version -> what makes the next one of it."""
