@@ -42,7 +42,7 @@ class GraphTriage:
             await self._tools.casebook.record(incident.id, [fact], self._tools.clock.now())
             await self._saver.adelete_thread(thread)
             values = await self._advance(incident, number, thread)
-        return await self._result(incident, number, values)
+        return await self._result(incident, values)
 
     async def _advance(self, incident: Incident, number: int, thread: str) -> State:
         """Start, or go on where a crash left it. Safe to call again at any time."""
@@ -63,7 +63,7 @@ class GraphTriage:
             await self._tools.casebook.record(incident.id, [fact], self._tools.clock.now())
         return await self._graph.ainvoke(first, config, durability="sync")  # type: ignore[no-any-return]
 
-    async def _result(self, incident: Incident, number: int, values: State) -> Investigated:
+    async def _result(self, incident: Incident, values: State) -> Investigated:
         service = self._tools.catalogue.service(incident.service)
         if service is None or "diagnosis" not in values:
             nothing = Diagnosis(conclusion="inconclusive", ranked=(), reason=values.get("ended", ""))

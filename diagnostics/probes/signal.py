@@ -63,9 +63,10 @@ class _Seen:
             watch.fresh_buckets("duration", fresh_s),
             watch.fresh_buckets("first_token", fresh_s),
         )
-        return cls(requests=requests, duration=duration, first_token=first_token, quality=quality, reports=reports, fresh_s=fresh_s,
-                   fresh=fresh, fresh_duration=fresh_duration,
-                   fresh_first_token=fresh_first_token)  # fmt: skip
+        return cls(
+            requests=requests, duration=duration, first_token=first_token, quality=quality, reports=reports,
+            fresh_s=fresh_s, fresh=fresh, fresh_duration=fresh_duration, fresh_first_token=fresh_first_token,
+        )  # fmt: skip
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
