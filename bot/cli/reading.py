@@ -79,6 +79,7 @@ class Reader:
         """The database read-only, also beside a server, which it never keeps from writing; None if there is none."""
         path = chosen.data / "pagerunner.sqlite"
         return cls._open(path) if path.exists() else None
+
     def _must_exist(self) -> None:
         if not self._path.exists():
             fail(f"{self._path}: there is no database here, and no server runs on it. {WHERE}", NO_SERVER)

@@ -88,7 +88,7 @@ def _libraries(where: Installed, folders: Sequence[Path], revision: str, out: Pa
     """The library at the revision, and as it is. Raises :class:`GitError`."""
     from bot.wiring import LIBRARY  # noqa: PLC0415 - help must not wait for it
 
-    asked = list(folders) or where.folders()
+    asked = list(folders) or [folder.path for folder in where.folders()]
     in_git = {folder: found for folder in asked or [LIBRARY] if folder.is_dir() and (found := place(folder))}
     outside = [folder for folder in asked or [LIBRARY] if folder not in in_git]
     if not in_git or (folders and outside):

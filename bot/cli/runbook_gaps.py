@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.cli.runbook_trial import drill_of
+from bot.domain import wording
 from bot.edges.usage import Used
 from runbooks.links import rotten
 from runbooks.model import Problem, Runbook
@@ -88,11 +89,13 @@ def _gap(one: Used, ids: Iterable[str]) -> Iterator[Gap]:
         kind, told = "misled", f"the page found {found or 'nothing'} first; it was {', '.join(right)}"
         advice = f"add this page to 'pages' of {right[0]}" + (f", or to 'not_pages' of {found}" if found else "")
     elif belief < GOOD_BELIEF or found not in set(ids):
-        kind, told = "none", f"nearest was {found} with a belief of {belief:.0%}" if found else "nothing was found"
+        nearest = f"nearest was {found} with a belief of {wording.percent(belief)}"
+        kind, told = "none", nearest if found else "nothing was found"
         advice = "write one (pagerunner runbooks new), or add this page to 'pages' of the one that should be found"
     else:
         verdict = "was inconclusive" if one.conclusion else "did not end"
-        kind, told = "unconfirmed", f"found {found} with a belief of {belief:.0%}, and the diagnosis {verdict}"
+        believed = f"found {found} with a belief of {wording.percent(belief)}"
+        kind, told = "unconfirmed", f"{believed}, and the diagnosis {verdict}"
         advice = (
             f"if it was {found}, add what its probes showed to 'evidence'; if not, add this page to its 'not_pages'"
         )

@@ -12,6 +12,7 @@ from bot.cli.installed import Installed
 from bot.cli.local import WRONG, fail
 
 if TYPE_CHECKING:
+    from config.catalogue import Service
     from knowledge.model import Document, Embedder
     from knowledge.retrieval import HybridLibrarian
     from runbooks.model import Problem, Runbook
@@ -32,6 +33,11 @@ class Selection:
 
     def get(self, runbook_id: str) -> "Runbook | None":
         return self.runbooks.get(runbook_id)
+
+    def for_service(self, service: "Service") -> "Mapping[str, Runbook]":
+        from runbooks.resolve import applies  # noqa: PLC0415 - help must not wait for it
+
+        return {name: book for name, book in self.runbooks.items() if applies(book, service)}
 
 
 def select(where: Installed, paths: Sequence[Path]) -> Selection:

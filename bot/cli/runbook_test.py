@@ -210,7 +210,7 @@ def _recordings(trial: "Trial") -> Iterator[str]:
     yield f"  recorded   {good} of {len(trial.recordings)} lead here"
     for one in trial.recordings:
         if one.fault:
-            ranked = ", ".join(f"{mode} {chance:.0%}" for mode, chance in one.ranked)
+            ranked = ", ".join(f"{mode} {wording.percent(chance)}" for mode, chance in one.ranked)
             yield f"    fails: “{one.name}” {one.fault}" + (f"; {ranked}" if ranked else "")
         else:
             yield f"    “{one.name}” would propose {', '.join(one.proposed) or 'nothing'}"
