@@ -13,6 +13,7 @@ import click
 
 from bot.cli.installed import CONFIG, Installed
 from bot.cli.local import WRONG, fail, show
+from bot.domain import wording
 
 if TYPE_CHECKING:
     from bot.cli.runbook_library import Selection
