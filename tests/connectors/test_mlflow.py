@@ -352,7 +352,8 @@ async def test_models_changed_by_somebody_else_are_a_conflict(
     result = await action.apply(context, draft, APPROVAL)
     back = await action.revert(context, draft, APPROVAL)
 
-    assert "is already" in result.detail
+    assert result.status is EffectStatus.CONFLICT
+    assert "somebody else has already set" in result.detail
     assert back.status is EffectStatus.DONE
     await swap(api, name, keep_fallback=False)
     alone = await linked(api, name)
