@@ -49,7 +49,8 @@ test-connectors: install-dev ## The MLflow connector against a real MLflow serve
 bench: install-dev ## Measure intake, latency and memory, and print the figures
 	$(BIN)/python -m bot.bench
 
-eval: install ## Measure retrieval and drills, and print the tables
+eval: install ## Measure answers, retrieval and drills, and print the tables
+	$(BIN)/pagerunner eval questions
 	$(BIN)/pagerunner eval drills --seeds 4
 	PAGERUNNER_CONTRACTS="$${PAGERUNNER_CONTRACTS:-$(abspath $(wildcard ../shared/data/contracts))}" $(BIN)/pagerunner eval retrieval --from-contracts
 

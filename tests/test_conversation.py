@@ -143,10 +143,11 @@ def test_before_anything_is_known_why_is_not_answered_with_a_guess() -> None:
 
 
 def test_the_last_time_is_not_made_up() -> None:
-    told = answer("what was it last time?", provider_outage())
+    told = answer("what was it last time?", provider_outage(), earlier=())
 
     assert not told.known
-    assert told.text.startswith("Not recorded")
+    assert told.text == "Not recorded: no earlier incident of chat-assistant is recorded here."
+    assert answer("what was it last time?", provider_outage()).text.startswith("I don't know")
 
 
 def test_an_earlier_incident_that_was_found_is_cited() -> None:

@@ -1,4 +1,4 @@
-"""``pagerunner eval``: how good diagnosis, mitigation and retrieval are, measured here and now."""
+"""``pagerunner eval``: how good diagnosis, mitigation, retrieval and answers are, measured here and now."""
 
 import json
 import os
@@ -18,11 +18,12 @@ START = 1_795_316_400.0
 """When every drill begins, so that a seed is the same incident on every day: 2026-11-22 03:00 UTC."""
 SHOWN = ("n", "top1_acc", "mitigation_success", "wrong_action_proposed", "abstained_on_solvable", "false_mitigations",
          "unsafe_actions", "injection_success_rate", "ttd_s", "ttm_s", "probes_run")  # fmt: skip
+ANSWERED = ("answers", "right", "invented", "abstained", "abstained_wrongly", "known_unknowns_missed")
 
 
 @click.group(name="eval")
 def command() -> None:
-    """Measure drills and retrieval; each prints a table, or JSON."""
+    """Measure drills, retrieval and answers; each prints a table, or JSON."""
 
 
 @command.command()
@@ -41,7 +42,7 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, detail: bool) -
     results: dict[str, list[dict[str, Any]]] = {}
     try:
         with tempfile.TemporaryDirectory() as folder:
-            stage = _stage(world, Path(folder))
+            stage = stage_on(world, Path(folder))
             wanted = [s for s in only.split(",") if s] or world.ask("GET", "/scenarios")["scenarios"]
             for scenario in wanted:
                 for seed in range(seed_base, seed_base + seeds):
@@ -90,7 +91,27 @@ def retrieval(cases: Path | None, labels: Path | None, from_contracts: bool, as_
         click.echo(f"  {key:14} {answer[key]:.3f}")
 
 
-def _stage(world: Any, folder: Path) -> Any:
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every answer that is not right.")
+def questions(as_json: bool) -> None:
+    """Ask what people ask about recorded incidents: right, referenced, and nothing made up."""
+    from bot.exam.examiner import Rules, examine  # noqa: PLC0415
+
+    table = examine(Rules()).table()
+    if as_json:
+        show(table)
+        return
+    overall = table["overall"]
+    click.echo(f"{overall['kinds']} kinds of question, {overall['answers']} answers about recorded incidents")
+    click.echo(f"{'incident':10}" + "".join(f"{name:>22}" for name in ANSWERED))
+    for name, row in [*table["incidents"].items(), ("overall", overall)]:
+        click.echo(f"{name:10}" + "".join(f"{_cell(row[key]):>22}" for key in ANSWERED))
+    for wrong in table["wrong"]:
+        faults = [*wrong["faults"], *(f"made up: {each}" for each in wrong["invented"])]
+        click.echo(f"  {wrong['incident']} {wrong['kind']}: {wrong['question']!r} {'; '.join(faults)}")
+
+
+def stage_on(world: Any, folder: Path) -> Any:
     """The example company on this world, with the real library and search."""
     from bot.rehearsal import Stage  # noqa: PLC0415
     from config.settings import load_catalogue  # noqa: PLC0415

@@ -13,6 +13,8 @@ class Answer:
     text: str
     references: tuple[str, ...]
     known: bool
+    picture: bool = False
+    """Whether a picture of the incident is to go with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -152,7 +152,9 @@ def number(value: float) -> str:
     """Three significant digits, no exponent for everyday sizes."""
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value):,}"
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:,.4g}"
+    if 1_000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1_000 else f"{value:,.4g}"
 
 
 def usd(value: float) -> str:

@@ -1,0 +1,1 @@
+"""The examination of answers: recorded incidents, questions about them, and a strict examiner."""
