@@ -25,6 +25,11 @@ _ASKING = re.compile(
     r"hand.?over)\b"
 )
 _TO_SOMEBODY = re.compile(r"(\w+[,:]? )?(can|could|would|will) (you|someone|somebody|anyone|anybody)\b")
+_CALLS_SOMEBODY = re.compile(
+    r"(?!(ok|okay|so|hey|hi|hello|well|and|but|hm+|also|right|wait|please|sorry|thanks|no|yes|pagerunner|question)\b)"
+    r"[a-z]+[,:] "
+)
+"""Begins with somebody's name; said to us only if we are mentioned."""
 
 
 def answer(question: str, view: IncidentView, earlier: Sequence[IncidentView] | None = None) -> Answer:
@@ -46,10 +51,12 @@ def is_question(text: str, view: IncidentView) -> bool:
     """Whether a message in an incident's thread asks us something that we know how to answer: people also talk to each
     other there, and are not interrupted."""
     said = _normal(text)
-    if _TO_SOMEBODY.match(said):
-        return False
     about = kind_of(said, view)
-    return about.name == "no_votes" or (about is not OTHER and ("?" in said or _ASKING.match(said) is not None))
+    if about.name == "no_votes":
+        return True
+    if _TO_SOMEBODY.match(said) or _CALLS_SOMEBODY.match(said):
+        return False
+    return about is not OTHER and ("?" in said or _ASKING.match(said) is not None)
 
 
 def topic(question: str, view: IncidentView) -> Kind:

@@ -15,7 +15,7 @@ from bot.domain.faults import FaultPoint
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox
+from bot.edges import chain, outbox, pictures
 from bot.edges.database import Database
 from bot.edges.export import Export
 from bot.edges.outbox import Letter
@@ -157,6 +157,9 @@ class Courier:
             await chat.say(at, str(letter.data["text"]))
             return
         form = letter.data["form"]
+        if form == "png":
+            await chat.file(at, f"{view.incident.id}.png", await asyncio.to_thread(pictures.sheet, view))
+            return
         content = await asyncio.to_thread(Export().export, view, form)
         await chat.file(at, f"{view.incident.id}.{form}", content)
 

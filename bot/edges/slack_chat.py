@@ -70,6 +70,9 @@ class SlackChat:
                 )
             )  # fmt: skip
         except Refused as refused:
+            if name.endswith(".png"):
+                await self.say(message, f"{escape(str(refused))}. The picture's figures are in the answer above.")
+                return
             text = escape(content.decode("utf-8", "replace")[:SNIPPET].replace("```", "ˋˋˋ"))
             whole = f"`pagerunner export {escape(name.rpartition('.')[0])}` writes it whole"
             await self.say(message, f"{escape(str(refused))}. This is how it begins; {whole}.\n```{text}```")

@@ -1,17 +1,22 @@
 """Questions in chat: mentions anywhere, and replies in the thread of a card. Answers come from findings, never acts."""
 
 import re
+from collections.abc import Sequence
 
 from slack_bolt.async_app import AsyncApp
 
 from bot.domain import conversation
 from bot.domain.proposal import Principal
 from bot.domain.untrusted import escape
-from bot.domain.view import MessageRef
+from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_desk import Json, Place, Reception, key, logger, principal
 from bot.ports import Undeliverable
 
 MAX_TEXT = 2_000
+LOOKED_BACK = 1_000
+"""Incidents among which earlier ones of a service are looked for."""
+EARLIER = 5
+"""Earlier incidents of the service that are looked at."""
 _TOLD = re.compile(r"^\s*(hint|note|did)\s*:\s*(.+)$", re.IGNORECASE | re.DOTALL)
 
 
@@ -84,11 +89,29 @@ class Talk:
             return
         told = _TOLD.match(text)
         if told is not None:
-            answer = escape(await self._take(view.incident.id, told, who))
+            await self._deps.desk.say(
+                view.incident.id, seen, escape(await self._take(view.incident.id, told, who)), here
+            )
         else:
             await self._deps.desk.note(view.incident.id, "question_asked", text, who)
-            answer = conversation.answer(text or "status", view).text
-        await self._deps.desk.say(view.incident.id, seen, answer, here)
+            await self._answer(text or "status", view, here, seen)
+
+    async def _answer(self, asked: str, view: IncidentView, here: MessageRef, seen: str) -> None:
+        """In words, and below them the picture: where that cannot be shown, its figures are."""
+        answered = conversation.answer(asked, view, await self._earlier(asked, view))
+        await self._deps.desk.say(view.incident.id, seen, answered.text, here)
+        if answered.picture:
+            await self._deps.desk.send(view.incident.id, f"{seen}:picture", "png", here)
+
+    async def _earlier(self, text: str, view: IncidentView) -> Sequence[IncidentView] | None:
+        """Earlier incidents of the same service, newest first, if the question is about them."""
+        if not conversation.wants_earlier(text, view):
+            return None
+        incidents = await self._deps.records.incidents(active_only=False, limit=LOOKED_BACK)
+        same = [each.id for each in incidents if each.service == view.incident.service and each.id != view.incident.id
+                and each.opened_at < view.incident.opened_at]  # fmt: skip
+        found = [await self._deps.records.view(incident_id) for incident_id in same[:EARLIER]]
+        return [each for each in found if each is not None]
 
     async def _take(self, incident_id: str, told: re.Match[str], who: Principal) -> str:
         """``hint:``, ``note:`` and ``did:`` put something on the timeline; a hint starts another investigation."""
