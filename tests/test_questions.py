@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -155,6 +156,12 @@ def test_eval_questions_prints_a_table_or_json() -> None:
     assert printed.exit_code == 0
     assert "overall" in printed.output
     assert data["overall"]["answers"] == result().figures()["answers"]
+
+
+def test_the_guide_lists_every_kind() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "asking.md").read_text("utf-8").lower()
+
+    assert [kind.asks for kind in KINDS if kind.name != "no_votes" and kind.asks.lower() not in guide] == []
 
 
 # --- earlier incidents ---------------------------------------------------------------------------------------------

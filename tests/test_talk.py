@@ -130,6 +130,7 @@ def test_every_example_is_taken_for_a_question(kind: Any) -> None:
      "Ben owns that", "going for lunch", "we should fail over soon", "nice, the queue is empty", "+1", "ok",
      "looking at the status page", "no change from our side", "what a day", "how nice!", "the lease ends soon",
      "Ana, can you check the queue?", "will you take over?", "Ben, did you change the gateway?",
+     "did you merge it?", "have you looked at the queue?",
      "Ana: is the queue ok on your side?"],
 )  # fmt: skip
 def test_what_people_say_to_each_other_is_not_answered(text: str) -> None:

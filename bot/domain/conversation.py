@@ -24,7 +24,10 @@ _ASKING = re.compile(
     r"are|did|does|do we|can (we|i)|could|has|have|was|were|status|explain|show|give me|help|tl;?dr|timeline|"
     r"hand.?over)\b"
 )
-_TO_SOMEBODY = re.compile(r"(\w+[,:]? )?(can|could|would|will) (you|someone|somebody|anyone|anybody)\b")
+_TO_SOMEBODY = re.compile(
+    r"(\w+[,:]? )?(can|could|would|will) (you|someone|somebody|anyone|anybody)\b|"
+    r"(did|didn't|have|haven't|do|were) you\b"
+)
 _CALLS_SOMEBODY = re.compile(
     r"(?!(ok|okay|so|hey|hi|hello|well|and|but|hm+|also|right|wait|please|sorry|thanks|no|yes|pagerunner|question)\b)"
     r"[a-z]+[,:] "

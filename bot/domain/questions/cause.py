@@ -187,25 +187,33 @@ def _hypothesis(case: Case, mode: str) -> Hypothesis | None:
 KINDS = (
     Kind(name="ruled_out", asks="what was ruled out, and why?", rank=SPECIFIC, reply=ruled_out,
          pattern=r"\b(rul(e|ed|es|ing) out|excluded?|eliminated?|crossed off|not the cause|(isn'?t|is not) it|"
-                 r"instead|discarded|dismiss(ed)?)\b"),
+                 r"instead|discarded|dismiss(ed)?)\b|\bwhat (is|was) (it|this) not\b|\bwhat (isn'?t|wasn'?t) (it|"
+                 r"this|the cause)\b"),
     Kind(name="else_be", asks="what else could it be?", rank=SPECIFIC, reply=else_be,
          pattern=r"\b(what|anything|something) else\b.*\b(be|cause|explain|possible|is it)\b|\b(other|alternative|"
                  r"second|next) (cause|explanation|hypothes|theor|suspect|possibilit|candidate|guess|likely)\w*|"
-                 r"\bcould it( also)? be\b|\brunner.?up\b|\bplan b for the cause\b"),
+                 r"\bcould it( also)? be\b|\brunner.?up\b|\bplan b for the cause\b|\b(second|next|other|remaining|"
+                 r"competing|possible) (most )?(likely |possible |probable )?(causes?|explanations?|hypothes[ei]s|"
+                 r"suspects?|theor(y|ies))\b"),
     Kind(name="new", asks="is it something new?", rank=SPECIFIC, reply=is_new,
          pattern=r"\b(something|anything) (new|unknown|unseen|novel)\b|\bno runbook\b.*\b(describ|cover|fit)|"
-                 r"\bnever seen\b|\bcover(ed)? by (a|any|our) runbook"),
+                 r"\bnever seen\b|\bcover(ed)? by (a|any|our) runbook|\bknown (failure|issue|problem|mode|bug)\b|"
+                 r"\bunknown (failure|kind)\b"),
     Kind(name="unknown", asks="what is still unknown?", rank=SPECIFIC, reply=unknown,
          pattern=r"\b(unknowns?|don'?t (we|you) know|do not know|not known|unclear|missing|open questions?|"
                  r"uncertain|inconclusive|could(n'?t| not) (you )?(tell|check|see)|blind spots?|gaps?|unexplained|"
-                 r"not explained)\b"),
+                 r"not explained)\b|\bstill open\b|\b(could|can|did) (you|we) not (tell|check|see|read|find)\b|"
+                 r"\bwhat (can'?t|didn'?t) (you|we) (tell|check|see|read|know)\b"),
     Kind(name="how_sure", asks="how sure are you?", rank=SPECIFIC, reply=how_sure,
          pattern=r"\b(how (sure|certain|confident|likely)|confiden(ce|t)|probab\w*|are (you|we) (sure|certain)|"
-                 r"certainty|odds|chance that)\b"),
+                 r"certainty|odds|chance that)\b|\btrust (you|this|that|your|the diagnosis)\b|\bbelieve (you|this|"
+                 r"that)\b|\bhow (solid|reliable)\b"),
     Kind(name="checked", asks="what did you check?", rank=USUAL, reply=checked,
          pattern=r"\b(check(ed|s)?|prob(e|es|ed)|looked|look(ing)? at|tested|evidence|findings?|measured|"
-                 r"what do you see)\b"),
+                 r"what do you see)\b|\b(look|looked|looking) (into|at)\b|\binvestigated\b|\b(which|what) (tests?|"
+                 r"probes?|checks?)\b"),
     Kind(name="why", asks="why do you think so?", rank=GENERAL, reply=why,
          pattern=r"\b(why|cause|causes|caused|causing|reason|what happened|what'?s wrong|what is wrong|went wrong|"
-                 r"root|explain|broke|broken|problem|culprit)\b"),
+                 r"root|explain|broke|broken|problem|culprit)\b|\b(the matter|broken?|going wrong)\b|\bwhat('s|"
+                 r" is) up with\b"),
 )  # fmt: skip

@@ -75,5 +75,6 @@ KINDS = (
          pattern=r"\bgolden\b|\beval(uation)?s?\b.*\b(score|set|say|pass|result)|\bregression (test|suite|set)"),
     Kind(name="changed", asks="what changed?", rank=USUAL, reply=changed,
          pattern=r"\b(chang(e|ed|es)|deploy(s|ed|ment|ments|ing)?|releas(e|ed|es)|roll(ed|s|ing)? (\w+ )?out|"
-                 r"rollouts?|merged|shipped|pushed|what('s| is) new|went out|go(ne)? out|change ?log)\b"),
+                 r"rollouts?|merged|shipped|pushed|what('s| is) new|went out|go(ne)? out|change ?log)\b|\b(ship|"
+                 r"merge|push|touch)\b"),
 )  # fmt: skip

@@ -129,13 +129,15 @@ def graph(case: Case) -> Iterator[Statement]:
 KINDS = (
     Kind(name="graph", asks="show me the graph", rank=SPECIFIC + 3, reply=graph, picture=True,
          pattern=r"\b(show|draw|plot|see|send|post|give)\b.*\b(graph|chart|picture|plot|image|curve|diagram)s?\b|"
-                 r"^(a |the )?(graph|chart|plot|picture|diagram)s?\b"),
+                 r"^(a |the )?(graph|chart|plot|picture|diagram)s?\b|\b(a|the|got|any) (graph|chart|plot|picture|"
+                 r"diagram)s?\b"),
     Kind(name="handover", asks="what do I need to know in 60 seconds?", rank=SPECIFIC + 3, reply=handover, limit=6,
          pattern=r"\b(60|sixty) seconds?\b|\b(hand.?(over|off)|handing over|catch (me|us) up|bring me up to speed|"
                  r"up to speed|brief(ing)?( me)?|need to know|just (joined|woke)|taking over|in a nutshell)\b"),
     Kind(name="stakeholders", asks="what do we tell stakeholders?", rank=SPECIFIC + 3, reply=stakeholders,
          pattern=r"\b(stakeholders?|management|managers?|executives?|execs?|support team|customer (support|"
-                 r"success)|comms|communicat\w+|leadership|tell (the )?(users|customers|people|boss))\b"),
+                 r"success)|comms|communicat\w+|leadership|tell (the )?(users|customers|people|boss))\b|\btell (my|"
+                 r"our|the|your) \w+\b"),
     Kind(name="timeline", asks="give me the timeline", rank=SPECIFIC, reply=timeline,
          pattern=r"\b(timeline|chronolog\w*|sequence of events|what happened when|step by step|history|(happened|"
                  r"story|everything) so far)\b"),

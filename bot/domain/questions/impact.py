@@ -147,15 +147,17 @@ KINDS = (
     Kind(name="better", asks="is it getting better?", rank=SPECIFIC, reply=better,
          pattern=r"\b(getting|got|get) (better|worse)\b|\b(improv\w+|recover\w*|trend\w*|declin\w+|worsen\w*)\b|"
                  r"\b(going|go|went|coming) (up|down)\b|\bis it (still )?(better|worse|ongoing|happening)\b|"
-                 r"\bback to normal\b"),
+                 r"\bback to normal\b|\bis it (still )?(bad|down|broken|failing|on)\b|\bstill (bad|broken|failing|"
+                 r"down|happening)\b|\bstabili[sz]\w+"),
     Kind(name="error_rate", asks="what is the error rate now and normally?", rank=SPECIFIC,
          reply=_series("user_signal.error_share"),
          pattern=r"\berror.?(rate|share|ratio|count|level|percentage)s?\b|\bfailure rate\b|\bhow many\b.*\b(errors|"
                  r"requests|calls)\b|\b(percent\w*|share|fraction|portion) of (the )?(requests|calls)\b|"
-                 r"\b(requests|calls) (are )?fail\w*|\b5xx\b"),
+                 r"\b(requests|calls) (are )?fail\w*|\b5xx\b|\berrors?\b.*\b(now|normal|usual|baseline|right now)\b"),
     Kind(name="latency", asks="how slow is it now?", rank=SPECIFIC, reply=_series("user_signal.p95_s"),
          pattern=r"\b(latency|latencies|slow\w*|p9\d|p50|response times?|how fast|ttft|time to first|duration of|"
-                 r"speed)\b"),
+                 r"speed)\b|\bhow long (do|does|did|is|are) (the |an? |our )?(responses?|answers?|repl(y|ies)|"
+                 r"requests?|calls?)\b|\btimeouts?\b"),
     Kind(name="quality", asks="how good are the answers now?", rank=SPECIFIC, reply=quality,
          pattern=r"\bquality\b|\bhow (good|bad) (are|is) (the |its |our )?(answer|repl|output|response)\w*|"
                  r"\b(answers|replies|outputs|responses)\b.*\b(ok|okay|right|wrong|correct|good|bad|worse|sane)\b|"
@@ -173,7 +175,7 @@ KINDS = (
     Kind(name="money", asks="what does the outage cost us?", rank=SPECIFIC, reply=money,
          pattern=r"\b(outage|downtime|incident|revenue|business|customers?)\b.*\b(cost\w*|money|los(s|ing|t|e)|"
                  r"revenue)\b|\b(los(s|ing|t|e)) (money|revenue)\b|\bcost(s|ing)? (us|the company|the business)\b|"
-                 r"\brevenue\b|\bhow much money\b"),
+                 r"\brevenue\b|\bhow much money\b|\blosing\b|\bdamage\b"),
     Kind(name="cost", asks="what did looking into it cost?", rank=SPECIFIC, reply=cost,
          pattern=r"\b(costs?|spen[dt]|tokens?|budget|money|expensive|price|bill|burn(t|ed)?)\b"),
     Kind(name="since", asks="since when?", rank=USUAL, reply=since,
@@ -181,5 +183,6 @@ KINDS = (
                  r"page)|duration)\b"),
     Kind(name="impact", asks="are users affected?", rank=USUAL, reply=impact,
          pattern=r"\b(impact\w*|affected|affects?|users?|customers?|how bad|sever(e|ity)|how many (users|customers|"
-                 r"people)|blast|people (feel|notice|see)|notic\w+|hurt\w*|sli|slo)\b"),
+                 r"people)|blast|people (feel|notice|see)|notic\w+|hurt\w*|sli|slo)\b|\b(on|for|to) (the |"
+                 r"our )?(customers?|users?|people)\b"),
 )  # fmt: skip

@@ -142,7 +142,8 @@ def who_changed(case: Case) -> Iterator[Statement]:
 KINDS = (
     Kind(name="approved_by", asks="who approved it?", rank=SPECIFIC, reply=decided,
          pattern=r"\bwho\b.*\b(approved|rejected|voted|decided|signed)\b|\b(was|is|has) (it|this|that|anyone|"
-                 r"anybody|someone)\b.*\b(approved|rejected|signed)\b"),
+                 r"anybody|someone)\b.*\b(approved|rejected|signed)\b|\b(did|has|have) (any|some)(one|"
+                 r"body)\b.*\b(approve|reject|vote|sign|decide)d?\b"),
     Kind(name="approvers", asks="who may approve?", rank=SPECIFIC, reply=approvers,
          pattern=r"\bwho(se)?\b.*\b(approve|approvals?|approvers?|sign|allow(ed)?|may|vote|permission)\b|"
                  r"\bwaiting (for|on) (who|whom|whose)|\bapprovers?\b"),
@@ -152,7 +153,8 @@ KINDS = (
     Kind(name="on_it", asks="who is on it?", rank=SPECIFIC, reply=on_it,
          pattern=r"\bwho('s| is| are)?\b.*\b(on it|on this|working|looking|handling|involved|here|acked|"
                  r"acknowledged|commander|in charge|driving)\b|\b(is|has) (any|some)(one|body)\b.*\b(on it|on this|"
-                 r"working|looking|acked|acknowledged|picked)\b"),
+                 r"working|looking|acked|acknowledged|picked)\b|\b(any|some)(one|body)\b.*\b(ack|acked|on it|"
+                 r"on this|here|around|awake)\b|\b(responders?|commander)\b"),
     Kind(name="call", asks="whom do I escalate to?", rank=SPECIFIC, reply=whom_to_call,
          pattern=r"\b(who|whom|how)\b.*\b(escalat(e|ion)|(?<!on.)call|page|wake|contact|get help|reach)\b|"
                  r"\bescalation\b|\bneed (more )?(help|people)\b"),

@@ -239,7 +239,8 @@ KINDS = (
                  r"wear off|stay in place|stays? on|switch(es)? back)\b"),
     Kind(name="attempts", asks="what was tried already?", rank=SPECIFIC + 1, reply=attempts,
          pattern=r"\b(what|which|anything)\b.*\b(tried|attempt(ed|s)|carried out|executed|already done|done so far|"
-                 r"did (we|you|pagerunner) do|been done|actions? (taken|so far))\b"),
+                 r"did (we|you|pagerunner) do|been done|actions? (taken|so far))\b|\b(list|show|"
+                 r"which)\b.*\b(actions|mitigations|attempts)\b|\bactions (taken|done|so far)\b"),
     Kind(name="worked", asks="did it work?", rank=SPECIFIC, reply=worked,
          pattern=r"\b(did|does|has|is|are|have) (it|this|that|we|the \w+)\b.*\b(work(s|ed|ing)?|help(s|ed)?|"
                  r"fix(ed)?|over|effect|solved?|done|mitigated|success\w*)\b|\bverif(y|ied|ication)\b|"
@@ -249,7 +250,7 @@ KINDS = (
                  r"reversible|put (it )?back)\b"),
     Kind(name="safe", asks="is it safe?", rank=SPECIFIC, reply=safety,
          pattern=r"\b(safe(ty|ly)?|risks?|risky|danger(ous)?|blast( radius)?|side effects?|harm|downsides?|catch|"
-                 r"what could go wrong)\b"),
+                 r"what could go wrong)\b|\bgo(es)? wrong\b|\bhow bad can\b|\bwho(m)? (would|will) notice\b"),
     Kind(name="approve_does", asks="what would approving do?", rank=SPECIFIC, reply=what_it_does,
          pattern=r"\bwhat\b.*\b(approv\w*|propos\w*|plan|button|mitigation|suggest\w*|recommend\w*)\b|"
                  r"\bwhat (would|will) (you|it|this) (do|change)\b|\b(fix|mitigate|mitigation)\b.*\?|"

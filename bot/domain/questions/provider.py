@@ -89,14 +89,16 @@ def others(case: Case) -> Iterator[Statement]:
 KINDS = (
     Kind(name="failover", asks="is it safe to fail over?", rank=SPECIFIC + 1, reply=failover,
          pattern=r"\bfail.?over\b|\b(switch|move|shift|route|send)\w*\b.*\b(to|over|onto)\b.*\b(second|other|"
-                 r"backup|fallback|beta\S*|provider)\b"),
-    Kind(name="second", asks="is the second provider well?", rank=SPECIFIC, reply=second,
+                 r"backup|fallback|beta\S*|provider)\b|\bfail(ing|ed)?.?over\b"),
+    Kind(name="second", asks="is the second provider well?", rank=SPECIFIC + 1, reply=second,
          pattern=r"\b(second|other|backup|fall.?back|alternate|secondary|2nd)(ary)? (provider|vendor|model|one)\b|"
-                 r"\bfall.?back\b"),
+                 r"\bfall.?back\b|\b(is|how'?s?|how is|would) (the )?beta\S*\b"),
     Kind(name="only_us", asks="is it only us, or the provider?", rank=SPECIFIC, reply=only_us,
          pattern=r"\b(only|just) (us|our\w*)\b|\b(us|ours?|our side|our end|our fault) or\b|\bor (is it )?(them|"
                  r"the provider|the vendor|upstream|us)\b|\b(provider|vendor|upstream|openai|anthropic)('s| is|"
-                 r" side)?\b.*\b(down|fault|failing|up|healthy|broken|problem|outage|well|okay|ok)\b|\bupstream\b"),
+                 r" side)?\b.*\b(down|fault|failing|up|healthy|broken|problem|outage|well|okay|ok)\b|\bupstream\b|"
+                 r"\b(only|just) (ones?|customers?)\b|\b(our|their|whose) (side|end|fault)\b|\bis it (them|"
+                 r"the provider|the vendor|upstream)\b"),
     Kind(name="status_page", asks="what does the status page say?", rank=SPECIFIC + 1, reply=status_page,
          pattern=r"\bstatus.?pages?\b|\b(provider|vendor|they|openai|anthropic)\b.*\b(report\w*|announc\w*|"
                  r"admit\w*|acknowledg\w*|post\w*|declared)\b"),

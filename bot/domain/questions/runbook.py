@@ -106,14 +106,18 @@ KINDS = (
     Kind(name="last_time", asks="what was it last time?", rank=SPECIFIC + 1, reply=last_time,
          pattern=r"\b(last time|(happened|seen|had|saw|occur(red)?)( \w+)? (this |it |that )?(before|already|"
                  r"previously|in the past|earlier)|previous(ly)? incidents?|before\?|again\?|similar( incidents?)?|"
-                 r"past incidents?|earlier incidents?|recurr\w+|history of|repeat)"),
+                 r"past incidents?|earlier incidents?|recurr\w+|history of|repeat)|\blast (happen|occur|see|seen|"
+                 r"have)\w*\b|\bprecedents?\b|\bdo we know this\b|\b(did|have|had) we (ever )?(have|had|see|seen|"
+                 r"hit)\b.*\b(this|it|that)\b|\bearlier this (year|month|week)\b"),
     Kind(name="runbook_next", asks="what does the runbook say next?", rank=SPECIFIC + 1, reply=next_in_runbook,
          pattern=r"\bnext (step|action|option)s?\b|\brun ?books?\b.*\b(next|then|says?|tells?|recommends?|"
-                 r"suggests?|after|steps?)\b|\bpassed over\b|\b(which|what) steps?\b"),
+                 r"suggests?|after|steps?)\b|\bpassed over\b|\b(which|what) steps?\b|\bplaybooks?\b.*\b(next|then|"
+                 r"says?|recommends?|suggests?|steps?)\b"),
     Kind(name="runbook", asks="which runbook?", rank=USUAL, reply=runbook,
          pattern=r"\brun ?books?\b|\bplaybooks?\b|\bwhich (doc|document|procedure|guide)\b"),
     Kind(name="next", asks="what should we do now?", rank=USUAL, reply=link_to_next,
          pattern=r"\b(what|anything) (should|do|can|must|shall) (i|we)( need to)?( do)?\b(?!.*\bknow\b)|"
                  r"\bwhat now\b|\bwhat('s| is| happens| comes)? next\b|\bwhat'?s left\b|\bwaiting (for|on)\b|"
-                 r"\bany action\b"),
+                 r"\bany action\b|^\W*(and )?next\W*$|\banything (i|we) (should|can|must) do\b|\bneed (me|"
+                 r"us) to do\b"),
 )  # fmt: skip
