@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from bot.domain import plan_card
 from bot.domain.questions.kind import SPECIFIC, USUAL, Case, Kind
 from bot.domain.questions.words import ask, newest, read_or_not, readings, would_run
-from bot.domain.statement import Statement, plain
+from bot.domain.statement import Statement, current, plain
+from bot.domain.untrusted import quote
 from diagnostics.model import Verdict
 
 
@@ -35,11 +37,18 @@ def failover(case: Case) -> Iterator[Statement]:
         residency = f"residency {plain(service.residency)}"
         text = f"To {plain(service.fallback_provider)}, model {plain(service.fallback_model or 'not declared')}; "
         yield Statement(text=f"{text}{residency}. A canary says nothing about its answers' quality.")
-        pv = case.view.open_proposal
-        if pv is not None and pv.proposal.plan.action == "shift_traffic":
-            yield Statement(text="It is what is proposed now; the approvers decide.", refs=(pv.proposal.plan.runbook,))
-        else:
-            yield Statement(text="It is not what is proposed now; the approvers decide.")
+        yield _proposed(case)
+
+
+def _proposed(case: Case) -> Statement:
+    """How moving traffic stands: done, proposed, or neither."""
+    pv = current(case.view)
+    if pv is None or pv.proposal.plan.action != "shift_traffic" or pv.revert is not None:
+        return Statement(text="It is not what is proposed now; the approvers decide.")
+    if pv.apply is not None:
+        refs = plan_card.timeline_refs(case.view, pv.proposal, "effect_applied", "effect_claimed")
+        return Statement(text=f"Traffic has been moved already: {quote(pv.proposal.plan.target)}.", refs=refs)
+    return Statement(text="It is what is proposed now; the approvers decide.", refs=(pv.proposal.plan.runbook,))
 
 
 def status_page(case: Case) -> Iterator[Statement]:
