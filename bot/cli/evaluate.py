@@ -105,7 +105,7 @@ def questions(as_json: bool) -> None:
     click.echo(f"{overall['kinds']} kinds of question, {overall['answers']} answers about recorded incidents")
     click.echo(f"{'incident':10}" + "".join(f"{name:>22}" for name in ANSWERED))
     for name, row in [*table["incidents"].items(), ("overall", overall)]:
-        click.echo(f"{name:10}" + "".join(f"{_cell(row[key]):>22}" for key in ANSWERED))
+        click.echo(f"{name:10}" + "".join(f"{row[key]:>22}" for key in ANSWERED))
     for wrong in table["wrong"]:
         faults = [*wrong["faults"], *(f"made up: {each}" for each in wrong["invented"])]
         click.echo(f"  {wrong['incident']} {wrong['kind']}: {wrong['question']!r} {'; '.join(faults)}")
