@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from bot.domain.incident import Incident, Status
+from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.view import MessageRef
@@ -153,8 +154,10 @@ class FlowDesk:
     async def say(self, incident_id: str, key: str, text: str, at: MessageRef) -> None:
         await self._.casebook.say(incident_id, key, text, self._.clock.now(), at=at)
 
-    async def send(self, incident_id: str, key: str, form: str, at: MessageRef) -> None:
-        await self._.casebook.send(incident_id, key, form, self._.clock.now(), at=at)
+    async def send(self, incident_id: str, key: str, form: str, at: MessageRef, *, redaction: Redaction = "internal",
+                   zone: str = "UTC") -> None:  # fmt: skip
+        now = self._.clock.now()
+        await self._.casebook.send(incident_id, key, form, now, at=at, redaction=redaction, zone=zone)
 
     def _paged(self, incident: Incident, command: str) -> str:
         """What becomes of it in the pager, as far as is known now: what fails later stands on the card."""

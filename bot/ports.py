@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from bot.domain.home import Overdue
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
-from bot.domain.presentation import AS_RECORDED, Form, Presentation
+from bot.domain.presentation import AS_RECORDED, Form, Presentation, Redaction
 from bot.domain.proposal import Effect, Plan, Principal, Proposal, VoteResult
 from bot.domain.timeline import Entry, Fact
 from bot.domain.view import IncidentView, MessageRef
@@ -70,6 +71,15 @@ class Chat(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Responder:
+    """Somebody whom the pager can page."""
+
+    id: str
+    kind: Literal["user", "escalation_policy"]
+    name: str
+
+
 class Pager(Protocol):
     """The pager. Raises :class:`RetryLater` or :class:`Undeliverable`."""
 
@@ -88,6 +98,18 @@ class Pager(Protocol):
 
     async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:
         """Follow a person's click: up to this level, unless it is there or higher already."""
+        ...
+
+    async def find(self, who: str) -> "Responder":
+        """The person or escalation policy that is called ``who``: a name, an e-mail address or an id."""
+        ...
+
+    async def request(self, incident_ref: str, responder: "Responder", message: str, on_behalf_of: str) -> None:
+        """Page them as a responder of the incident, unless they are asked already."""
+        ...
+
+    async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
+        """Follow a person's click: quiet for so long, then triggered again."""
         ...
 
     async def details(self, incident_ref: str) -> str:
@@ -181,8 +203,118 @@ class Desk(Protocol):
         """Answer below ``at``, once for each ``key``, as soon as chat takes it. ``text`` is escaped mrkdwn."""
         ...
 
-    async def send(self, incident_id: str, key: str, form: str, at: MessageRef) -> None:
+    async def send(self, incident_id: str, key: str, form: str, at: MessageRef, *, redaction: Redaction = "internal",
+                   zone: str = "UTC") -> None:  # fmt: skip
         """Put the incident as a document below ``at``, once for each ``key``, as soon as chat takes it."""
+        ...
+
+
+Role = Literal["commander", "scribe", "comms"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declaration:
+    """An incident that a person declares."""
+
+    key: str
+    """Of the form that was sent: one form, one incident."""
+    service: str
+    title: str
+    seen: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quoted:
+    """What somebody wrote in chat."""
+
+    channel: str
+    ts: str
+    text: str
+    author: Principal
+    said_at: datetime
+    link: str
+
+
+class Duty(Protocol):
+    """What people on call do around an incident besides deciding, whatever surface they do it from. ``key`` is of the
+    interaction: the same one does nothing twice. Acts are told in the card's thread."""
+
+    async def declare(self, declaration: Declaration, who: Principal) -> Told:
+        """Open an incident by hand, the way a page does."""
+        ...
+
+    async def page(self, incident_id: str, target: str, why: str, who: Principal, key: str) -> Told:
+        """Have the pager page a person, an escalation policy, or a team of the catalogue."""
+        ...
+
+    async def snooze(self, incident_id: str, minutes: int, who: Principal, key: str) -> Told:
+        """Quiet in the pager for so long."""
+        ...
+
+    async def probe(self, incident_id: str, name: str, who: Principal, key: str) -> Told:
+        """Run one probe that is free or a canary, within the incident's budget."""
+        ...
+
+    async def asked(self, incident_id: str, probe: str, key: str, by: str) -> None:
+        """The job of :meth:`probe`: read it, keep it, and tell it in the thread."""
+        ...
+
+    async def take_role(self, incident_id: str, role: Role, holder: str, who: Principal, key: str) -> Told:
+        """Who is commander, scribe or comms now. ``holder`` is a name."""
+        ...
+
+    async def handoff(self, incident_id: str, to: str, who: Principal, key: str) -> Told:
+        """What one needs to know in 60 seconds; with ``to``, that person is commander from now on."""
+        ...
+
+    async def add(self, incident_id: str, text: str, who: Principal, key: str) -> Told:
+        """Put a text on the timeline."""
+        ...
+
+    async def keep(self, incident_id: str, message: Quoted, who: Principal) -> Told:
+        """Put what somebody wrote in chat on the timeline, at the time they wrote it, once."""
+        ...
+
+    async def drop(self, channel: str, ts: str, who: Principal) -> Told | None:
+        """Hide it again; None if it is not there."""
+        ...
+
+    async def search(self, words: str, incident_id: str = "") -> Retrieval:
+        """The runbooks that fit these words, for the incident's service."""
+        ...
+
+    async def changes(self, services: Sequence[str], hours: int) -> Sequence[Change]:
+        """What was changed there, newest first; of no services: everywhere."""
+        ...
+
+    async def overdue(self, teams: Sequence[str]) -> Sequence[Overdue]:
+        """Runbooks of these teams whose review is overdue, the longest first."""
+        ...
+
+
+class DutyBook(Protocol):
+    """What duty needs of storage: each method is one transaction."""
+
+    async def refs(self, incident_id: str) -> Sequence[str]:
+        """The pager's incidents that go on."""
+        ...
+
+    async def act(self, incident_id: str, key: str, facts: Sequence[Fact], said: str, now: datetime, *,
+                  letters: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> bool:  # fmt: skip
+        """Record, say in the thread, and tell the pager: once for each ``key``; False if it was done before.
+        ``letters`` are kinds and contents."""
+        ...
+
+    async def keep(self, incident_id: str, fact: Fact, now: datetime) -> tuple[int, bool]:
+        """The number of the entry with this message, and whether it is new."""
+        ...
+
+    async def kept(self, channel: str, ts: str) -> Sequence[tuple[str, int]]:
+        """Incidents and entries that hold this message."""
+        ...
+
+    async def changes(self, services: Sequence[str], since: datetime, limit: int) -> Sequence[Change]:
+        """Newest first; of no services: everywhere."""
         ...
 
 
@@ -336,7 +468,8 @@ class Casebook(Protocol):
         """Say something in the card's thread, or below ``at``, once for each ``key``."""
         ...
 
-    async def send(self, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None) -> None:
+    async def send(self, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None,
+                   redaction: Redaction = "internal", zone: str = "UTC") -> None:  # fmt: skip
         """Put the incident as a document into the card's thread, or below ``at``, once for each ``key``."""
         ...
 

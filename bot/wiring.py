@@ -3,6 +3,7 @@
 A probe, an action or a connector is added here with one line.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from bot.domain.closing import closing
 from bot.domain.detail import detail
 from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
+from bot.duty import DutyDesk, DutyParts
 from bot.edges.casebook import SqlCasebook
 from bot.edges.courier import Courier
 from bot.edges.database import Database
+from bot.edges.duty_book import SqlDutyBook
 from bot.edges.executor import PlanExecutor
 from bot.edges.gate import SqlGate
 from bot.edges.history import SqlHistory
@@ -28,7 +31,7 @@ from bot.edges.planner import ActionPlanner
 from bot.edges.publisher import Publisher
 from bot.edges.records import SqlRecords
 from bot.edges.understand import understand
-from bot.edges.verifier import ProbeVerifier
+from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
 from bot.flow import Flow
 from bot.parts import Parts
@@ -38,7 +41,7 @@ from config.catalogue import Catalogue
 from config.clock import Clock
 from config.http import Http
 from diagnostics.differential import diagnose
-from diagnostics.model import AnyProbe, Finding, ProbeContext, ProbeRegistry, ProbeSpec
+from diagnostics.model import AnyProbe, Finding, ProbeCall, ProbeContext, ProbeRegistry, ProbeSpec
 from diagnostics.order import next_calls
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
@@ -60,7 +63,7 @@ from knowledge.chroma_index import ChromaIndex
 from knowledge.embedder import SentenceTransformerEmbedder
 from knowledge.ingest import documents
 from knowledge.lexical_index import LexicalIndex
-from knowledge.model import Librarian
+from knowledge.model import Librarian, Query, Retrieval
 from knowledge.retrieval import HybridLibrarian
 from runbooks.actions.catalogue_of_actions import BUILT_IN
 from runbooks.lint import lint
@@ -166,6 +169,7 @@ class Assistant:
     scribe: TimelineScribe
     tools: nodes.Tools
     parts: Parts
+    duty: DutyDesk
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         """Run a job: the verbs of the flow by name."""
@@ -176,6 +180,9 @@ class Assistant:
             "lease": lambda: self.flow.lease(arguments["effect"]),
             "revert": lambda: self.flow.revert(arguments["proposal"]),
             "close": lambda: self.flow.close(arguments["incident"]),
+            "probe": lambda: self.duty.asked(
+                arguments["incident"], arguments["probe"], arguments["key"], arguments["by"]
+            ),
         }
         await verbs[kind]()
         self.courier.poke()
@@ -224,10 +231,22 @@ def assemble(edges: Edges) -> Assistant:
     )  # fmt: skip
     flow = Flow(parts)
     scribe = TimelineScribe(records, casebook, edges.clock, publish=publisher.publish, redact=edges.redact)
+
+    async def search(query: Query) -> Retrieval:
+        return await asyncio.to_thread(edges.librarian.search, query)
+
+    async def ask(incident: Incident, probe: str) -> Finding:
+        known = list((await casebook.findings(incident.id)).values())
+        calls = [ProbeCall(probe=probe, params={})]
+        return (await new_runner(known, unwatched).run(calls, await context(incident)))[0]
+
+    more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
+                     library=edges.library, search=search, ask=ask)  # fmt: skip
     courier = Courier(edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault)
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
+        duty=DutyDesk(parts, more),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 KEY = "u+AbCdEfGhIjKlMnOpQr"
 PATHS = ("/incidents/{id}", "/incidents/{id}/notes", "/incidents/{id}/alerts", "/incidents/{id}/custom_fields/values",
+         "/incidents/{id}/responder_requests", "/incidents/{id}/snooze", "/users", "/escalation_policies",
          "/oncalls")  # fmt: skip
 
 
@@ -37,6 +38,11 @@ class PagerDutyState:
         "escalation_policy": reference("escalation_policy", "PEP1", "Assist"), "teams": [],
         "body": {"type": "incident_body", "details": {"runbook": "none yet"}},
     })  # fmt: skip
+    users: dict[str, tuple[str, str]] = field(default_factory=lambda: {
+        "PONCALL": ("On Call", "oncall@example.com"), "PANA": ("Ana Ruiz", "ana@example.com"),
+        "PBEN": ("Ben Okafor", "ben@example.com"), "PEVA": ("Eva Ruiz", "eva@example.com"),
+    })  # fmt: skip
+    policies: dict[str, str] = field(default_factory=lambda: {"PEP1": "Assist"})
     levels: dict[int, str] = field(default_factory=lambda: {1: "PANA", 2: "PBEN", 3: "PCHI"})
     notes: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
@@ -65,6 +71,12 @@ def application(state: PagerDutyState, check: Callable[..., None]) -> web.Applic
         web.post("/incidents/{id}/notes", lambda request: _note(request, state)),
         web.get("/incidents/{id}/alerts", lambda request: _alerts(request, state)),
         web.get("/incidents/{id}/custom_fields/values", lambda request: _fields(request, state)),
+        web.post("/incidents/{id}/responder_requests", lambda request: _request(request, state)),
+        web.post("/incidents/{id}/snooze", lambda request: _snooze(request, state)),
+        web.get("/users", lambda request: _named(request, "users", state)),
+        web.get("/escalation_policies", lambda request: _named(request, "escalation_policies", state)),
+        web.get("/users/{user}", lambda request: _one(request, "user", state)),
+        web.get("/escalation_policies/{policy}", lambda request: _one(request, "policy", state)),
         web.get("/oncalls", lambda request: _oncalls(request, state)),
     ])  # fmt: skip
     return app
@@ -82,7 +94,8 @@ def _refusal(request: web.Request, state: PagerDutyState) -> web.Response | None
         return _error(401, "Unauthorized")
     if request.match_info.get("id") not in (None, state.incident["id"]):
         return _error(404, "Not Found")
-    if request.method in ("POST", "PUT") and "@" not in request.headers.get("From", ""):
+    unsigned = request.path.endswith("/responder_requests")
+    if request.method in ("POST", "PUT") and not unsigned and "@" not in request.headers.get("From", ""):
         return _error(400, "Requester User Not Found")
     return None
 
@@ -110,6 +123,50 @@ async def _note(request: web.Request, state: PagerDutyState) -> web.Response:
             "channel": {"summary": "The PagerDuty website or APIs"}, "created_at": "2026-11-22T12:05:00Z"}  # fmt: skip
     state.notes.append(note)
     return web.json_response({"note": note})
+
+
+async def _request(request: web.Request, state: PagerDutyState) -> web.Response:
+    body = await request.json()
+    requester = reference("user", body["requester_id"], state.users[body["requester_id"]][0])
+    target = body["responder_request_targets"][0]["responder_request_target"]
+    user = reference("user", target["id"], target["id"])
+    held = {"state": "pending", "user": user, "incident": reference("incident", state.incident["id"], "x"),
+            "updated_at": "2026-11-22T12:05:00Z", "message": body["message"], "requester": requester,
+            "requested_at": "2026-11-22T12:05:00Z"}  # fmt: skip
+    state.incident.setdefault("incidents_responders", []).append(held)
+    asked = {**target, "incidents_responders": [held]}
+    made = {"incident": reference("incident", state.incident["id"], "x"), "requester": requester,
+            "requested_at": "2026-11-22T12:05:00Z", "message": body["message"],
+            "responder_request_targets": [{"responder_request_target": asked}]}  # fmt: skip
+    return web.json_response({"responder_request": made})
+
+
+async def _snooze(request: web.Request, state: PagerDutyState) -> web.Response:
+    if not 1 <= (await request.json())["duration"] <= 604_800:
+        return _error(400, "Invalid Input Provided")
+    return web.json_response({"incident": state.incident}, status=201)
+
+
+def _people(kind: str, state: PagerDutyState) -> list[dict[str, str]]:
+    if kind == "users":
+        return [{**reference("user", key, name), "type": "user", "name": name, "email": email}
+                for key, (name, email) in state.users.items()]  # fmt: skip
+    return [{**reference("escalation_policy", key, name), "type": "escalation_policy", "name": name}
+            for key, name in state.policies.items()]  # fmt: skip
+
+
+async def _named(request: web.Request, kind: str, state: PagerDutyState) -> web.Response:
+    words = request.query["query"].lower().split()
+    found = [
+        one for one in _people(kind, state) if any(w in f"{one['name']} {one.get('email')}".lower() for w in words)
+    ]
+    return web.json_response({kind: found, "limit": 25, "offset": 0, "more": False, "total": None})
+
+
+async def _one(request: web.Request, kind: str, state: PagerDutyState) -> web.Response:
+    whole, single = ("users", "user") if kind == "user" else ("escalation_policies", "escalation_policy")
+    one = next((one for one in _people(whole, state) if one["id"] == request.match_info[kind]), None)
+    return _error(404, "Not Found") if one is None else web.json_response({single: one})
 
 
 async def _alerts(_: web.Request, state: PagerDutyState) -> web.Response:

@@ -127,7 +127,8 @@ class Office:
         if self._new(key):
             await self.chat.say(at, text)
 
-    async def send(self, incident_id: str, key: str, form: str, at: MessageRef) -> None:
+    async def send(self, incident_id: str, key: str, form: str, at: MessageRef, *, redaction: str = "internal",
+                   zone: str = "UTC") -> None:  # fmt: skip
         if self._new(key):
             await self.chat.file(at, f"{incident_id}.{form}", f"# {incident_id} as {form}\n".encode())
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from bot.edges.pagerduty_out import NoPager, PagerDuty
-from bot.ports import RetryLater, Undeliverable
+from bot.ports import Responder, RetryLater, Undeliverable
 from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty, published_schema
 
 REF = "Q2PQ7M1"
@@ -265,11 +265,13 @@ class TestContract:
             await pager.details(REF)
             await pager.set_status(REF, "acknowledged", "ana@example.com")
             await pager.escalate(REF, await pager.next_level(REF), "ana@example.com")
+            await pager.snooze(REF, 1_800, "ana@example.com")
+            await pager.request(REF, await pager.find("Ben Okafor"), "help", "ana@example.com")
             await pager.set_status(REF, "resolved", "ana@example.com")
             with pytest.raises(Undeliverable):
                 await client(url, "wrong").note(REF, "n")
         assert contract.wrong == []
-        assert len(contract.checked) == 12
+        assert len(contract.checked) == 17
 
     @pytest.mark.parametrize(
         "spoil",
@@ -300,3 +302,56 @@ class TestContract:
             wrong = {"incident": {"status": "sleeping"}}
             await client(url)._call(lambda session: session.rput(f"/incidents/{REF}", json=wrong))
         assert contract.wrong
+
+
+class TestResponders:
+    async def test_they_are_found_by_name_address_and_id(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            pager = client(url)
+            for who in ("Ben Okafor", "ben okafor", "@Ben", "ben@example.com", "PBEN01"):
+                state.users["PBEN01"] = state.users.pop("PBEN", state.users.get("PBEN01", ("", "")))
+                found = await pager.find(who)
+                assert (found.id, found.kind, found.name) == ("PBEN01", "user", "Ben Okafor"), who
+            policy = await pager.find("Assist")
+        assert (policy.id, policy.kind) == ("PEP1", "escalation_policy")
+
+    async def test_nobody_is_guessed_at(self) -> None:
+        async with pagerduty(PagerDutyState()) as url:
+            with pytest.raises(Undeliverable, match="several called Ruiz: Ana Ruiz, Eva Ruiz"):
+                await client(url).find("Ruiz")
+            with pytest.raises(Undeliverable, match="knows no person"):
+                await client(url).find("PNOBODY1")
+            with pytest.raises(Undeliverable, match="knows no person"):
+                await client(url).find("../incidents")
+
+    async def test_a_request_is_made_in_a_users_name_and_once(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            pager = client(url, redact=lambda text: text.replace("hunter2", "***"))
+            for _ in range(2):
+                await pager.request(REF, await pager.find("Ben Okafor"), "help, hunter2", "ana@example.com")
+        asked = [body for method, path, _, body in state.requests if path.endswith("/responder_requests")]
+        assert [(body["requester_id"], body["message"]) for body in asked] == [("PANA", "help, ***")]
+
+    async def test_without_a_user_to_ask_in_whose_name_it_says_what_to_set(self) -> None:
+        async with pagerduty(PagerDutyState()) as url:
+            pager = client(url, from_email="nobody@example.com")
+            with pytest.raises(Undeliverable, match="PAGERUNNER_PAGERDUTY_FROM"):
+                await pager.request(REF, await pager.find("Ben Okafor"), "help", "Ana")
+
+    async def test_an_incident_is_snoozed(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            await client(url).snooze(REF, 1_800, "Ana")
+        assert last(state) == ("POST", f"/incidents/{REF}/snooze", {"duration": 1_800})
+
+    async def test_without_a_key_nothing_is_pretended(self) -> None:
+        responder = Responder(id="PBEN", kind="user", name="Ben")
+        for refused in (
+            NoPager().find("Ben"),
+            NoPager().request(REF, responder, "x", "y"),
+            NoPager().snooze(REF, 60, "y"),
+        ):
+            with pytest.raises(Undeliverable, match="no PagerDuty API key is set"):
+                await refused

@@ -34,6 +34,7 @@ _WORDS = frozenset({
     "slack", "cli", "api", "terminal", "high", "low", "triggered", "acknowledged", "resolved", "reopened", "escalated",
     "note", "fused", "words", "hidden", "placed", "marked", "undone", "began", "sure", "normal", "abnormal",
     "inconclusive", "not_run", "error", "not_approver", "self_approval", "observe_mode", "frozen", "expired",
+    "commander", "scribe", "comms",
 })  # fmt: skip
 _IDS = re.compile(r"(?:ev|pr|inc)-[0-9a-z-]{1,40}(?::(?:apply|revert))?|[0-9a-f]{64}", re.ASCII)
 _PROBE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)

@@ -28,7 +28,7 @@ SENTENCES: Mapping[str, str] = {
     "pager_changed": "The pager says: {kind|word}[ {note}][, people {people|list}][, merged into {merged_into|code}]",
     "investigation_started": "Investigation[ {number|code}] started[, because {why}][, asked by {by|name}]",
     "runbooks_retrieved": "Runbooks searched[: {matches|titles}][; note: {notice}]",
-    "probe_started": "Probe started[: {probe|code}]",
+    "probe_started": "Probe started[: {probe|code}][, asked for by {by|name}]",
     "probe_finished": "{probe|code} shows {outcome|outcome}[: {summary}]",
     "diagnosis_made": "Diagnosis: {conclusion|conclusion}[, most likely {leader|code}][, {probability|percent}]"
                       "[, most likely {ranked|ranked}][ (stopped: {reason})]",
@@ -68,6 +68,11 @@ SENTENCES: Mapping[str, str] = {
              "[, the stored plan of {plan_hash_mismatch|code}"
              " does not match its hash][, checkpoint refused: {checkpoint}]",
     "foreign_team": "A signed request of another Slack workspace was refused[, team {team|code}][, app {app|code}]",
+    "message_added": "Said in chat[ by {by|name}][, at {said_at|moment}]: {text}",
+    "responder_requested": "[{by|name} ]had somebody paged in PagerDuty[: {target}][, saying {why}]",
+    "snoozed": "Snoozed[ until {until|moment}][ by {by|name}]",
+    "role_taken": "The role of {role|word}[ went to {holder|name}][, set by {by|name}]",
+    "handed_over": "Handed over[ by {by|name}][ to {holder|name}]",
     "entry_hidden": "Entry {entry|code} was {state|state} in documents[ by {by|name}][, because {why}]",
     "entry_annotated": "Entry {entry|code} was annotated[ by {by|name}]: {text}",
     "entry_placed": "The time of entry {entry|code} was {state|state}[: {at|moment}][, by {by|name}][, because {why}]",

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from bot.domain import codec, joining
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
+from bot.domain.presentation import Redaction
 from bot.domain.proposal import ProposalState
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
@@ -177,8 +178,10 @@ class SqlCasebook:
     async def say(self, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None) -> None:
         await self._database.run(lambda c: outbox.say(c, incident_id, key, text, now, at=at))
 
-    async def send(self, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None) -> None:
-        await self._database.run(lambda c: outbox.send(c, incident_id, key, form, now, at=at))
+    async def send(self, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None,
+                   redaction: Redaction = "internal", zone: str = "UTC") -> None:  # fmt: skip
+        shown = {"redaction": redaction, "zone": zone}
+        await self._database.run(lambda c: outbox.send(c, incident_id, key, form, now, at=at, shown=shown))
 
 
 def ask(connection: Connection, incident_id: str, facts: Sequence[Fact], now: datetime, *, hint: str = "",

@@ -6,20 +6,24 @@ New cards never wait for edits of older ones, nor chat for a pager that is slow.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, update
 
 from bot.domain.faults import FaultPoint
+from bot.domain.presentation import Presentation
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox, pictures
+from bot.edges import chain, outbox, pager_letters, pictures
 from bot.edges.database import Database
 from bot.edges.export import Export
 from bot.edges.outbox import Letter
 from bot.edges.schema import incident
+from bot.edges.typesetting import TypesettingError
+from bot.edges.zones import UnknownZone, zone
 from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Undeliverable
 from config.clock import Clock
 
@@ -132,6 +136,9 @@ class Courier:
             if at is None:
                 raise RetryLater(1.0, "the card is not posted yet")
             await self._tell(letter, view, at, self._chat)
+        elif letter.kind in ("responder", "snooze") and self._pager is not None:
+            await self._duty(letter, self._pager)
+            return
         elif letter.lane == outbox.PAGER and self._pager is not None:
             await self._page(letter, view, self._pager)
         await self._database.run(lambda c: outbox.delivered(c, letter))
@@ -160,8 +167,30 @@ class Courier:
         if form == "png":
             await chat.file(at, f"{view.incident.id}.png", await asyncio.to_thread(pictures.sheet, view))
             return
-        content = await asyncio.to_thread(Export().export, view, form)
+        content = await asyncio.to_thread(self._document, letter, view)
         await chat.file(at, f"{view.incident.id}.{form}", content)
+
+    def _document(self, letter: Letter, view: IncidentView) -> bytes:
+        """The document as it was asked for; one that cannot be made is for a person."""
+        name = str(letter.data.get("zone") or "UTC")
+        try:
+            shown = Presentation(zone=zone(name), zone_name=name, redaction=letter.data.get("redaction") or "internal")
+            return Export().export(view, letter.data["form"], shown)
+        except (TypesettingError, UnknownZone) as error:
+            raise Undeliverable(f"the document could not be made: {error}") from error
+
+    async def _duty(self, letter: Letter, pager: Pager) -> None:
+        async def amend(data: Mapping[str, Any]) -> None:
+            await self._database.run(lambda c: outbox.amended(c, letter, data))
+
+        now = self._clock.now()
+        said = await pager_letters.send(letter, pager, now, amend)
+
+        def told(connection: Connection) -> None:
+            outbox.delivered(connection, letter)
+            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", said, now)
+
+        await self._database.run(told)
 
     async def _page(self, letter: Letter, view: IncidentView, pager: Pager) -> None:
         data = letter.data

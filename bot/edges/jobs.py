@@ -24,9 +24,9 @@ _TICKS = "ticks"
 def queue_of(kind: str) -> str:
     """The queue of a kind of job. Of one incident, ``incidents`` and ``checks`` each run one job at a time: looking,
     acting and undoing never overlap, and no verification reads its probes while another one does."""
-    return {"investigate": "incidents", "mitigate": "incidents", "revert": "incidents", "verify": "checks"}.get(
-        kind, _TICKS
-    )
+    queues = {"investigate": "incidents", "mitigate": "incidents", "revert": "incidents", "verify": "checks",
+              "probe": "checks"}  # fmt: skip
+    return queues.get(kind, _TICKS)
 
 
 _REMEMBERED = 5_000

@@ -58,11 +58,20 @@ def say(
 
 
 def send(
-    connection: Connection, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None
-) -> None:
+    connection: Connection, incident_id: str, key: str, form: str, now: datetime, *, at: MessageRef | None = None,
+    shown: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Put the incident as a document into the thread below the card, or below ``at``, once for each ``key``."""
     lane, place = _place(connection, incident_id, at)
-    _put(connection, lane, "file", f"file:{incident_id}:{key}", incident_id, {"form": form, **place}, now)
+    _put(
+        connection,
+        lane,
+        "file",
+        f"file:{incident_id}:{key}",
+        incident_id,
+        {"form": form, **(shown or {}), **place},
+        now,
+    )
 
 
 def note(connection: Connection, incident_id: str, key: str, ref: str, text: str, now: datetime) -> None:
@@ -74,6 +83,18 @@ def pager_status(connection: Connection, incident_id: str, ref: str, status: str
     """Tell the pager what a person decided about its incident ``ref``."""
     key = f"status:{incident_id}:{status}:{codec.stamp(now)}:{ref}"
     _put(connection, PAGER, "status", key, incident_id, {"ref": ref, "status": status, "by": by}, now)
+
+
+def pager(
+    connection: Connection, incident_id: str, kind: str, key: str, data: Mapping[str, Any], now: datetime
+) -> None:
+    """Tell the pager something else, once for each ``key``: ``data`` names the ``ref`` that it is about."""
+    _put(connection, PAGER, kind, f"{kind}:{incident_id}:{key}:{data['ref']}", incident_id, data, now)
+
+
+def said(connection: Connection, incident_id: str, key: str) -> bool:
+    """Whether :func:`say` was called with this key before."""
+    return connection.execute(select(outbox.c.id).where(outbox.c.key == f"say:{incident_id}:{key}")).first() is not None
 
 
 def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pager"] = "all") -> Sequence[Letter]:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from bot.edges import pagerduty_people
 from bot.edges.addresses import is_loopback
 from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
 from bot.edges.text import Redact, cut, fit
-from bot.ports import RetryLater, Undeliverable
+from bot.ports import Responder, RetryLater, Undeliverable
 
 MAX_DETAILS_CHARS = 8_192
 MAX_NOTE_CHARS = 25_000
+MAX_MESSAGE_CHARS = 500
 TIMEOUT_S = (3.05, 10.0)
 """To connect, and to read."""
 
@@ -42,6 +44,19 @@ class NoPager:
     async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:  # noqa: ARG002
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; escalate {incident_ref} to {level} in PagerDuty itself")
+
+    async def find(self, who: str) -> Responder:
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; page {who[:100]} in PagerDuty itself, or call them")
+
+    async def request(self, incident_ref: str, responder: Responder, message: str,  # noqa: ARG002
+                      on_behalf_of: str) -> None:  # fmt: skip  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; page {responder.name} in PagerDuty itself, or call them")
+
+    async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; snooze {incident_ref} in PagerDuty itself")
 
     async def details(self, incident_ref: str) -> str:  # noqa: ARG002 - the port's signature
         """Nothing more than the webhook said."""
@@ -94,6 +109,23 @@ class PagerDuty:
         current, _ = await self._levels(incident_ref)
         if current < level:
             await self._change(incident_ref, {"escalation_level": level}, on_behalf_of)
+
+    async def find(self, who: str) -> Responder:
+        """See :class:`bot.ports.Pager`. Raises :class:`Undeliverable` for nobody, and for more than one."""
+        return await self._call(lambda session: pagerduty_people.find(session, who))
+
+    async def request(self, incident_ref: str, responder: Responder, message: str, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`. May be called again when it is not known whether it was done."""
+        path = f"/incidents/{_checked(incident_ref)}"
+        sender = on_behalf_of if _EMAIL.fullmatch(on_behalf_of) else self._from_email
+        said = fit(message, MAX_MESSAGE_CHARS, self._redact)
+        await self._call(lambda session: pagerduty_people.request(session, path, responder, said, sender))
+
+    async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`."""
+        path = f"/incidents/{_checked(incident_ref)}/snooze"
+        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
+        await self._call(lambda session: session.rpost(path, json={"duration": seconds}, headers=headers))
 
     async def details(self, incident_ref: str) -> str:
         """See :class:`bot.ports.Pager`: at most 8,192 characters, cleaned, without secrets."""
@@ -178,6 +210,7 @@ def _refusal(status: int, headers: Mapping[str, str], text: str) -> RetryLater |
     advice = {
         400: "; with an account-level key, set PAGERUNNER_PAGERDUTY_FROM to the e-mail address of a user",
         401: "; the API key is wrong or revoked: set PAGERUNNER_PAGERDUTY_API_KEY",
+        402: "; the account's plan does not include this",
         403: "; the API key may not do this: it needs to be able to write incidents",
         404: "; there is no such incident for this API key",
     }

@@ -19,8 +19,8 @@ SOON = {"fresh_s": 30}
 """After a change of our own it is known when the new state began, so users are judged by less time than at first."""
 
 
-async def _unwatched(_: ProbeEvent) -> None:
-    """The flow keeps what comes back."""
+async def unwatched(_: ProbeEvent) -> None:
+    """Whoever asked keeps what comes back."""
 
 
 class ProbeVerifier:
@@ -40,7 +40,7 @@ class ProbeVerifier:
         known = list((await self._casebook.findings(incident.id)).values())
         first = {finding.probe: finding for finding in known if finding.round == 0}
         context = await self._context(incident)
-        runner = self._new_runner(known, _unwatched)
+        runner = self._new_runner(known, unwatched)
         since = [finding.started_at for finding in known if finding.round == round_]
         calls = []
         for name in probes:
