@@ -58,6 +58,8 @@ class Settings(BaseModel):
     slack_bot_token: SecretStr = SecretStr("")
     slack_app_token: SecretStr = SecretStr("")
     slack_signing_secret: SecretStr = SecretStr("")
+    timeline_reaction: str = Field(default="pushpin", pattern=r"^[a-z0-9_+'-]{0,100}$")
+    """Name of the Slack reaction that puts a message on the timeline, without colons; empty: none does."""
 
     pagerduty_api: str = "https://api.pagerduty.com"
     pagerduty_api_key: SecretStr = SecretStr("")

@@ -216,7 +216,13 @@ class TestTheManifest:
 
     def test_it_subscribes_to_what_is_listened_to(self) -> None:
         events = self.manifest()["settings"]["event_subscriptions"]["bot_events"]
-        assert events == ["app_mention", "message.channels", "message.groups"]
+        assert events == [
+            "app_home_opened", "app_mention", "message.channels", "message.groups", "reaction_added",
+            "reaction_removed",
+        ]  # fmt: skip
+        (shortcut,) = self.manifest()["features"]["shortcuts"]
+        assert (shortcut["type"], shortcut["callback_id"]) == ("message", "add_to_timeline")
+        assert self.manifest()["features"]["app_home"]["home_tab_enabled"] == "true"
         assert [one["command"] for one in self.manifest()["features"]["slash_commands"]] == ["/oncall"]
 
     def test_each_scope_stands_there_once_and_none_writes_more_than_messages_and_files(self) -> None:

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from bot.cli import _COMMANDS, main
 from bot.cli.demo import SCENARIOS
-from bot.cli.drill import SEEN
 from bot.cli.init import FILES
 from bot.cli.tables import document
+from bot.domain.drills import SEEN
 from bot.wiring import LIBRARY, PROBES, actions, specs
 from config.settings import load, load_catalogue
 from runbooks.actions.http_action_file import load_http_actions

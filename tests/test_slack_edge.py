@@ -346,7 +346,7 @@ WRONG = (
     ("/oncall freeze chat-assistant", "Usage: `/oncall freeze SERVICE|* REASON`"),
     ("/oncall freeze chat-asistant today", "Did you mean `chat-assistant`?"),
     ("/oncall unfreeze", "Name a service"),
-    ("/oncall export inc-7f3a2c pdf", "There is no form `pdf`"),
+    ("/oncall export inc-7f3a2c xls", "There is no form `xls`"),
     ("/oncall " + "x" * 100_000, "characters long"),
     ("/oncall show \u202einc", "invisible characters"),
     ("/oncall show <!channel>", "`&lt;!channel&gt;`"),

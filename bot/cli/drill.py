@@ -6,23 +6,8 @@ from pathlib import Path
 import click
 
 from bot.cli.local import fail, show
+from bot.domain.drills import SEEN
 
-SEEN = {
-    "provider-outage": "a part of the users get errors",
-    "provider-latency": "answers take long to begin",
-    "rate-limit-exceeded": "requests are rejected, retries climb",
-    "quota-exhausted": "every call fails from one minute to the next",
-    "egress-failure": "some requests never reach the model",
-    "model-drift": "answers have been getting worse for hours",
-    "prompt-regression": "answers got worse within an hour",
-    "agent-runaway": "tokens and calls for a task multiply",
-    "stale-index": "answers come from outdated documents",
-    "moderation-backlog": "content waits for a decision",
-    "blip": "the error rate crossed its threshold",
-    "busy-but-well": "load is far above the forecast",
-    "injection": "users get errors, and much is written about it",
-}
-"""What a page of each drill says, in words: what it takes to choose one, without the answer."""
 SURPRISE = "surprise"
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bot.cli.drill import SEEN
 from bot.cli.dry_run import DryRun
+from bot.domain.drills import SEEN
 from bot.domain.page import Page
 from bot.wiring import specs
 from config.catalogue import Catalogue

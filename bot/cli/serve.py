@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pagerunner.serve")
 
 RECEIVE_S, SWEEP_S, SHELF_S = 1.0, 2.0, 2.0
+HOME_S = 20.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
 
@@ -106,6 +107,8 @@ class Server:
             built.ticks.every(RECEIVE_S, self._tick_receive, name="receive")
             built.ticks.every(SWEEP_S, built.assistant.flow.sweep, name="sweep")
             built.ticks.every(SHELF_S, built.refresh_runbooks, name="runbooks")
+            if built.slack is not None:
+                built.ticks.every(HOME_S, built.slack.refresh_home, name="home")
             built.ticks.every(PURGE_S, built.purge, name="purge")
             if self._settings.canary_tokens_per_hour:
                 built.ticks.every(self._settings.baseline_every_s, built.record_baselines, name="baselines")

@@ -19,6 +19,7 @@ from config.settings import Settings
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
 
+    from bot.edges.slack_home import HomeTab
     from bot.wiring import Assistant
 
 
@@ -29,6 +30,7 @@ class Opened:
     chat: Chat
     people: People
     app: "AsyncApp"
+    home: "HomeTab | None"
     handle: SlackHandler
 
 
@@ -60,7 +62,7 @@ class SlackSide:
     async def open(self, assistant: "Assistant") -> None:
         """Load the libraries off the event loop, and build the app's listeners on the desk."""
         await asyncio.to_thread(importlib.import_module, "bot.edges.slack_app")
-        from bot.edges.slack_app import build_app, http_handler  # noqa: PLC0415
+        from bot.edges.slack_app import build_app, home_tab, http_handler  # noqa: PLC0415
         from bot.edges.slack_chat import SlackChat  # noqa: PLC0415
         from bot.edges.slack_client import Workspace, new_client  # noqa: PLC0415
         from bot.edges.slack_desk import SlackDeps  # noqa: PLC0415
@@ -77,15 +79,21 @@ class SlackSide:
         async def audit(fact: Fact) -> None:
             await assistant.casebook.record(INSTALLATION, [fact], clock.now(), card=False)
 
-        app = build_app(
-            SlackDeps(
-                client=client, workspace=workspace, chat=chat, desk=assistant.desk, records=assistant.records,
-                catalogue=self._catalogue, clock=clock, first_time=first_time, audit=audit,
-                app_id=self._settings.slack_app,
-            )
-        )  # fmt: skip
         people = SlackPeople(client, workspace, self._catalogue, clock)
-        self._opened.set_result(Opened(chat=chat, people=people, app=app, handle=http_handler(app)))
+        deps = SlackDeps(
+            client=client, workspace=workspace, chat=chat, desk=assistant.desk, records=assistant.records,
+            catalogue=self._catalogue, clock=clock, first_time=first_time, audit=audit, app_id=self._settings.slack_app,
+            duty=assistant.duty, people=people, timeline_reaction=self._settings.timeline_reaction,
+        )  # fmt: skip
+        home = home_tab(deps)
+        app = build_app(deps, home)
+        self._opened.set_result(Opened(chat=chat, people=people, app=app, home=home, handle=http_handler(app)))
+
+    async def refresh_home(self) -> None:
+        """Bring the Home tabs that people looked at lately up to date."""
+        home = (await self._there()).home
+        if home is not None:
+            await home.refresh()
 
     async def connect(self) -> None:
         """Stay connected over Socket Mode until cancelled; HTTP mode needs no connection."""

@@ -17,7 +17,9 @@ from bot.edges.slack_clicks import Clicks
 from bot.edges.slack_client import SLACK_API, Refused, ask, is_loopback, new_client
 from bot.edges.slack_commands import Commands
 from bot.edges.slack_desk import Json, Reception, SlackDeps, key, logger
+from bot.edges.slack_home import HomeTab
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
+from bot.edges.slack_memory import Memory
 from bot.edges.slack_talk import Talk
 from bot.ports import RetryLater
 from config.clock import Clock
@@ -25,7 +27,14 @@ from config.clock import Clock
 NO_RETRY = {"x-slack-no-retry": "1"}
 
 
-def build_app(deps: SlackDeps) -> AsyncApp:
+def home_tab(deps: SlackDeps) -> HomeTab | None:
+    """The Home tab, where there is something to show in it."""
+    if deps.duty is None or deps.people is None:
+        return None
+    return HomeTab(Reception(deps=deps), deps.duty, deps.people)
+
+
+def build_app(deps: SlackDeps, home: HomeTab | None = None) -> AsyncApp:
     """Bolt with all listeners. A request is acknowledged after it was dealt with, never before; nothing is lazy.
 
     Signatures are checked before Bolt sees a request (:mod:`bot.edges.slack_http`), or not needed (Socket Mode).
@@ -48,6 +57,10 @@ def build_app(deps: SlackDeps) -> AsyncApp:
     reception = Reception(deps=deps)
     Clicks(reception).register(app)
     Commands(reception=reception).register(app)
+    if deps.duty is not None:
+        Memory(reception, deps.duty).register(app)
+    if home is not None:
+        home.register(app)
     Talk(reception).register(app)
     return app
 

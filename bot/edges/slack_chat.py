@@ -20,6 +20,7 @@ LOOK_BACK = 100
 """Messages of a channel or thread that are searched for one that may have been posted already."""
 SNIPPET = 2_000
 _EVENT = "pagerunner_message"
+_BINARY = ("pdf", "docx")
 _GONE = frozenset({"message_not_found", "cant_update_message"})
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 
@@ -73,8 +74,13 @@ class SlackChat:
             if name.endswith(".png"):
                 await self.say(message, f"{escape(str(refused))}. The picture's figures are in the answer above.")
                 return
+            incident, _, form = name.rpartition(".")
+            whole = f"`pagerunner export {escape(incident)}` writes it whole"
+            if form in _BINARY:
+                whole = f"`pagerunner export {escape(incident)} --format {form} --output FILE` writes it"
+                await self.say(message, f"{escape(str(refused))}. {whole}.")
+                return
             text = escape(content.decode("utf-8", "replace")[:SNIPPET].replace("```", "ˋˋˋ"))
-            whole = f"`pagerunner export {escape(name.rpartition('.')[0])}` writes it whole"
             await self.say(message, f"{escape(str(refused))}. This is how it begins; {whole}.\n```{text}```")
 
     async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:

@@ -1,18 +1,19 @@
 """Buttons and modals: every press is checked to come from our own card, counted once, and answered in words."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import conversation, wording
+from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.untrusted import escape, line
 from bot.domain.view import MessageRef
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_blocks import Pressed, action_id
 from bot.edges.slack_client import Refused, ask
-from bot.edges.slack_desk import FOREIGN, Json, Place, Reception, key, principal
-from bot.ports import Told, VoteContext
+from bot.edges.slack_desk import DOWN, FOREIGN, Json, Place, Reception, key, principal
+from bot.ports import Declaration, StorageDown, Told, VoteContext
 
 _TOO_LATE = "Slack gave me too little time to open the form. Please press the button again."
 
@@ -31,6 +32,7 @@ class Clicks:
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)
         app.view(slack_modals.EXPORT)(self.chosen)
+        app.view(slack_modals.DECLARE)(self.declared)
 
     async def clicked(self, ack: AsyncAck, body: Json) -> None:
         """A button of a card."""
@@ -101,25 +103,57 @@ class Clicks:
         await self._.guarded(tell, work())
 
     async def chosen(self, ack: AsyncAck, body: Json, view: Json) -> None:
-        """The Export form."""
-        await ack()
+        """The Export form: what is wrong stays in the form."""
         about, who = slack_modals.metadata(view), principal(body["user"], body.get("team"))
 
         async def tell(text: str) -> None:
             await self._.tell(str(body["user"]["id"]), Place(channel=about.get("channel", "")), text)
 
         async def work() -> None:
-            values = slack_modals.read(view)
-            known = await self._.view(values.get("incident", ""))
+            form = slack_modals.read_export(view)
+            known = await self._.view(form.values.get("incident", ""))
+            wrong = dict(form.errors) if known else {"incident": "There is no such incident any more.", **form.errors}
             if not await self._.ours(who):
                 await tell(FOREIGN)
-            elif known is None or values.get("form") not in slack_modals.FORMS:
-                await tell("There is no such incident or form any more.")
+            elif wrong or known is None:
+                await ack(response_action="errors", errors=wrong)
             elif await self._deps.first_time(key("form", view.get("id"), body.get("trigger_id"))):
-                seen = key("export", view.get("id"), body.get("trigger_id"))
-                await tell(await self._.send(known, values["form"], about.get("channel", ""), seen))
+                seen, chosen = key("export", view.get("id"), body.get("trigger_id")), form.values
+                level = cast("Redaction", chosen["redaction"])
+                channel = about.get("channel", "")
+                await tell(
+                    await self._.send(known, chosen["form"], channel, seen, redaction=level, zone=chosen["zone"])
+                )
 
         await self._.guarded(tell, work())
+        if ack.response is None:
+            await ack()
+
+    async def declared(self, ack: AsyncAck, body: Json, view: Json) -> None:
+        """The Declare form: what is wrong stays in the form; one form opens one incident."""
+        about, who = slack_modals.metadata(view), principal(body["user"], body.get("team"))
+        services = {one.name for one in self._deps.catalogue.services}
+
+        async def tell(text: str) -> None:
+            await self._.tell(str(body["user"]["id"]), Place(channel=about.get("channel", "")), text)
+
+        async def work() -> None:
+            form = slack_modals.read_declare(view, services)
+            if not await self._.ours(who):
+                await tell(FOREIGN)
+            elif form.errors:
+                await ack(response_action="errors", errors=dict(form.errors))
+            elif self._deps.duty is not None:
+                try:
+                    told = await self._deps.duty.declare(_declaration(view, form), who)
+                except StorageDown:  # What was typed stays in the form.
+                    await ack(response_action="errors", errors={"title": DOWN})
+                    return
+                await tell(escape(told.text))
+
+        await self._.guarded(tell, work())
+        if ack.response is None:
+            await ack()
 
     # --- what each button does ---------------------------------------------------------------------------------------
 
@@ -210,6 +244,12 @@ async def vote_words(reception: Reception, proposal_id: str, result: VoteResult)
     votes = [pv.votes for pv in view.proposals if pv.proposal.id == proposal_id] if view else []
     have = sum(1 for vote in (votes[0] if votes else ()) if vote.decision == "approve")
     return wording.vote(result, have, proposal.plan.min_approvers)
+
+
+def _declaration(view: Json, form: slack_modals.Form) -> Declaration:
+    given = form.values
+    return Declaration(key=key(view.get("id")).removeprefix("slack:"), service=given["service"], title=given["title"],
+                       seen=given.get("seen", ""))  # fmt: skip
 
 
 def _mismatch(ballot: Pressed | None, proposal: Proposal | None, here: str) -> VoteResult | None:

@@ -1,21 +1,22 @@
 """``/oncall``: everything the buttons do, and more, by typing. Every refusal says what to type instead."""
 
 import difflib
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import card, conversation, plan_card, wording
-from bot.domain.proposal import Principal, ProposalState, VoteResult
+from bot.domain.proposal import ProposalState, VoteResult
 from bot.domain.untrusted import clean, escape, line, quote
 from bot.domain.view import IncidentView, MessageRef, ProposalView
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
 from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
+from bot.edges.slack_duties import Duties
 from bot.edges.slack_text import unescaped
+from bot.edges.slack_typed import GROUPS, Command, Reply, Row, Typed, free, hint, meant
 from bot.ports import VoteContext
 
 MAX_TEXT = 2_000
@@ -25,58 +26,31 @@ MOST = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """What only the person who typed sees: mrkdwn that is already escaped, and blocks where they help."""
-
-    text: str
-    blocks: Sequence[Json] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Typed:
-    """A command as it was typed."""
-
-    words: tuple[str, ...]
-    who: Principal
-    user: str
-    channel: str
-    trigger_id: str
-
-
-_Run = Callable[[Typed], Awaitable[Reply]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Command:
-    usage: str
-    about: str
-    run: _Run
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Commands:
     """Listeners for the slash command."""
 
     reception: Reception
-    _table: dict[str, _Command] = field(default_factory=dict)
+    _table: dict[str, Command] = field(default_factory=dict)
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to."""
-        rows: tuple[tuple[str, str, str, _Run], ...] = (
-            ("help", "", "this list", self._help),
-            ("list", "", "incidents that are not over", self._list),
-            ("show", "[INCIDENT]", "the card of an incident, for you alone", self._show),
-            ("why", "[INCIDENT] [QUESTION]", "what we think and why, or any other question", self._why),
-            ("approve", "INCIDENT PLAN", "approve exactly this plan", self._approve),
-            ("reject", "INCIDENT PLAN [REASON]", "reject exactly this plan", self._reject),
-            ("ack", "[INCIDENT]", "acknowledge, here and in the pager", self._acknowledge),
-            ("escalate", "[INCIDENT]", "escalate in the pager", self._escalate),
-            ("resolve", "[INCIDENT]", "resolve, here and in the pager", self._resolve),
-            ("export", "[INCIDENT] [md|html|json|csv]", "timeline and postmortem as a file", self._export),
-            ("freeze", "SERVICE|* REASON", "stop all execution for a service, or for everything", self._freeze),
-            ("unfreeze", "SERVICE|*", "allow execution again", self._unfreeze),
-        )
-        self._table.update({name: _Command(usage=usage, about=about, run=run) for name, usage, about, run in rows})
+        rows: tuple[Row, ...] = (
+            ("Incidents", "list", "", "incidents that are not over", self._list),
+            ("Incidents", "show", "[INCIDENT]", "the card of an incident, for you alone", self._show),
+            ("Incidents", "ack", "[INCIDENT]", "acknowledge, here and in the pager", self._acknowledge),
+            ("Incidents", "escalate", "[INCIDENT]", "escalate in the pager", self._escalate),
+            ("Incidents", "resolve", "[INCIDENT]", "resolve, here and in the pager", self._resolve),
+            ("Finding out", "why", "[INCIDENT] [QUESTION]", "what we think and why, or any other question", self._why),
+            ("Deciding", "approve", "INCIDENT PLAN", "approve exactly this plan", self._approve),
+            ("Deciding", "reject", "INCIDENT PLAN [REASON]", "reject exactly this plan", self._reject),
+            ("Deciding", "freeze", "SERVICE|* REASON", "stop all execution for a service, or for all", self._freeze),
+            ("Deciding", "unfreeze", "SERVICE|*", "allow execution again", self._unfreeze),
+            ("Record", "export", "[INCIDENT] [md|html|json|csv|pdf|docx]", "timeline and postmortem as a file",
+             self._export),
+            ("More", "help", "[COMMAND]", "this list", self._help),
+        )  # fmt: skip
+        duties = Duties(self.reception, self.reception.deps.duty).rows() if self.reception.deps.duty else ()
+        self._table.update({row[1]: Command(*row) for row in (*rows, *duties)})
         app.command(self.reception.deps.command)(self.typed)
 
     async def typed(self, ack: AsyncAck, body: Json) -> None:
@@ -103,13 +77,15 @@ class Commands:
         who = principal({"id": body.get("user_id"), "username": body.get("user_name")}, {"id": body.get("team_id")})
         if not await self.reception.ours(who):
             return Reply(text=FOREIGN)
-        text = unescaped(str(body.get("text") or ""))
+        raw = str(body.get("text") or "")
+        text = unescaped(raw)
         if len(text) > MAX_TEXT:
             return Reply(text=f"That is {len(text):,} characters long; at most {MAX_TEXT:,} are read. {self._hint()}")
         cleaned, hidden = clean(text)
         if hidden:
             return Reply(text=f"That contains {hidden} invisible characters. Please type it anew. {self._hint()}")
         words = tuple(cleaned.split())
+        written = tuple(clean(raw)[0].split())
         name = words[0].lower() if words else "help"
         command = self._table.get(name)
         if command is None:
@@ -117,20 +93,29 @@ class Commands:
             meant = f" Did you mean `{near[0]}`?" if near else ""
             return Reply(text=f"There is no command {quote(words[0], 40)}.{meant} {self._hint()}")
         typed = Typed(
-            words=words[1:], who=who, user=str(body.get("user_id") or ""), channel=str(body.get("channel_id") or ""),
-            trigger_id=str(body.get("trigger_id") or ""),
+            words=words[1:], written=written[1:], who=who, user=str(body.get("user_id") or ""),
+            channel=str(body.get("channel_id") or ""), trigger_id=str(body.get("trigger_id") or ""),
         )  # fmt: skip
         return await command.run(typed)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    async def _help(self, typed: Typed) -> Reply:  # noqa: ARG002 - one signature for all commands
+    async def _help(self, typed: Typed) -> Reply:
         name = self.reception.deps.command
-        lines = [f"`{name} {word} {c.usage}`".replace(" `", "`") + f"  {c.about}" for word, c in self._table.items()]
+        wanted = self._table.get(typed.words[0].lower()) if typed.words else None
+        if wanted is not None:
+            return Reply(text=wanted.shown(name))
+        lines = []
+        for group in GROUPS:
+            lines.append(f"*{group}*")
+            lines += [command.shown(name) for command in self._table.values() if command.group == group]
         lines.append("INCIDENT is an id such as `inc-7f3a2c`, or the pager's; in a channel with one incident it may be")
         lines.append("left out. PLAN is the code that the card shows next to _Plan_.")
         lines.append("In the thread of a card: ask anything; `hint: …` has it investigated again with what you know,")
         lines.append("`note: …` and `did: …` put what you saw or did on the timeline.")
+        if self.reception.deps.duty and self.reception.deps.timeline_reaction:
+            reaction = self.reception.deps.timeline_reaction
+            lines.append(f":{reaction}: on a message, or *Add to timeline* in its menu, puts it there, too.")
         return Reply(text="\n".join(lines))
 
     async def _list(self, typed: Typed) -> Reply:  # noqa: ARG002
@@ -161,7 +146,7 @@ class Commands:
         view = named or await self._meant(replace(typed, words=()), at_most=1)
         if isinstance(view, Reply):
             return view
-        question = " ".join(typed.words[1:] if named else typed.words) or "why"
+        question = await free(self.reception, typed.written[1:] if named else typed.written) or "why"
         return Reply(text=conversation.answer(question, view).text)
 
     # --- deciding ----------------------------------------------------------------------------------------------------
@@ -184,7 +169,7 @@ class Commands:
         proposal = pv.proposal
         posted = view.message or MessageRef(channel="", ts="")
         context = VoteContext(channel=posted.channel, message_ts=posted.ts, incident_id=view.incident.id)
-        reason = " ".join(typed.words[2:])[:500]
+        reason = (await free(self.reception, typed.written[2:]))[:500]
         desk = self.reception.deps.desk
         result = await desk.vote(proposal.id, proposal.plan_hash, decision, typed.who, context, reason)
         return Reply(text=await vote_words(self.reception, proposal.id, result))
@@ -221,12 +206,12 @@ class Commands:
     async def _freeze(self, typed: Typed) -> Reply:
         if len(typed.words) < 2:
             return self._usage("freeze", "Name a service (or `*` for everything) and the reason.")
-        return await self._set_frozen(typed, on=True, reason=" ".join(typed.words[1:])[:300])
+        return await self._set_frozen(typed, on=True, reason=(await free(self.reception, typed.written[1:]))[:300])
 
     async def _unfreeze(self, typed: Typed) -> Reply:
         if not typed.words:
             return self._usage("unfreeze", "Name a service, or `*` for everything.")
-        return await self._set_frozen(typed, on=False, reason=" ".join(typed.words[1:])[:300])
+        return await self._set_frozen(typed, on=False, reason=(await free(self.reception, typed.written[1:]))[:300])
 
     async def _set_frozen(self, typed: Typed, *, on: bool, reason: str) -> Reply:
         service = typed.words[0].lower() if typed.words[0] != "*" else "*"
@@ -256,38 +241,19 @@ class Commands:
         incidents = await self.reception.deps.records.incidents(active_only=False, limit=50)
         if not incidents:
             return Reply(text="There is no incident to export.")
-        form: dict[str, Any] = slack_modals.export_view(incidents, {"channel": typed.channel})
+        own = await self.reception.only_incident_in(typed.channel) or ""
+        form: dict[str, Any] = slack_modals.export_view(incidents, {"channel": typed.channel}, own)
         await ask(self.reception.deps.client.views_open(trigger_id=typed.trigger_id, view=form))
         return Reply(text="Choose an incident and a form.")
 
-    # --- finding out what was meant ----------------------------------------------------------------------------------
-
     async def _meant(self, typed: Typed, *, at_most: int) -> IncidentView | Reply:
-        """The incident that was named, or the only one of this channel; otherwise what to type."""
-        if len(typed.words) > at_most:
-            extra = " ".join(typed.words[at_most:])
-            return Reply(text=f"I do not know what {quote(extra, 60)} means here. {self._hint()}")
-        if typed.words:
-            view = await self.reception.view(typed.words[0])
-            if view is not None:
-                return view
-            known = [each.id for each in await self.reception.deps.records.incidents(active_only=False)]
-            near = difflib.get_close_matches(typed.words[0], known, n=1)
-            meant = (
-                f"Did you mean `{near[0]}`?" if near else f"`{self.reception.deps.command} list` shows what there is."
-            )
-            return Reply(text=f"There is no incident {quote(typed.words[0], 60)}. {meant}")
-        only = await self.reception.only_incident_in(typed.channel)
-        view = await self.reception.deps.records.view(only) if only else None
-        if view is None:
-            return Reply(text=f"Which incident? `{self.reception.deps.command} list` shows what there is.")
-        return view
+        return await meant(self.reception, typed, at_most=at_most)
 
     def _usage(self, name: str, problem: str) -> Reply:
         return Reply(text=f"{problem} Usage: `{self.reception.deps.command} {name} {self._table[name].usage}`")
 
     def _hint(self) -> str:
-        return f"`{self.reception.deps.command} help` shows what there is."
+        return hint(self.reception)
 
 
 def _votable(view: IncidentView, code: str) -> ProposalView | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal
 from bot.domain.timeline import Fact
 from bot.domain.untrusted import line
@@ -16,7 +17,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Workspace, ask, read
 from bot.edges.slack_text import mentioned, written
-from bot.ports import Desk, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Desk, Duty, People, Records, RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from config.clock import Clock
 
@@ -50,6 +51,12 @@ class SlackDeps:
     app_id: str = ""
     """Our app's id; requests meant for another app are refused. Empty: not checked."""
     command: str = "/oncall"
+    duty: Duty | None = None
+    """None: what people on call do besides deciding is not offered."""
+    people: People | None = None
+    """None: there is no Home tab."""
+    timeline_reaction: str = "pushpin"
+    """The reaction that puts a message on the timeline; empty: none does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,10 +105,10 @@ class Reception:
     async def written(self, text: str) -> str:
         """What a person wrote, mentions with their names; our own is left out."""
         us = await self.deps.workspace.us()
-        names = {user: "" if user == us.bot_user_id else await self._name(user) for user in mentioned(text)}
+        names = {user: "" if user == us.bot_user_id else await self.name(user) for user in mentioned(text)}
         return written(text, names)
 
-    async def _name(self, user: str) -> str:
+    async def name(self, user: str) -> str:
         """What people call a user; the id when Slack cannot say."""
         try:
             told = (await read(self.deps.client, "users.info", user=user)).get("user") or {}
@@ -123,11 +130,19 @@ class Reception:
         active = [i for i in await self.deps.records.incidents() if i.channel == channel]
         return active[0].id if len(active) == 1 else None
 
-    async def send(self, view: IncidentView, form: str, channel: str, seen: str) -> str:
+    async def insider(self, user: str) -> bool:
+        """Whether Slack says now that this is a person of our workspace: neither a stranger nor a bot."""
+        told = (await read(self.deps.client, "users.info", user=user)).get("user") or {}
+        us = await self.deps.workspace.us()
+        unfit = any(told.get(flag) for flag in ("deleted", "is_bot", "is_stranger"))
+        return told.get("id") == user and told.get("team_id") == us.team_id and not unfit
+
+    async def send(self, view: IncidentView, form: str, channel: str, seen: str, *, redaction: Redaction = "internal",
+                   zone: str = "UTC") -> str:  # fmt: skip
         """Have the incident put below its card, or into ``channel`` if it has none; the words for whoever asked."""
         where = view.message or MessageRef(channel=channel, ts="")
         await self.deps.chat.must_be_ours(where.channel)
-        await self.deps.desk.send(view.incident.id, seen, form, where)
+        await self.deps.desk.send(view.incident.id, seen, form, where, redaction=redaction, zone=zone)
         return f"{view.incident.id}.{form} follows in the {'thread of the card' if where.ts else 'channel'}."
 
     async def view(self, reference: str) -> IncidentView | None:

@@ -1,24 +1,38 @@
-"""The modals: changing a plan's parameters, telling what one did, choosing an export. Views and reading them back."""
+"""The modals: declaring, changing a plan's parameters, telling what one did, choosing an export. Views, and
+reading them back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.domain import plan_card
 from bot.domain.incident import Incident
+from bot.domain.presentation import Redaction
 from bot.domain.proposal import Plan, Proposal
 from bot.domain.untrusted import clean, elide, line
+from bot.edges.zones import UnknownZone, zone
+from config.catalogue import Service
 
 EDIT = "pagerunner_edit_form"
 DID = "pagerunner_did_form"
 EXPORT = "pagerunner_export_form"
+DECLARE = "pagerunner_declare_form"
 FORMS: Mapping[str, str] = {
     "md": "Markdown: the postmortem",
     "html": "HTML: one page with pictures",
     "json": "JSON: everything, lossless",
     "csv": "CSV: the timeline",
+    "pdf": "PDF: the postmortem with pictures",
+    "docx": "Word: the postmortem with pictures",
 }
+READERS: Mapping[Redaction, str] = {
+    "internal": "The team: everything", "company": "The company: without what was received, and tenants",
+    "public": "Everybody: without names and free text",
+}  # fmt: skip
+MAX_TITLE = 150
+MAX_SEEN = 3_000
+MAX_OPTIONS = 100
 MAX_FIELDS = 20
 MAX_VALUE = 3_000
 _ACTION = "value"
@@ -50,17 +64,69 @@ def did_view(incident_id: str, place: Mapping[str, str]) -> View:
     return _modal(DID, "I did something", "Put on timeline", [block], {"incident": incident_id, **place})
 
 
-def export_view(incidents: Sequence[Incident], place: Mapping[str, str]) -> View:
-    """Which incident, in which form."""
-    choices = [_option(f"{each.id} {line(each.title, 40)}", each.id) for each in incidents[:100]]
-    forms = [_option(text, form) for form, text in FORMS.items()]
+def declare_view(services: Sequence[Service], place: Mapping[str, str]) -> View:
+    """An incident that a person declares: of which service, called what, and what is seen."""
+    options = [
+        _option(f"{one.name}: {one.title}" if one.title else one.name, one.name) for one in services[:MAX_OPTIONS]
+    ]
+    title = {"type": "plain_text_input", "action_id": _ACTION, "max_length": MAX_TITLE,
+             "placeholder": _plain("Support bot: users get errors", 150)}  # fmt: skip
+    seen = {"type": "plain_text_input", "action_id": _ACTION, "multiline": True, "max_length": MAX_SEEN}
     blocks = [
-        {"type": "input", "block_id": "incident", "label": _plain("Incident", 100),
-         "element": {"type": "static_select", "action_id": _ACTION, "options": choices}},
-        {"type": "input", "block_id": "form", "label": _plain("Form", 100),
-         "element": {"type": "static_select", "action_id": _ACTION, "options": forms, "initial_option": forms[0]}},
-    ]  # fmt: skip
+        _select("service", "Service", options),
+        _input("title", "Title, as a page would have it", title),
+        {**_input("seen", "What do you see? Error texts and numbers help most.", seen), "optional": True},
+    ]
+    return _modal(DECLARE, "Declare an incident", "Declare", blocks, dict(place))
+
+
+def read_declare(view: Mapping[str, Any], services: Collection[str]) -> Form:
+    """What was declared, checked; errors stay at their field."""
+    given = {name: text.strip() for name, text in read(view).items()}
+    errors: dict[str, str] = {}
+    if given.get("service", "") not in services:
+        errors["service"] = "This service is no longer in the catalogue. Choose another one."
+    title = given.get("title", "")
+    if sum(letter.isalnum() for letter in title) < 3:
+        errors["title"] = "Say in a few words what is wrong, such as: Support bot: users get errors."
+    for name, limit, lines in (("title", MAX_TITLE, False), ("seen", MAX_SEEN, True)):
+        text = given.get(name, "")
+        if len(text) > limit:
+            errors[name] = f"{len(text):,} characters; at most {limit:,} fit."
+        elif clean(text, lines=lines)[1]:
+            errors[name] = "This contains characters that cannot be seen. Type it instead of pasting it."
+    return Form(values=given, errors=errors)
+
+
+def export_view(incidents: Sequence[Incident], place: Mapping[str, str], chosen: str = "") -> View:
+    """Which incident, in which form, for whom, and in which time zone."""
+    choices = [_option(f"{each.id} {line(each.title, 40)}", each.id) for each in incidents[:MAX_OPTIONS]]
+    forms = [_option(text, form) for form, text in FORMS.items()]
+    readers = [_option(text, level) for level, text in READERS.items()]
+    own = next((choice for choice in choices if choice["value"] == chosen), None)
+    zone = {"type": "plain_text_input", "action_id": _ACTION, "initial_value": "UTC", "max_length": 60}
+    blocks = [
+        _select("incident", "Incident", choices, own),
+        _select("form", "Form", forms, forms[0]),
+        _select("redaction", "Who will read it", readers, readers[0]),
+        _input("zone", "Time zone, such as Europe/Berlin", zone),
+    ]
     return _modal(EXPORT, "Export an incident", "Export", blocks, dict(place))
+
+
+def read_export(view: Mapping[str, Any]) -> Form:
+    """What was chosen, checked for shape; whether the incident exists is for the caller to say."""
+    given = {"form": "md", "redaction": "internal", "zone": "UTC", **{k: v.strip() for k, v in read(view).items()}}
+    errors: dict[str, str] = {}
+    if given["form"] not in FORMS:
+        errors["form"] = "There is no such form. Choose one of the list."
+    if given["redaction"] not in READERS:
+        errors["redaction"] = "There is no such level. Choose one of the list."
+    try:
+        zone(given["zone"])
+    except UnknownZone as error:
+        errors["zone"] = elide(f"{error}.", 300)
+    return Form(values=given, errors=errors)
 
 
 def metadata(view: Mapping[str, Any]) -> dict[str, str]:
@@ -99,6 +165,15 @@ def errors_of(told: str, plan: Plan) -> dict[str, str]:
     names = list(plan.params) or ["text"]
     named = next((name for name in names if name in told), names[0])
     return {_block(named): elide(told, 1_000)}
+
+
+def _input(block: str, label: str, element: View) -> View:
+    return {"type": "input", "block_id": block, "label": _plain(label, 200), "element": element}
+
+
+def _select(block: str, label: str, options: Sequence[View], initial: View | None = None) -> View:
+    element: View = {"type": "static_select", "action_id": _ACTION, "options": list(options)}
+    return _input(block, label, element if initial is None else {**element, "initial_option": initial})
 
 
 def _field(name: str, value: Any) -> View:

@@ -1,5 +1,7 @@
 """``chat.*``, ``reactions.*``, ``pins.*`` and ``bookmarks.*``."""
 
+import copy
+
 from drills.slack.responses import message_content
 from drills.slack.shapes import bot_author
 from drills.slack.wire import Json, SlackError, flag, required, text_of
@@ -77,6 +79,11 @@ class ChatMethods:
         message = self._seen(required(args, "channel"), required(args, "timestamp"))
         self._workspace.unreact(message, required(args, "name").strip(":"), self._workspace.app.user)
         return {}
+
+    def reactions(self, args: Json) -> Json:
+        """``reactions.get``: the message with its reactions, a reply of a thread as well."""
+        message = self._seen(required(args, "channel"), required(args, "timestamp"))
+        return {"type": "message", "channel": message.channel, "message": copy.deepcopy(message.payload)}
 
     def pin(self, args: Json) -> Json:
         """``pins.add``."""

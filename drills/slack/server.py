@@ -142,6 +142,7 @@ class LoopbackSlack:
             "files.getUploadURLExternal": files.get_upload_url,
             "pins.add": chat.pin,
             "reactions.add": chat.react,
+            "reactions.get": chat.reactions,
             "reactions.remove": chat.unreact,
             "team.info": people.team_info,
             "usergroups.list": people.usergroups_list,

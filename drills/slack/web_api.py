@@ -23,8 +23,8 @@ SCOPES = {
     "conversations.setTopic": "channels:manage", "conversations.invite": "channels:manage",
     "conversations.archive": "channels:manage", "users.list": "users:read", "users.info": "users:read",
     "usergroups.list": "usergroups:read", "usergroups.users.list": "usergroups:read",
-    "reactions.add": "reactions:write", "reactions.remove": "reactions:write", "pins.add": "pins:write",
-    "bookmarks.add": "bookmarks:write", "files.getUploadURLExternal": "files:write",
+    "reactions.get": "reactions:read", "reactions.add": "reactions:write", "reactions.remove": "reactions:write",
+    "pins.add": "pins:write", "bookmarks.add": "bookmarks:write", "files.getUploadURLExternal": "files:write",
     "files.completeUploadExternal": "files:write", "team.info": "team:read",
 }  # fmt: skip
 UNSHOWN = ("token",)
