@@ -11,7 +11,7 @@ from bot.cli.local import settings, show, with_config, with_json
 from bot.cli.reading import MOST, Reader
 
 if TYPE_CHECKING:
-    from bot.domain.card import Line
+    from bot.domain.card_lines import Line
     from bot.domain.view import IncidentView, ProposalView
 
 HEADS = ("INCIDENT", "STATUS", "SERVICE", "OPENED (UTC)", "PAGES", "TITLE")
@@ -71,7 +71,7 @@ def _one(view: "IncidentView") -> Iterator[str]:
     yield card.headline
     yield from (_line(each) for each in (*card.context, *card.banners))
     for section in card.sections:
-        if section.key in ("plan", "next"):
+        if section.key in ("plan", "terms", "next"):
             continue
         yield ""
         yield section.title

@@ -9,7 +9,10 @@ from bot.domain.proposal import ProposalState
 from bot.domain.untrusted import line
 from bot.domain.view import IncidentView, ProposalView
 
-Button = Literal["approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate"]
+Button = Literal[
+    "approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate",
+    "right_cause", "wrong_cause", "noise",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +39,20 @@ def buttons(view: IncidentView, pv: ProposalView | None) -> tuple[Button, ...]:
             shown += ["done", "another"]
     if view.incident.active and not (pv and pv.proposal.state is ProposalState.OPEN and pv.proposal.votable):
         shown.append("did")
+    if not view.incident.active and view.incident.status is not Status.MITIGATED:
+        shown += verdicts_wanted(view)
     shown.append("why")
     if view.incident.status is Status.OPEN:
         shown.append("acknowledge")
     if view.incident.active:
         shown.append("escalate")
     return tuple(shown)
+
+
+def verdicts_wanted(view: IncidentView) -> tuple[Button, ...]:
+    """What people can say of an incident that is over: of its cause only where one was named."""
+    named = view.diagnosis is not None and view.diagnosis.conclusion == "cause"
+    return ("right_cause", "wrong_cause", "noise") if named else ("noise",)
 
 
 def _awaits_hand(pv: ProposalView) -> bool:

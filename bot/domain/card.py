@@ -1,41 +1,25 @@
 """The card: one incident on one phone screen, as plain facts. Pure; a surface decides how it looks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.domain import plan_card, wording
 from bot.domain.ballot import Ballot, Button, ballot, buttons
+from bot.domain.card_lines import Line, Section
+from bot.domain.card_plan import plan_sections
 from bot.domain.incident import Status
 from bot.domain.next_step import next_step
 from bot.domain.proposal import ProposalState
 from bot.domain.untrusted import line
+from bot.domain.verdicts import given
 from bot.domain.view import IncidentView, ProposalView
 from diagnostics.model import Argument, Diagnosis, Finding, Hypothesis, Verdict, Weight
 
-MAX_PROBE_LINES = 12
 MAX_ABNORMAL = 2
+"""Findings that are not normal, shown in full while probes run."""
 MAX_RUNNERS_UP = 2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """One fact. All of it is plain text, some of it untrusted: a surface shows it, and never interprets it."""
-
-    text: str
-    label: str = ""
-    mark: str = ""
-    refs: tuple[str, ...] = ()
-    """Evidence ids, ``runbook#section`` or ``#entry`` of the timeline: how we know."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
-    """Facts that belong together."""
-
-    key: str
-    title: str
-    """Empty where the lines' own labels say enough."""
-    lines: tuple[Line, ...]
+TITLE = 90
+"""Of a page's title on the card; the thread and the exports have all of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +40,7 @@ class Card:
 def build(view: IncidentView) -> Card:
     """The card of an incident as it stands. The same view gives the same card."""
     pv = view.open_proposal or (view.proposals[-1] if view.proposals else None)
-    sections = [_probes(view), _causes(view), _plan(pv), _state(view, pv), _unknown(view), _next(view)]
+    sections = [_probes(view), _why(view), *plan_sections(view, pv), _state(view, pv), _unknown(view), _next(view)]
     headline = line(_headline(view), 140)
     known = known_references(view)
     return Card(
@@ -141,11 +125,19 @@ def verdict(diagnosis: Diagnosis) -> str:
 def _context(view: IncidentView) -> Iterator[Line]:
     incident = view.incident
     opened = wording.moment(incident.started_at) if view.stale else wording.clock(incident.opened_at)
-    yield Line(text=f"{incident.service} · {incident.id} · {wording.STATUS[incident.status]} · since {opened}")
+    status = f"{wording.STATUS[incident.status]} since {opened}"
+    yield Line(text=f"{incident.service} · {_owner(view)} · {status} · {incident.id}")
     pages = f" ({wording.plural(incident.pages, 'page')})" if incident.pages > 1 else ""
     received = view.entries("page_received", "incident_opened")
     refs = (f"#{received[0].seq}",) if received else ()
-    yield Line(text=f"“{line(incident.title)}”{pages}", label="Page", refs=refs)
+    yield Line(text=f"“{line(incident.title, TITLE)}”{pages}", label="Page", refs=refs)
+
+
+def _owner(view: IncidentView) -> str:
+    """Who has it: the team, and whoever acknowledged it last."""
+    team = f"team {line(view.incident.team, 40)}" if view.incident.team else "no team"
+    taken = [str(e.fact.data["by"]) for e in view.entries("incident_acknowledged") if e.fact.data.get("by")]
+    return f"{team}, {line(taken[-1], 40)}" if taken else team
 
 
 def _alarms(view: IncidentView) -> Iterator[Line]:
@@ -177,30 +169,23 @@ def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
             yield Line(label="CANNOT BE APPROVED", text=f"the plan cannot be shown in full: {line(problem)}")
 
 
-def _probes(view: IncidentView) -> Section:
-    findings = newest_findings(view)
-    lines: list[Line] = []
-    if view.diagnosis is None:
-        lines += [_probe_line(finding) for finding in findings]
-        lines += [Line(mark=wording.RUNNING, label=line(name, 40), text="running") for name in view.running]
-        rest = lines[MAX_PROBE_LINES:]
-        lines = lines[:MAX_PROBE_LINES]
-        if rest:
-            lines.append(Line(text=f"and {wording.plural(len(rest), 'more probe')}"))
-    else:
-        bad = [finding for finding in findings if finding.verdict is Verdict.ABNORMAL]
-        good = [finding for finding in findings if finding.verdict is Verdict.NORMAL]
-        in_full = MAX_ABNORMAL if view.proposals else 2 * MAX_ABNORMAL
-        if bad and not view.incident.active:  # Nobody reads them again: they are the past.
-            lines.append(_group("", "was not normal", bad))
-            bad = []
-        lines += [_probe_line(finding) for finding in bad[:in_full]]
-        if bad[in_full:]:
-            lines.append(_group(wording.mark(Verdict.ABNORMAL), "also", bad[in_full:]))
-        if good:
-            lines.append(_group(wording.mark(Verdict.NORMAL), "normal", good))
-        lines += [Line(mark=wording.RUNNING, label=line(name, 40), text="running") for name in view.running]
-    return Section(key="probes", title="Checked", lines=tuple(lines))
+def _probes(view: IncidentView) -> Section | None:
+    """How far it is while probes run; afterwards the thread has the evidence."""
+    if view.diagnosis is not None and not view.running:
+        return None
+    findings = newest_findings(view) if view.diagnosis is None else ()
+    bad = [finding for finding in findings if finding.verdict is Verdict.ABNORMAL]
+    good = [finding for finding in findings if finding.verdict is Verdict.NORMAL]
+    unsure = [finding for finding in findings if finding.verdict not in (Verdict.ABNORMAL, Verdict.NORMAL)]
+    lines = [_probe_line(finding) for finding in bad[:MAX_ABNORMAL]]
+    for group, mark, word in ((bad[MAX_ABNORMAL:], Verdict.ABNORMAL, "also"), (good, Verdict.NORMAL, "normal"),
+                              (unsure, Verdict.INCONCLUSIVE, "cannot tell")):  # fmt: skip
+        if group:
+            lines.append(_group(wording.mark(mark), word, group))
+    if view.running:
+        names = ", ".join(line(name, 40) for name in view.running)
+        lines.append(Line(mark=wording.RUNNING, label="running", text=line(names, 160)))
+    return Section(key="probes", title="", lines=tuple(lines))
 
 
 def _probe_line(finding: Finding) -> Line:
@@ -211,28 +196,34 @@ def _probe_line(finding: Finding) -> Line:
 
 def _group(mark: str, word: str, findings: list[Finding]) -> Line:
     names = ", ".join(line(finding.probe, 40) for finding in findings)
-    return Line(mark=mark, label=word, text=line(names, 400), refs=tuple(finding.id for finding in findings))
+    return Line(mark=mark, label=word, text=line(names, 160), refs=tuple(finding.id for finding in findings))
 
 
-def _causes(view: IncidentView) -> Section | None:
+def _why(view: IncidentView) -> Section | None:
+    """Why the answer is what it is, in one sentence; the thread has the other arguments."""
     diagnosis = view.diagnosis
     if diagnosis is None:
         return None
     leader = diagnosis.leader
-    strongest = [a for a in leader.arguments if a.bits > 0][:2]
-    showed = ", ".join(f"{a.probe} {a.outcome}" for a in strongest)
+    strongest = sorted((a for a in leader.arguments if a.bits > 0), key=lambda a: -a.bits)[:2]
+    seen = {finding.id: finding.reading.summary for finding in view.findings}
     lines = [
         Line(
-            label="Because" if showed else line(leader.title, 80),
-            text=showed or "no finding speaks for it by itself",
+            label="Because" if strongest else line(leader.title, 80),
+            text=_showed(seen, strongest[0]) if strongest else "no finding speaks for it by itself",
             refs=tuple(a.finding_id for a in strongest),
         )
     ]
-    if not any(pv.apply for pv in view.proposals):
+    if diagnosis.conclusion == "inconclusive":
         lines += _runners_up(diagnosis.ranked[1 : 1 + MAX_RUNNERS_UP])
     if len(diagnosis.causes) > 1:
         lines.append(Line(label="More than one cause", text=", ".join(line(cause, 60) for cause in diagnosis.causes)))
     return Section(key="causes", title="", lines=tuple(lines))
+
+
+def _showed(seen: Mapping[str, str], argument: Argument) -> str:
+    """What the strongest argument saw, in its probe's own words."""
+    return line(seen.get(argument.finding_id) or f"{argument.probe} {argument.outcome}")
 
 
 def _runners_up(others: Sequence[Hypothesis]) -> Iterator[Line]:
@@ -249,26 +240,6 @@ def _runners_up(others: Sequence[Hypothesis]) -> Iterator[Line]:
         yield Line(label="Not", text="; ".join(text for text, _ in excluded), refs=tuple(ref for _, ref in excluded))
 
 
-def _plan(pv: ProposalView | None) -> Section | None:
-    if pv is None or pv.proposal.state in (ProposalState.SUPERSEDED, ProposalState.EXPIRED, ProposalState.REJECTED):
-        return None
-    proposal, plan = pv.proposal, pv.proposal.plan
-    why = proposal.rationale.replace(f" ({plan.runbook})", "")  # The reference follows as such.
-    head = Line(label="Why", text=line(why, plan_card.SENTENCE), refs=(plan.runbook,))
-    facts = [Line(label=each.label, text=each.shown.text) for each in plan_card.plan_facts(plan)]
-    lines = [head, *facts] if proposal.rationale else facts
-    if proposal.state is ProposalState.OPEN:
-        if proposal.votable:
-            votes = f"{plan_card.code(proposal.plan_hash)}, {plan_card.approvals(pv)}"
-            lines.append(Line(label="Plan", text=votes, refs=() if proposal.rationale else (plan.runbook,)))
-    else:  # Decided: what matters now is what became of it.
-        lines = [each for each in lines if each.label in ("Target", "Change", "To do", "Undo")]
-    by = "" if proposal.proposed_by == "pagerunner" else f", edited by {line(proposal.proposed_by, 60)}"
-    word = "Proposed" if proposal.state is ProposalState.OPEN else "Decided"
-    risk = wording.RISKS[plan.risk] if proposal.state is ProposalState.OPEN else plan.risk
-    return Section(key="plan", title=f"{word}: {plan_card.title(plan)} ({risk}{by})", lines=tuple(lines))
-
-
 def _state(view: IncidentView, pv: ProposalView | None) -> Section | None:
     lines = []
     for earlier in view.proposals:
@@ -278,16 +249,22 @@ def _state(view: IncidentView, pv: ProposalView | None) -> Section | None:
             title = plan_card.title(earlier.proposal.plan)
             lines.append(Line(label=f"Attempt {earlier.proposal.plan.attempt}", text=f"{title}: {result}{undone}"))
     if pv is not None:
-        lines += [Line(label=label, text=text, refs=refs) for label, text, refs in plan_card.state_of(view, pv)]
+        became = plan_card.state_of(view, pv, short=True)
+        lines += [Line(label=label, text=text, refs=refs) for label, text, refs in became]
     if view.replaced:
         taken_back = wording.plural(view.replaced, "earlier proposal")
         lines.append(Line(text=f"{taken_back} taken back before anybody decided"))
-    return Section(key="state", title="State", lines=tuple(lines))
+    said = given(view)
+    if said:
+        refs = (f"#{view.entries('verdict_given')[-1].seq}",)
+        lines.append(Line(label="Verdict", text=line("; ".join(said), 240), refs=refs))
+    return Section(key="state", title="", lines=tuple(lines))
 
 
 def _unknown(view: IncidentView) -> Section | None:
+    """What could not be told, while that may change what people do."""
     diagnosis = view.diagnosis
-    if diagnosis is None or view.incident.status in (Status.RESOLVED, Status.CLOSED):
+    if diagnosis is None or not view.incident.active or diagnosis.conclusion == "cause":
         return None
     lines = []
     unsure = [f for f in newest_findings(view) if f.verdict not in (Verdict.NORMAL, Verdict.ABNORMAL)]
@@ -297,8 +274,6 @@ def _unknown(view: IncidentView) -> Section | None:
         probes = {finding.id: finding.probe for finding in view.findings}
         names = ", ".join(line(probes.get(ref, ref), 40) for ref in diagnosis.residual)
         lines.append(Line(label="Not explained", text=names, refs=diagnosis.residual))
-    if view.retrieval is not None and view.retrieval.notice:
-        lines.append(Line(label="Search", text=line(view.retrieval.notice)))
     return Section(key="unknown", title="", lines=tuple(lines))
 
 

@@ -63,11 +63,10 @@ def _about_vote(view: IncidentView, pv: ProposalView) -> str:
         return f"Execution is frozen; {_unfreeze(view)} comes before any approval."
     if not proposal.votable:
         why = line(proposal.withheld) or "the policy lets nobody approve it"
-        return f"Nothing will be done from here: {why}. If it is right, do it yourself and say so in the thread."
+        return f"Nothing is done from here: {why}. If it is right, do it by hand and say so."
     if problem:
         return f"Do it by hand or edit it: it cannot be approved, because its plan cannot be shown in full ({problem})."
-    until = wording.clock(plan.expires_at, proposal.created_at)
-    return f"Team {plan.approver_team}: approve or reject before {until}. If nobody does, nothing is done."
+    return f"{plan_card.awaited(pv)}; else nothing is done."
 
 
 def _about_effect(view: IncidentView, pv: ProposalView) -> str:

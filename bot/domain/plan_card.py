@@ -97,6 +97,17 @@ def approvals(pv: ProposalView) -> str:
     return f"{have} of {plan.min_approvers} approvals by {team}{where}, until {until}"
 
 
+def awaited(pv: ProposalView) -> str:
+    """Who is waited for, and until when: ``Team assist decides by 12:18 UTC (0 of 1)``."""
+    plan = pv.proposal.plan
+    until = wording.clock(plan.expires_at, pv.proposal.created_at)
+    have = sum(1 for vote in pv.votes if vote.decision == "approve")
+    team = line(plan.approver_team, 40)
+    if have:
+        return f"{plan.min_approvers - have} more of team {team} by {until} ({have} of {plan.min_approvers})"
+    return f"Team {team} decides by {until} (0 of {plan.min_approvers})"
+
+
 def confirmation(plan: Plan, limit: int = SENTENCE) -> str:
     """The plan once more, for the question before an approval; the card has all of it."""
     changes = "; ".join(f"{what}: {old} → {new}" for what, old, new in plan.diff[:MAX_CHANGES])
@@ -104,8 +115,10 @@ def confirmation(plan: Plan, limit: int = SENTENCE) -> str:
     return line(" ".join(part for part in parts if part), limit)
 
 
-def state_of(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """What became of a proposal: label, text and references, oldest first."""
+def state_of(
+    view: IncidentView, pv: ProposalView, *, short: bool = False
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """What became of a proposal: label, text and references, oldest first. ``short``: without what probes said."""
     proposal = pv.proposal
     yield from _votes(view, pv)
     match proposal.state:
@@ -130,7 +143,7 @@ def state_of(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, t
         case _:
             pass
     yield from _effect(view, pv)
-    yield from _verified(view, pv)
+    yield from _verified(view, pv, short=short)
     yield from _reverted(view, pv)
 
 
@@ -140,8 +153,8 @@ def _votes(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tup
         who = _voters(pv, "approve")
         if who:
             yield "Approved by", who, timeline_refs(view, pv.proposal, "proposal_approved", "vote_cast")
-    elif pv.proposal.state is ProposalState.OPEN and pv.votes:
-        yield "Approved by", f"{_voters(pv, 'approve')}; more are needed", ()
+    elif pv.proposal.state is ProposalState.OPEN and _voters(pv, "approve"):
+        yield "Approved by", _voters(pv, "approve"), timeline_refs(view, pv.proposal, "vote_cast")
 
 
 def _effect(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -169,7 +182,7 @@ def _effect(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tu
             yield "Unknown", f"{text}. {detail}".strip(), timeline_refs(view, pv.proposal, "effect_unknown")
 
 
-def _verified(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _verified(view: IncidentView, pv: ProposalView, *, short: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     effect, plan = pv.apply, pv.proposal.plan
     if effect is None or effect.state is not EffectState.DONE:
         return
@@ -178,9 +191,12 @@ def _verified(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, 
         yield "Verifying", f"{verification(plan)}{by}", ()
         return
     refs = timeline_refs(view, pv.proposal, "verification_made")
-    yield "Verified", wording.EFFECT_VERDICTS.get(effect.verdict, effect.verdict), refs
+    verdict = wording.EFFECT_VERDICTS.get(effect.verdict, effect.verdict)
+    pairs = before_and_after(view, plan)
+    moved = [f"{after.probe} {before.outcome if before else 'not read'} → {after.outcome}" for before, after in pairs]
+    yield "Verified", line(": ".join([verdict, ", ".join(moved)]), SENTENCE) if short and moved else verdict, refs
     yield from _users(view, pv)
-    for before, after in before_and_after(view, plan):
+    for before, after in () if short else pairs:
         text = f"{_short(before)} → {_short(after)}"
         yield after.probe, line(text, SENTENCE), tuple(f.id for f in (before, after) if f is not None)
     if effect.lease_until is not None and pv.revert is None:

@@ -8,22 +8,36 @@ from hashlib import sha256
 from typing import Any
 
 from bot.domain.ballot import Ballot, Button
-from bot.domain.card import Card, Line, Section
+from bot.domain.card import Card
+from bot.domain.card_lines import Line, Section
 from bot.domain.untrusted import elide, escape, line
 
 Block = dict[str, Any]
 
 MAX_BLOCKS = 50
 MAX_TEXT = 3_000
+MAX_SMALL = 10
+"""Elements of a context block."""
 MAX_REFS = 1
 """References printed with a line of the card; the thread has all of them."""
 
 PREFIX = "pagerunner_"
 _VOTES: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done")
+"""Buttons that vote on a proposal; all others are about the incident."""
+_FIRST_ROW: tuple[Button, ...] = ("approve", "reject", "another", "done", "right_cause", "wrong_cause")
+"""What fits beside each other on a phone."""
 _LABELS: Mapping[Button, str] = {
-    "approve": "Approve", "reject": "Reject", "edit": "Edit", "another": "Another option", "done": "Done",
-    "did": "I did something", "why": "Why?", "acknowledge": "Acknowledge", "escalate": "Escalate",
+    "approve": "Approve", "reject": "Reject", "edit": "Edit", "another": "Other plan", "done": "Done",
+    "did": "Did it", "why": "Why?", "acknowledge": "Ack", "escalate": "Escalate",
+    "right_cause": "Right cause", "wrong_cause": "Wrong cause", "noise": "Noise",
 }  # fmt: skip
+_SPOKEN: Mapping[Button, str] = {
+    "another": "Propose another option", "acknowledge": "Acknowledge", "did": "I did something by hand",
+    "why": "Why do you think so?",
+    "right_cause": "The named cause was right", "wrong_cause": "The named cause was wrong",
+    "noise": "This page was noise",
+}  # fmt: skip
+"""What a screen reader says of a button whose label is short."""
 _VALUE = re.compile(r"([A-Za-z0-9_:-]{1,80})\.([0-9a-f]{64})\.([0-9a-f]{8})")
 _INCIDENT = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -39,12 +53,12 @@ class Pressed:
 def card_blocks(card: Card) -> list[Block]:
     """The one message of an incident: at most 50 blocks, facts first, buttons last."""
     blocks: list[Block] = [{"type": "header", "text": _plain(card.headline, 150)}]
-    blocks.append({"type": "context", "elements": [_plain(_flat(each), 1_000) for each in card.context]})
+    blocks.append({"type": "context", "elements": [_plain(" · ".join(map(_flat, card.context)), 1_000)]})
     if card.banners:
         blocks.append(_rich([_lines(card.banners)]))
     blocks += [_section(section) for section in card.sections]
-    votes = [_button(name, card) for name in card.buttons if name in _VOTES]
-    others = [_button(name, card) for name in card.buttons if name not in _VOTES]
+    votes = [_button(name, card) for name in card.buttons if name in _FIRST_ROW]
+    others = [_button(name, card) for name in card.buttons if name not in _FIRST_ROW]
     blocks += [
         {"type": "actions", "block_id": block_id, "elements": elements}
         for block_id, elements in (("pagerunner_vote", votes), ("pagerunner_more", others))
@@ -55,7 +69,7 @@ def card_blocks(card: Card) -> list[Block]:
 
 def plan_blocks(card: Card) -> list[Block]:
     """Only the plan, for whoever votes by command."""
-    return [_section(section) for section in card.sections if section.key in ("plan", "state", "next")]
+    return [_section(section) for section in card.sections if section.key in ("plan", "terms", "state", "next")]
 
 
 def fallback_text(card: Card) -> str:
@@ -110,6 +124,8 @@ def pressed_incident(value: str) -> str | None:
 def _button(name: Button, card: Card) -> Block:
     value = ballot_value(card.ballot) if name in _VOTES and card.ballot else card.incident_id
     button: Block = {"type": "button", "action_id": action_id(name), "text": _plain(_LABELS[name], 75), "value": value}
+    if name in _SPOKEN:
+        button["accessibility_label"] = _SPOKEN[name]
     if name == "approve" and card.ballot:
         button["style"] = "primary"
         button["confirm"] = _confirm(card.ballot)
@@ -129,14 +145,19 @@ def _confirm(ballot: Ballot) -> Block:
 
 
 def _section(section: Section) -> Block:
+    if section.small:
+        return {"type": "context", "elements": [_plain(text, MAX_TEXT) for text in _small(section.lines)]}
     elements: list[Block] = [_text(section.title, bold=True)] if section.title else []
     blocks: list[Block] = []
     for each in section.lines:
-        if elements:
+        if elements and ("\n" not in each.text or each.label):
             elements.append(_text("\n"))
         if "\n" in each.text:  # Commands to copy: kept as they are, in a block of their own.
-            elements.append(_text(each.label, bold=True))
-            blocks += [{"type": "rich_text_section", "elements": elements}, _preformatted(each.text)]
+            if each.label:
+                elements.append(_text(each.label, bold=True))
+            if elements:
+                blocks.append({"type": "rich_text_section", "elements": elements})
+            blocks.append(_preformatted(each.text))
             elements = []
         else:
             elements += _line(each)
@@ -162,15 +183,29 @@ def _line(each: Line) -> list[Block]:
         elements += [_text(each.label, bold=True), _text(" ")]
     elements.append(_text(each.text or "–"))
     for ref in each.refs[:MAX_REFS]:
-        elements += [_text(" "), _text(line(ref), code=True)]
+        elements += [_text(" "), _text(_ref(ref), code=True)]
     if len(each.refs) > MAX_REFS:
         elements.append(_text(f" +{len(each.refs) - MAX_REFS}"))
     return elements
 
 
+def _small(lines: Sequence[Line]) -> list[str]:
+    """Small print: one paragraph, or one for each fact where Slack's limit would cut it."""
+    each = [_flat(one) for one in lines]
+    joined = "  ·  ".join(each)
+    return [joined] if len(joined) <= MAX_TEXT else each[:MAX_SMALL]
+
+
 def _flat(each: Line) -> str:
-    refs = " ".join(each.refs[:MAX_REFS])
-    return " ".join(part for part in (each.mark, each.label, each.text, refs) if part)
+    refs = " ".join(_ref(ref) for ref in each.refs[:MAX_REFS])
+    label = f"{each.label}:" if each.label else ""
+    return " ".join(part for part in (each.mark, label, each.text, refs) if part)
+
+
+def _ref(ref: str) -> str:
+    """A reference as the card prints it: of a runbook's section its number, which the thread spells out."""
+    document, mark, section = ref.partition("#")
+    return line(f"{document}#{section.split('-')[0]}" if document and mark and section[:1].isdigit() else ref)
 
 
 def _rich(elements: list[Block]) -> Block:
