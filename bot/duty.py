@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot import judging
 from bot.domain import probing, wording
 from bot.domain.edits import edits_of
 from bot.domain.handover import ROLES, handover
@@ -131,6 +132,12 @@ class DutyDesk:
         else:
             lacks = "It has no open incident in a pager, so there is nothing else to quiet"
         return Told(ok=True, text=f"Snoozed here until {at}. {lacks}.")
+
+    async def judge(self, incident_id: str, verdict: str, who: Principal) -> Told:
+        view = await self._more.records.view(incident_id)
+        if view is None:
+            return Told(ok=False, text=f"There is no incident {incident_id}.")
+        return await judging.judge(view, verdict, who, self._, self._more)
 
     async def take_role(self, incident_id: str, role: Role, holder: str, who: Principal, key: str) -> Told:
         incident, problem = await self._open(incident_id)

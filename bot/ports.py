@@ -259,6 +259,10 @@ class Duty(Protocol):
         """The job of :meth:`probe`: read it, keep it, and tell it in the thread."""
         ...
 
+    async def judge(self, incident_id: str, verdict: str, who: Principal) -> Told:
+        """Say of an incident that is over whether its cause was right; a person's newest word counts."""
+        ...
+
     async def take_role(self, incident_id: str, role: Role, holder: str, who: Principal, key: str) -> Told:
         """Who is commander, scribe or comms now. ``holder`` is a name."""
         ...
@@ -303,6 +307,11 @@ class DutyBook(Protocol):
                   letters: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> bool:  # fmt: skip
         """Record, say in the thread, and tell the pager: once for each ``key``; False if it was done before.
         ``letters`` are kinds and contents."""
+        ...
+
+    async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",
+                     at: MessageRef | None = None) -> None:  # fmt: skip
+        """Record a verdict, and tell ``said`` to the runbook's owner ``at`` their channel, once for each ``key``."""
         ...
 
     async def keep(self, incident_id: str, fact: Fact, now: datetime) -> tuple[int, bool]:

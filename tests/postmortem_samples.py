@@ -97,6 +97,7 @@ FACTS: tuple[Told, ...] = (
     told(71, "entry_annotated", H, ANA, entry=57, text="it had begun before that", by="Ana Ruiz"),
     told(72, "entry_placed", H, ANA, entry=85, state="placed", at=at(6).isoformat(), by="Ana Ruiz", why="late note"),
     told(73, "key_moment", H, ANA, entry=66, state="marked", label="first vote", role="", by="Ana Ruiz"),
+    told(74, "verdict_given", H, ANA, verdict="right_cause", runbook="provider-outage", by="Ana Ruiz"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""
 

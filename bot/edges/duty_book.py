@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from bot.domain import codec
 from bot.domain.timeline import Fact
+from bot.domain.view import MessageRef
 from bot.edges import chain, outbox, pager_state
 from bot.edges.database import Database
 from bot.edges.schema import change, timeline
@@ -37,6 +38,16 @@ class SqlDutyBook:
             return True
 
         return await self._database.run(work)
+
+    async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",
+                     at: MessageRef | None = None) -> None:  # fmt: skip
+        def work(connection: Connection) -> None:
+            chain.append(connection, now, incident_id, [fact])
+            if said:
+                outbox.say(connection, incident_id, key, said, now, at=at)
+            outbox.card(connection, incident_id, now, decision=True)
+
+        await self._database.run(work)
 
     async def keep(self, incident_id: str, fact: Fact, now: datetime) -> tuple[int, bool]:
         def work(connection: Connection) -> tuple[int, bool]:

@@ -8,6 +8,7 @@ from bot.domain import conversation, wording
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.untrusted import escape, line
+from bot.domain.verdicts import VERDICTS
 from bot.domain.view import MessageRef
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_blocks import Pressed, action_id
@@ -27,7 +28,8 @@ class Clicks:
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to. No lazy listeners: their header could skip the checks."""
-        for button in ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate"):
+        for button in ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate",
+                       *VERDICTS):
             app.action(action_id(button))(self.clicked)
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)
@@ -206,6 +208,8 @@ class Clicks:
                 return await self._why(here)
             case "did":
                 return await self._open(body, slack_modals.did_view(here, {"channel": at.channel}))
+            case "right_cause" | "wrong_cause" | "noise" if self._deps.duty is not None:
+                told = await self._deps.duty.judge(here, name, who)
             case "acknowledge" | "escalate":
                 told = await self._deps.desk.command(here, name, who)
         return escape(told.text) if told else ""
