@@ -5,9 +5,12 @@ which look is due.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bot.domain.detail import verified
 from bot.domain.incident import Incident
+from bot.domain.plan_card import title
 from bot.domain.proposal import Effect, Proposal
 from bot.domain.timeline import Fact, computed
 from bot.domain.untrusted import quote
@@ -60,9 +63,11 @@ class Verification:
             await self._again(effect)
             return ""
         guard = after.get(GUARD)
-        return await self._conclude(effect, proposal, judgement, guard is not None and _ill(guard))
+        pairs = [(before.get(name), finding) for name, finding in after.items()]
+        return await self._conclude(effect, proposal, judgement, pairs, guard is not None and _ill(guard))
 
-    async def _conclude(self, effect: Effect, proposal: Proposal, judgement: Judgement, users_ill: bool) -> str:
+    async def _conclude(self, effect: Effect, proposal: Proposal, judgement: Judgement,
+                        pairs: Sequence[tuple[Finding | None, Finding]], users_ill: bool) -> str:  # fmt: skip
         now, plan = self._.clock.now(), proposal.plan
         verdict = "unknown" if judgement.answer == "pending" else judgement.answer
         facts = [_made(proposal, verdict, judgement.reason, judgement.evidence)]
@@ -70,7 +75,8 @@ class Verification:
         if verdict == "better" and plan.lease_s:
             lease = now + timedelta(seconds=plan.lease_s)
             facts.append(computed("lease_started", {"proposal": proposal.id, "until": lease.isoformat()}))
-        follow = _after_verdict(proposal, verdict, judgement.reason)
+        said = verified(title(plan), verdict, pairs)
+        follow = replace(_after_verdict(proposal, verdict, judgement.reason), say=said)
         next_at = self._next(effect) if verdict == "better" and users_ill else None
         if not await self._.gate.checked(effect.id, next_at, verdict, facts, lease, now, follow):
             return ""

@@ -23,6 +23,7 @@ from bot.edges import slack_blocks
 from diagnostics.model import Verdict, Weight
 from tests.phone_states import STATES
 from tests.view_samples import (
+    AFTER,
     HOSTILE,
     INCIDENT,
     MANUAL_PLAN,
@@ -504,12 +505,12 @@ def test_the_detail_escapes_everything_and_keeps_it_in_code(name: str) -> None:
 
 
 def test_the_detail_lists_every_finding_and_how_each_cause_was_judged() -> None:
-    differential, evidence, deltas, retrieval = detail.detail(provider_outage())
+    (told,) = detail.detail(provider_outage())
 
-    assert all(finding.id in evidence for finding in OUTAGE_FINDINGS)
-    assert "+4.2 bits: provider_canary server_error is usual for it `ev-00000002`" in differential
-    assert "new leader `provider-outage` 97 % `#4`" in deltas
-    assert "is close in meaning (0.81)" in retrieval
+    assert all(finding.id in told for finding in OUTAGE_FINDINGS)
+    assert "+4.2 bits: provider_canary server_error is usual for it `ev-00000002`" in told
+    assert "first: `provider-outage` 97 % `#4`" in told
+    assert "is close in meaning (0.81)" in told
 
 
 def test_a_second_diagnosis_is_told_as_what_became_stronger_or_weaker() -> None:
@@ -521,9 +522,57 @@ def test_a_second_diagnosis_is_told_as_what_became_stronger_or_weaker() -> None:
     told = detail.deltas(replace(provider_outage(), timeline=timeline(*facts)))
 
     assert told[2:] == [
-        "12:01 UTC `provider-outage` stronger: 60 % → 80 % `#2`",
-        "12:02 UTC new leader `egress-failure` 70 % `#3`",
+        "12:01 UTC stronger: `provider-outage` 60 % → 80 % `#2`",
+        "12:02 UTC new leader: `egress-failure` 70 % (before: `provider-outage` 80 %) `#3`",
     ]
+
+
+def diagnosed(share: float, *, out: bool = False) -> dict[str, Any]:
+    against = {"probe": "egress", "outcome": "ok", "weight": "rules_out", "evidence": "ev-00000005"}
+    other = {"mode": "egress-failure", "probability": 0.01, **({"against": against} if out else {})}
+    return {"ranked": [{"mode": "provider-outage", "probability": share}, other]}
+
+
+def twice_investigated(*later: Any) -> IncidentView:
+    computed, observed = Provenance.COMPUTED, Provenance.OBSERVED
+    seen = {"evidence": OUTAGE_FINDINGS[4].id, "probe": "egress"}
+    return replace(provider_outage(), timeline=timeline(
+        (1, "diagnosis_made", computed, "pagerunner", diagnosed(0.62)),
+        (2, "investigation_ended", computed, "pagerunner", {}),
+        (4, "probe_finished", observed, "pagerunner", seen),
+        (5, "diagnosis_made", computed, "pagerunner", diagnosed(0.99, out=True)), *later,
+    ))  # fmt: skip
+
+
+def test_another_investigation_tells_the_thread_only_what_became_stronger_what_was_ruled_out_and_what_is_new() -> None:
+    (told,) = detail.detail(twice_investigated())
+    rows = told.split("\n")
+
+    assert rows[:3] == [
+        "*What changed*",
+        "12:05 UTC stronger: `provider-outage` 62 % → 99 % `#4`",
+        "12:05 UTC ruled out: `egress-failure` (egress ok, `ev-00000005`)",
+    ]
+    assert [OUTAGE_FINDINGS[4].id in row for row in rows[3:]] == [False, True]
+
+
+def test_what_the_thread_is_told_stays_the_same_until_there_is_something_new() -> None:
+    ended = (6, "investigation_ended", Provenance.COMPUTED, "pagerunner", {})
+    read = (7, "probe_finished", Provenance.OBSERVED, "pagerunner", {"evidence": OUTAGE_FINDINGS[0].id})
+    once = timeline((1, "diagnosis_made", Provenance.COMPUTED, "pagerunner", diagnosed(0.62)))
+    later = timeline((1, "diagnosis_made", Provenance.COMPUTED, "pagerunner", diagnosed(0.62)), ended)
+    view = provider_outage()
+
+    assert detail.detail(replace(view, timeline=once)) == detail.detail(replace(view, timeline=later))
+    assert OUTAGE_FINDINGS[0].id not in detail.detail(twice_investigated(ended, read))[0]
+
+
+def test_a_verification_tells_the_thread_what_was_read_before_and_after() -> None:
+    pairs = [(OUTAGE_FINDINGS[2], AFTER[0])]
+    told = detail.verified("Shift traffic", "better", pairs)
+
+    assert told.startswith("*Verified*: Shift traffic: it helped\n*gateway_canary* server_error `5 of 5")
+    assert AFTER[0].id in told
 
 
 def test_quoted_text_cannot_leave_its_quotes() -> None:

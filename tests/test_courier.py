@@ -91,6 +91,13 @@ class Post:
     async def open(self) -> str:
         return await settle(SqlInbox(self.database), self.casebook, page())
 
+    async def both_cards(self) -> None:
+        """Two incidents have their cards, a minute apart."""
+        await self.courier.deliver()
+        self.clock.advance(60)
+        await self.courier.deliver()
+        assert [ref for _, ref in self.chat.cards] == [None, None]
+
     async def dirty(self, incident_id: str) -> None:
         await self.database.run(lambda c: outbox.card(c, incident_id, self.clock.now()))
 
@@ -201,6 +208,8 @@ async def test_a_new_incidents_card_does_not_wait_for_edits_of_older_ones(post: 
     other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
     await settle(SqlInbox(post.database), post.casebook, other, service="code-assistant")
     await post.dirty(older)
+    post.clock.advance(60)
+    post.courier._lanes["edits"].paused_until = post.clock.now() + timedelta(seconds=30)
     await post.courier.deliver()
 
     assert [ref for _, ref in post.chat.cards] == [None, None]
@@ -210,7 +219,7 @@ async def test_a_card_that_keeps_changing_is_edited_before_one_that_changed_late
     first = await post.open()
     other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
     second = await settle(SqlInbox(post.database), post.casebook, other)
-    await post.courier.deliver()
+    await post.both_cards()
     for changed in (first, second, first, first):
         post.clock.advance(1)
         await post.dirty(changed)
@@ -223,7 +232,7 @@ async def test_a_decision_goes_before_what_merely_ticks(post: Post) -> None:
     first = await post.open()
     other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
     second = await settle(SqlInbox(post.database), post.casebook, other)
-    await post.courier.deliver()
+    await post.both_cards()
     await post.dirty(first)
     post.clock.advance(5)
     await post.database.run(lambda c: outbox.card(c, second, post.clock.now(), decision=True))

@@ -190,7 +190,7 @@ async def test_why_answers_the_person_and_puts_the_evidence_into_the_thread_once
 
     assert "Model provider is failing (97 % sure)" in slack.told("U0ANA")[0]
     assert "Model provider is failing (97 % sure)" in slack.told("U0BEN")[0]
-    assert len(slack.thread()) == 4
+    assert len(slack.thread()) == 1
     assert "+4.2 bits: provider_canary server_error" in slack.thread()[0]
 
 

@@ -1,21 +1,61 @@
 """What stands below the card, in its thread: arguments, evidence and how the answer moved. Slack mrkdwn, escaped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 from bot.domain import wording
 from bot.domain.card import newest_findings
+from bot.domain.timeline import Entry
 from bot.domain.untrusted import escape, line, quote
 from bot.domain.view import IncidentView
-from diagnostics.model import Argument, Finding, Hypothesis
+from diagnostics.model import Argument, Finding, Hypothesis, Weight
 
 MAX_HYPOTHESES = 5
 MAX_ARGUMENTS = 6
 
 
 def detail(view: IncidentView) -> tuple[str, ...]:
-    """One message each for the differential, the evidence and the runbook; what there is nothing of is left out."""
-    parts = ("\n".join(part) for part in (differential(view), evidence(view), deltas(view), retrieval(view)))
-    return tuple(part for part in parts if part)
+    """One message with everything behind the first answer; afterwards only what changed: in the next investigation,
+    and in a verification. Each is made from what was known then, so that it is the same whenever it is asked for."""
+    made = view.entries("diagnosis_made")
+    if not made:
+        return _joined(evidence(view), retrieval(view))
+    last = made[-1].seq
+    ended = [entry.seq for entry in view.entries("investigation_ended") if entry.seq < last]
+    earlier = [entry for entry in made if ended and entry.seq < ended[-1]]
+    then = replace(view, findings=_known_at(view, last))
+    if not earlier:
+        return _joined(differential(then), evidence(then), deltas(then), retrieval(then))
+    new = replace(then, findings=tuple(f for f in then.findings if f.id not in _ids(_known_at(view, earlier[-1].seq))))
+    changed = ["*What changed*", *_moved(earlier[-1], made[-1])]
+    return _joined(changed if len(changed) > 1 else ["*Looked again*: the answer is the same"], evidence(new))
+
+
+def verified(title: str, verdict: str, pairs: Iterable[tuple[Finding | None, Finding]]) -> str:
+    """What a verification read, before and after, as the thread is told it."""
+    words = wording.EFFECT_VERDICTS.get(verdict, verdict)
+    lines = [f"*Verified*: {escape(line(title))}: {escape(words)}"]
+    for before, after in pairs:
+        was = f"{escape(line(before.outcome, 40))} {quote(before.reading.summary)} → " if before else ""
+        lines.append(f"*{escape(line(after.probe, 40))}* {was}{finding_line(after)}")
+    return "\n".join(lines)
+
+
+def _joined(*parts: Sequence[str]) -> tuple[str, ...]:
+    text = "\n".join(line for part in parts for line in part)
+    return (text,) if text else ()
+
+
+def _known_at(view: IncidentView, seq: int) -> tuple[Finding, ...]:
+    """The findings of then: all but those that the timeline says came later."""
+    later = {entry.fact.data.get("evidence") for entry in view.entries("probe_finished") if entry.seq > seq}
+    return tuple(finding for finding in view.findings if finding.id not in later)
+
+
+def _ids(findings: Iterable[Finding]) -> frozenset[str]:
+    return frozenset(finding.id for finding in findings)
 
 
 def differential(view: IncidentView) -> list[str]:
@@ -43,24 +83,47 @@ def evidence(view: IncidentView) -> list[str]:
 
 def deltas(view: IncidentView) -> list[str]:
     """How the answer changed from one diagnosis to the next."""
-    made = view.entries("diagnosis_made")
+    made = [entry for entry in view.entries("diagnosis_made") if entry.fact.data.get("ranked")]
     lines: list[str] = []
-    previous: tuple[str, float] | None = None
-    for entry in made:
-        ranked = entry.fact.data.get("ranked") or ()
-        if not ranked:
-            continue
-        when = wording.clock(entry.at)
-        leader = str(ranked[0]["mode"])
-        now = (leader, float(ranked[0]["probability"]))
-        if previous is None or previous[0] != leader:
-            lines.append(f"{when} new leader {quote(leader)} {percent(now[1])} `#{entry.seq}`")
-        elif abs(previous[1] - now[1]) >= 0.01:
-            moved = "stronger" if now[1] > previous[1] else "weaker"
-            shift = f"{percent(previous[1])} → {percent(now[1])}"
-            lines.append(f"{when} {quote(leader)} {moved}: {shift} `#{entry.seq}`")
-        previous = now
+    for previous, now in pairwise([None, *made]):
+        assert now is not None
+        if previous is not None:
+            lines += _moved(previous, now)
+        else:
+            leader, share = _leader(now)
+            lines.append(f"{wording.clock(now.at)} first: {quote(leader)} {percent(share)} `#{now.seq}`")
     return ["*How the answer changed*", *lines] if lines else []
+
+
+def _moved(previous: Entry, now: Entry) -> Iterator[str]:
+    """Stronger, weaker, a new leader, and what has been ruled out since."""
+    (was, before), (leader, share) = _leader(previous), _leader(now)
+    when, ref = wording.clock(now.at), f"`#{now.seq}`"
+    if was != leader:
+        yield f"{when} new leader: {quote(leader)} {percent(share)} (before: {quote(was)} {percent(before)}) {ref}"
+    elif abs(before - share) >= 0.01:
+        moved = "stronger" if share > before else "weaker"
+        yield f"{when} {moved}: {quote(leader)} {percent(before)} → {percent(share)} {ref}"
+    known = {str(one["mode"]) for one in _ranked(previous) if _ruled_out(one)}
+    for one in _ranked(now):
+        against = one.get("against") or {}
+        if _ruled_out(one) and str(one["mode"]) not in known:
+            seen = escape(line(f"{against.get('probe', '')} {against.get('outcome', '')}", 80))
+            yield f"{when} ruled out: {quote(str(one['mode']))} ({seen}, {quote(str(against.get('evidence', '')))})"
+
+
+def _ranked(made: Entry) -> Sequence[Mapping[str, Any]]:
+    return made.fact.data.get("ranked") or ()
+
+
+def _ruled_out(one: Mapping[str, Any]) -> bool:
+    against = one.get("against")
+    return isinstance(against, Mapping) and against.get("weight") == Weight.RULES_OUT.value
+
+
+def _leader(made: Entry) -> tuple[str, float]:
+    ranked = _ranked(made)
+    return (str(ranked[0]["mode"]), float(ranked[0]["probability"])) if ranked else ("", 0.0)
 
 
 def retrieval(view: IncidentView) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, update
 
+from bot.domain import codec
 from bot.domain.faults import FaultPoint
 from bot.domain.presentation import Presentation
 from bot.domain.timeline import Fact, Provenance
@@ -30,7 +31,14 @@ from config.clock import Clock
 log = logging.getLogger(__name__)
 
 EDITS = "edits"
+FRESH_EVERY_S = 60.0
+"""A channel gets at most one new message in this time; replies in threads and edits do not count."""
 LOOK_EVERY_S = 0.25
+NO_CARD_YET = timedelta(seconds=1)
+
+
+class _NoCardYet(Exception):
+    """A reply whose card waits for its turn: it waits too, and nothing else does."""
 
 
 class Lane:
@@ -61,7 +69,7 @@ class Courier:
 
     def __init__(
         self, database: Database, records: Records, chat: Chat | None, pager: Pager | None, clock: Clock,
-        fault: FaultPoint,
+        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S,
     ) -> None:  # fmt: skip
         self._database = database
         self._records = records
@@ -69,6 +77,7 @@ class Courier:
         self._pager = pager
         self._clock = clock
         self._fault = fault
+        self._fresh_every_s = fresh_every_s
         self._lanes: dict[str, Lane] = {EDITS: Lane(per_second=50 / 60, burst=10)}
         self._poked = {"chat": asyncio.Event(), "pager": asyncio.Event()}
 
@@ -103,14 +112,38 @@ class Courier:
         waits = await asyncio.gather(*(self._lane(name, waiting) for name, waiting in by_lane.items()))
         return min([LOOK_EVERY_S, *waits])
 
+    async def _turn(self, letter: Letter) -> float:
+        """Seconds until this new message may go into its channel; takes the turn when that is 0. Cards of new
+        incidents come first, the oldest before the others; one that was begun before a crash keeps its turn."""
+        channel, now = _channel(letter), self._clock.now()
+
+        def take(connection: Connection) -> float:
+            last, at = outbox.last_fresh(connection, channel)
+            wait = at + self._fresh_every_s - codec.stamp(now)
+            if wait > 0 and last != letter.id:
+                return wait
+            outbox.begun(connection, letter, channel, now)
+            return 0.0
+
+        return await self._database.run(take)
+
     async def _lane(self, name: str, letters: list[Letter]) -> float:
         lane = self._lanes.setdefault(name, Lane())
+        full = 0.0
         for letter in letters:
+            if letter.fresh:
+                full = full or await self._turn(letter)
+                if full:  # Replies in the channel's threads go on.
+                    continue
             wait = lane.wait(self._clock.now())
             if wait > 0:
                 return wait
             try:
                 await self._send(letter)
+            except _NoCardYet:
+                lane.tokens += 1
+                later = self._clock.now() + NO_CARD_YET
+                await self._database.run(lambda c, one=letter, to=later: outbox.postponed(c, one, to))  # type: ignore[misc]
             except RetryLater as error:
                 pause = min(max(error.after_s, 1.0), 300.0)
                 lane.paused_until = self._clock.now() + timedelta(seconds=pause)
@@ -134,7 +167,7 @@ class Courier:
             if "ts" in data:
                 at = MessageRef(channel=data["channel"], ts=data["ts"])
             if at is None:
-                raise RetryLater(1.0, "the card is not posted yet")
+                raise _NoCardYet
             await self._tell(letter, view, at, self._chat)
         elif letter.kind in ("responder", "snooze") and self._pager is not None:
             await self._duty(letter, self._pager)
@@ -225,3 +258,7 @@ class Courier:
             told = f"PagerDuty was not told, and will not be: {quote(reason, 300)}"
             outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)
+
+
+def _channel(letter: Letter) -> str:
+    return letter.lane.removeprefix("chat:")

@@ -123,7 +123,7 @@ class SqlEffects:
             )  # fmt: skip
             chain.append(connection, now, row.incident, facts)
             outbox.card(connection, row.incident, now, decision=True)
-            follow_up(connection, one_proposal(connection, row.proposal), "verified", follow, now)
+            follow_up(connection, one_proposal(connection, row.proposal), f"verified:{row.kind}", follow, now)
             return True
 
         return await self._database.run(work)

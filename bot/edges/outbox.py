@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, func, insert, select, update
 
 from bot.domain import codec
 from bot.domain.view import MessageRef
-from bot.edges.schema import incident, outbox
+from bot.edges.schema import incident, meta, outbox
 
 AT_ONCE = 12
 """Of one lane; more than any lane takes before the next look."""
@@ -33,6 +33,11 @@ class Letter:
     attempts: int
     edit: bool = False
     """A card that has been posted before."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it would be a new message in a channel: neither an edit nor a reply in a thread."""
+        return (self.kind == "card" and not self.edit) or (self.lane != PAGER and self.data.get("ts") == "")
 
 
 def card(connection: Connection, incident_id: str, now: datetime, *, decision: bool = False) -> None:
@@ -103,7 +108,7 @@ def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pa
     first = (outbox.c.kind == "card") & (outbox.c.sent == 0) | (outbox.c.kind == "status")
     posts = case((first, 0), (outbox.c.kind == "card", 2), else_=1)
     order = (posts, outbox.c.due_at, outbox.c.id)
-    lane = case((posts == 2, "edits"), else_=outbox.c.lane)
+    lane = case((posts == 2, "edits"), (posts == 0, outbox.c.lane + " new"), else_=outbox.c.lane)
     waiting = select(outbox.c.id, func.row_number().over(partition_by=lane, order_by=order).label("place")).where(
         outbox.c.sent < outbox.c.version, outbox.c.dead == "", outbox.c.due_at <= codec.stamp(now)
     )
@@ -116,6 +121,20 @@ def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pa
                attempts=r.attempts, edit=r.kind == "card" and r.sent > 0)
         for r in connection.execute(query)
     ]  # fmt: skip
+
+
+def last_fresh(connection: Connection, channel: str) -> tuple[int, float]:
+    """Which letter was the last new message in a channel, and when in seconds since the epoch; zeros before it."""
+    row = connection.execute(select(meta.c.value).where(meta.c.key == f"fresh:{channel}")).one_or_none()
+    letter, _, at = (row.value if row else "0 0").partition(" ")
+    return int(letter), float(at)
+
+
+def begun(connection: Connection, letter: Letter, channel: str, now: datetime) -> None:
+    """This letter becomes the channel's newest message, now: written before it is sent, so that no crash forgets it."""
+    key, value = f"fresh:{channel}", f"{letter.id} {codec.stamp(now)}"
+    if connection.execute(update(meta).where(meta.c.key == key).values(value=value)).rowcount == 0:
+        connection.execute(insert(meta).values(key=key, value=value))
 
 
 def delivered(connection: Connection, letter: Letter) -> None:
