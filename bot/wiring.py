@@ -18,7 +18,7 @@ from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
 from bot.duty import DutyDesk, DutyParts
 from bot.edges.casebook import SqlCasebook
-from bot.edges.courier import Courier
+from bot.edges.courier import FRESH_EVERY_S, Courier
 from bot.edges.database import Database
 from bot.edges.duty_book import SqlDutyBook
 from bot.edges.executor import PlanExecutor
@@ -152,6 +152,7 @@ class Edges:
     exports: Path
     golden_root: str
     tokens_per_incident: int
+    channel_message_every_s: float = FRESH_EVERY_S
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +243,10 @@ def assemble(edges: Edges) -> Assistant:
 
     more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
                      library=edges.library, search=search, ask=ask)  # fmt: skip
-    courier = Courier(edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault)
+    courier = Courier(
+        edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
+        fresh_every_s=edges.channel_message_every_s,
+    )  # fmt: skip
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,

@@ -58,6 +58,8 @@ class Settings(BaseModel):
     slack_bot_token: SecretStr = SecretStr("")
     slack_app_token: SecretStr = SecretStr("")
     slack_signing_secret: SecretStr = SecretStr("")
+    channel_message_every_s: float = Field(default=60, ge=0, le=600)
+    """A channel gets at most one new message in this time; replies in threads and edits do not count."""
     timeline_reaction: str = Field(default="pushpin", pattern=r"^[a-z0-9_+'-]{0,100}$")
     """Name of the Slack reaction that puts a message on the timeline, without colons; empty: none does."""
 

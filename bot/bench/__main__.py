@@ -12,7 +12,7 @@ from bot.bench.figures import Figure, Report
 from bot.bench.machine import facts, references
 from bot.bench.stage import StageError
 
-NAMES = ("help", "start", "memory", "search", "card", "storm", "kill", "export")
+NAMES = ("help", "start", "memory", "search", "card", "storm", "cause", "kill", "export")
 
 
 @click.command()
@@ -50,7 +50,7 @@ def _bench(name: str) -> Callable[[], list[Figure]]:
         return search.figures
     return {
         "help": process.helps, "start": process.starts, "memory": process.memory, "card": incident.figures,
-        "storm": storm.in_full, "kill": storm.with_a_kill, "export": exports.figures,
+        "storm": storm.in_full, "cause": storm.of_one_cause, "kill": storm.with_a_kill, "export": exports.figures,
     }[name]  # fmt: skip
 
 

@@ -45,6 +45,8 @@ class Stage:
     secret: str
     port: int
     processes: ExitStack = field(repr=False)
+    message_every_s: float
+    """The pace of new messages in a channel."""
 
     @property
     def address(self) -> str:
@@ -58,6 +60,7 @@ class Stage:
             "PAGERUNNER_CATALOGUE": str(self.home / "catalogue.yaml"), "PAGERUNNER_SLACK": "socket",
             "PAGERUNNER_SLACK_API": f"{self.slack}/api/", "PAGERUNNER_SLACK_BOT_TOKEN": "xoxb-loopback",
             "PAGERUNNER_SLACK_APP_TOKEN": "xapp-loopback", "PAGERUNNER_PAGERDUTY_SECRETS": self.secret,
+            "PAGERUNNER_CHANNEL_MESSAGE_EVERY_S": str(self.message_every_s),
             "PAGERUNNER_CANARY_TOKENS_PER_HOUR": "0", "ACME_OPENAI_KEY": "sk-simulated-acme",
             "BETA_ANTHROPIC_KEY": "sk-simulated-beta",
         }  # fmt: skip
@@ -79,6 +82,11 @@ class Stage:
         subprocess.run(
             [*pagerunner(), "history", str(history)], env=self.environment(), check=True, stdout=subprocess.DEVNULL
         )
+
+    def messages(self, channel: str) -> int:
+        """How many messages the workspace was given for a channel and its threads; edits do not count."""
+        reply = httpx.get(f"{self.slack}/control/log", params={"method": "chat.postMessage"}, timeout=30)
+        return sum(call["ok"] and call["args"].get("channel") == channel for call in reply.json()["calls"])
 
     def cards(self) -> dict[str, float]:
         """Incident -> the moment (seconds since the epoch) at which the workspace was asked to post its card."""
@@ -187,7 +195,7 @@ class Server:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def stage(message_every_s: float = 60.0) -> Iterator[Stage]:
     """The worlds, running, in a folder of their own; everything ends with the block. The folder stays if it fails."""
     home = Path(mkdtemp(prefix="pagerunner-bench-"))
     with ExitStack() as processes:
@@ -195,6 +203,7 @@ def stage() -> Iterator[Stage]:
         made = Stage(
             home=home, world=f"http://127.0.0.1:{world}", slack=f"http://127.0.0.1:{slack}", port=free_port(),
             token=secrets.token_hex(16), secret=secrets.token_hex(24), processes=processes,
+            message_every_s=message_every_s,
         )  # fmt: skip
         text = (EXAMPLE / "catalogue.yaml").read_text("utf-8")
         (home / "catalogue.yaml").write_text(text.replace(DECLARED_WORLD, made.world), "utf-8")
