@@ -41,7 +41,7 @@ check: install-dev
 
 unit: install-dev
 	@sh scripts/need_browser.sh
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-connectors: install-dev ## The MLflow connector against a real MLflow server (its own virtual environment)
 	@sh scripts/test_connectors.sh

@@ -27,8 +27,6 @@ from bot.edges.schema import timeline
 from config.settings import load, without_settings
 from tests.running import EXAMPLE, ROOT, SIGNING_SECRET, Part, until
 
-pytestmark = pytest.mark.xdist_group("running")
-
 UNKNOWN = "PNOBODY"
 """A service that is in no catalogue: it reaches people, and nothing is probed."""
 

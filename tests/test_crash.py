@@ -22,7 +22,7 @@ from bot.wiring import LIBRARY
 from tests.running import ROOT, Json, Pagerunner, resolved
 from tests.running_place import SERVE, Opened, Place, running_place
 
-pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("running"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 SEED = 16
 """Nearly every call of the chat assistant fails: canaries see it whatever their luck. Ana and Ben may approve."""
 ROUTE = "/gateway/admin/routes/chat"

@@ -31,6 +31,7 @@ from bot.edges.checks_targets import credentials, golden_sets, targets
 from bot.edges.clock import SystemClock
 from bot.edges.database import Database
 from bot.edges.pagerduty_in import KINDS
+from bot.edges.schema import VERSION
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Refused, Workspace, ask, new_client, read
 from bot.edges.slack_people import SlackPeople
@@ -144,7 +145,7 @@ class TestTheDatabase:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_sound_one_is_told_with_its_version_also_while_it_is_in_use(self, database: Database) -> None:
-        assert checks.database(database.path).detail == f"{database.path} opens, schema version 1"
+        assert checks.database(database.path).detail == f"{database.path} opens, schema version {VERSION}"
 
     def test_one_of_another_version_is_a_problem(self, database: Database) -> None:
         database.run_now(lambda c: c.exec_driver_sql("UPDATE meta SET value = '7' WHERE key = 'schema'"))

@@ -71,14 +71,14 @@ async def test_checkpoints_of_closed_incidents_go(database: Database, tmp_path: 
 
 async def test_jobs_that_have_ended_go(tmp_path: Path) -> None:
     ran: list[str] = []
-    ended, blocked = asyncio.Event(), asyncio.Event()
+    both, blocked = asyncio.Event(), asyncio.Event()
 
     async def handle(kind: str, arguments: Mapping[str, str]) -> None:
         ran.append(arguments["n"])
+        if len(ran) == 2:  # in either order: both stood in the queue
+            both.set()
         if arguments["n"] == "slow":
             await blocked.wait()
-        elif len(ran) > 1:
-            ended.set()
 
     jobs = DurableJobs(tmp_path / "jobs.sqlite", handle, no_fault, poll_s=0.01)
     assert not jobs.started
@@ -88,7 +88,7 @@ async def test_jobs_that_have_ended_go(tmp_path: Path) -> None:
         await jobs.submit("close", "close:slow", None, {"n": "slow"})
         await jobs.submit("close", "close:quick", None, {"n": "quick"})
         async with asyncio.timeout(20):
-            await ended.wait()
+            await both.wait()
             later = datetime.now(UTC) + timedelta(days=1)
             left = await known(jobs)
             while len(left) > 1:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.timeout(400)]
 
 README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [

@@ -18,8 +18,6 @@ from bot.wiring import actions, open_librarian, open_shelf
 from config.settings import load_catalogue
 from tests.conftest import START as TODAY
 
-pytestmark = pytest.mark.xdist_group("drills")
-
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.runbook_cli_fakes import GIT
 from tests.test_runbook_ci import ACTION, HOOKS
 
-pytestmark = [pytest.mark.xdist_group("writing"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 DOC = (ROOT / "docs" / "writing-runbooks.md").read_text("utf-8")
 BLOCK = re.compile(r"(?:<!-- file: (\S+) -->\n)?^(`{3,})(\w+)\n(.*?)^\2$", re.DOTALL | re.MULTILINE)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+USERS_PATIENCE_S = 75.0
+"""Worse answers take minutes to leave the users' window; the demo's monitor looks at the path itself after this."""
 LONGEST_S = 300.0
 
 
@@ -93,7 +95,8 @@ class Story:
                 return Ending(files=tuple(self._files()))
             views = self._proposals()
             helped = helped or "better" in verdicts
-            if helped and not resolved and not _users_are_read(views):
+            patient_still = time.monotonic() - self._began < USERS_PATIENCE_S
+            if helped and not resolved and not (_users_are_read(views) and patient_still):
                 resolved = True
                 on_mitigated()
             proposal = next((v["proposal"] for v in views if _open(v) and v["proposal"]["votable"]), None)
