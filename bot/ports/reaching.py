@@ -1,0 +1,112 @@
+"""Where people are reached: chat, the pager, documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from bot.domain.presentation import AS_RECORDED, Form, Presentation
+from bot.domain.proposal import Principal
+from bot.domain.view import IncidentView, MessageRef
+
+
+class RetryLater(Exception):
+    """The other side cannot take it now. ``after_s`` is what it asked for, or a guess; clamp before use."""
+
+    def __init__(self, after_s: float, reason: str) -> None:
+        super().__init__(f"retry after {after_s:g} s: {reason}")
+        self.after_s = after_s
+        self.reason = reason
+
+
+class Undeliverable(Exception):
+    """The other side will never take it: revoked token, unknown channel, refused content. For a human."""
+
+
+class Chat(Protocol):
+    """Where people are. Raises :class:`RetryLater` or :class:`Undeliverable`."""
+
+    async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
+        """Post the card, or bring the posted one up to date."""
+        ...
+
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped."""
+        ...
+
+    async def file(self, message: MessageRef, name: str, content: bytes) -> None:
+        """Put a file below ``message``, or into its channel when it has no ``ts``; as text where files are refused."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Responder:
+    """Somebody whom the pager can page."""
+
+    id: str
+    kind: Literal["user", "escalation_policy"]
+    name: str
+
+
+class Pager(Protocol):
+    """The pager. Raises :class:`RetryLater` or :class:`Undeliverable`."""
+
+    async def note(self, incident_ref: str, text: str) -> None:
+        """Add a note to the pager's incident."""
+        ...
+
+    async def set_status(self, incident_ref: str, status: Literal["acknowledged", "resolved"],
+                         on_behalf_of: str) -> None:  # fmt: skip
+        """Follow a person's click."""
+        ...
+
+    async def next_level(self, incident_ref: str) -> int:
+        """The escalation level above the one it is at now."""
+        ...
+
+    async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:
+        """Follow a person's click: up to this level, unless it is there or higher already."""
+        ...
+
+    async def find(self, who: str) -> "Responder":
+        """The person or escalation policy that is called ``who``: a name, an e-mail address or an id."""
+        ...
+
+    async def request(self, incident_ref: str, responder: "Responder", message: str, on_behalf_of: str) -> None:
+        """Page them as a responder of the incident, unless they are asked already."""
+        ...
+
+    async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
+        """Follow a person's click: quiet for so long, then triggered again."""
+        ...
+
+    async def details(self, incident_ref: str) -> str:
+        """Alert bodies, custom fields and links of the incident, as text lines; empty without a key."""
+        ...
+
+
+class People(Protocol):
+    """Who somebody is, as far as approval is concerned. When unsure, the answer is no."""
+
+    async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
+        """Whether this person is an approver of the team now, and why not in plain words otherwise."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A document, and what is to be said about how it came about, such as a template that could not be used."""
+
+    content: bytes
+    notes: tuple[str, ...] = ()
+
+
+class Exporter(Protocol):
+    """Turns a view into a document."""
+
+    def export(self, view: IncidentView, form: Form, presentation: Presentation = AS_RECORDED) -> bytes:
+        """The postmortem or timeline in this form; deterministic for the same view and presentation."""
+        ...
+
+    def make(self, view: IncidentView, form: Form, presentation: Presentation = AS_RECORDED) -> Made:
+        """The same, with what is to be said about how it came about."""
+        ...
