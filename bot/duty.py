@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import judging
+from bot.authors import Authors
 from bot.domain import probing, wording
 from bot.domain.edits import edits_of
 from bot.domain.handover import ROLES, handover
@@ -53,6 +54,7 @@ class DutyParts:
     scribe: Scribe
     library: Library
     search: Callable[[Query], Awaitable[Retrieval]]
+    authors: Authors
     ask: Callable[[Incident, str], Awaitable[Finding]]
     """Runs one probe for an incident, within its budget."""
 
@@ -137,7 +139,7 @@ class DutyDesk:
         view = await self._more.records.view(incident_id)
         if view is None:
             return Told(ok=False, text=f"There is no incident {incident_id}.")
-        return await judging.judge(view, verdict, who, self._, self._more)
+        return await judging.judge(view, verdict, who, self._, self._more, self._more.authors)
 
     async def take_role(self, incident_id: str, role: Role, holder: str, who: Principal, key: str) -> Told:
         incident, problem = await self._open(incident_id)

@@ -148,6 +148,7 @@ class Flow:
         text = f"{await self._.summary(incident_id)}\nPostmortem written: {', '.join(files)}"
         await self._.casebook.say(incident_id, key, text, now)
         await self._.casebook.send(incident_id, key, "md", now)
+        await self._.ended(incident_id)
         facts = [computed("exported", {"files": list(files)}), computed("incident_closed", {})]
         await self._.casebook.move(incident_id, Status.CLOSED, facts, now)
 

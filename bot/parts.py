@@ -10,6 +10,10 @@ from config.clock import Clock
 from diagnostics.model import ProbeSpec
 
 
+async def _nothing(_: str) -> None:
+    """Where nothing follows."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """One of each."""
@@ -33,6 +37,8 @@ class Parts:
     """What the thread is told of an investigation: messages that our own code wrote and escaped."""
     summary: Callable[[str], Awaitable[str]]
     """A closed incident in a few lines for the thread, escaped."""
+    ended: Callable[[str], Awaitable[None]] = _nothing
+    """What else is to be done when an incident has been closed; again: no change."""
     pager_connected: bool = False
     """Whether the pager can be told anything."""
     fault: FaultPoint = no_fault

@@ -11,12 +11,14 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from bot.authors import Authors, no_link
 from bot.desk import FlowDesk
 from bot.domain.closing import closing
 from bot.domain.detail import detail
 from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
 from bot.duty import DutyDesk, DutyParts
+from bot.edges.author_book import SqlAuthorBook
 from bot.edges.casebook import SqlCasebook
 from bot.edges.courier import FRESH_EVERY_S, Courier
 from bot.edges.database import Database
@@ -35,7 +37,7 @@ from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
 from bot.flow import Flow
 from bot.parts import Parts
-from bot.ports import Chat, Jobs, Pager, People, Triage
+from bot.ports import Chat, Jobs, Link, Pager, People, Triage
 from bot.triage import nodes
 from config.catalogue import Catalogue
 from config.clock import Clock
@@ -93,6 +95,7 @@ PROBES: tuple[AnyProbe, ...] = (
 )
 
 LIBRARY = Path(__file__).resolve().parent.parent / "runbooks" / "library"
+BUILT_IN_LIBRARY = Folder(path=LIBRARY, name="built-in")
 
 
 def probes() -> ProbeRegistry:
@@ -112,7 +115,7 @@ def open_shelf(
     check = partial(
         lint, probes=specs(), actions={n: a.spec for n, a in registry.items()}, catalogue=catalogue, today=today
     )
-    shelf = Shelf([LIBRARY, *folders], check=check)
+    shelf = Shelf([BUILT_IN_LIBRARY, *folders], check=check)
     shelf.refresh()
     return shelf
 
@@ -153,6 +156,7 @@ class Edges:
     golden_root: str
     tokens_per_incident: int
     channel_message_every_s: float = FRESH_EVERY_S
+    link: Link = no_link
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +175,7 @@ class Assistant:
     tools: nodes.Tools
     parts: Parts
     duty: DutyDesk
+    authors: Authors
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         """Run a job: the verbs of the flow by name."""
@@ -220,6 +225,8 @@ def assemble(edges: Edges) -> Assistant:
         view = await records.view(incident_id)
         return "" if view is None else closing(view)
 
+    book = SqlAuthorBook(edges.database)
+    authors = Authors(edges.catalogue, edges.clock, records, edges.library, book, edges.link)
     publisher = Publisher(records, edges.exports, edges.fault)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
@@ -227,7 +234,7 @@ def assemble(edges: Edges) -> Assistant:
         planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
-        publish=publisher.publish, detail=told, summary=summary, fault=edges.fault,
+        publish=publisher.publish, detail=told, summary=summary, fault=edges.fault, ended=authors.note,
         pager_connected=not isinstance(edges.pager, NoPager | None),
     )  # fmt: skip
     flow = Flow(parts)
@@ -242,7 +249,7 @@ def assemble(edges: Edges) -> Assistant:
         return (await new_runner(known, unwatched).run(calls, await context(incident)))[0]
 
     more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
-                     library=edges.library, search=search, ask=ask)  # fmt: skip
+                     library=edges.library, search=search, ask=ask, authors=authors)  # fmt: skip
     courier = Courier(
         edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
         fresh_every_s=edges.channel_message_every_s,
@@ -250,7 +257,7 @@ def assemble(edges: Edges) -> Assistant:
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
-        duty=DutyDesk(parts, more),
+        duty=DutyDesk(parts, more), authors=authors,
     )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from config.library import TeamLibrary
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Risk = Literal["R0", "R1", "R2", "R3"]
 """R0 informs. R1 is reversible and quality-neutral. R2 is reversible, but changes behaviour, cost or quality.
@@ -159,8 +161,10 @@ class Team(Declared):
     title: str = ""
     slack_channel: str
     pagerduty_escalation_policy: str = ""
-    runbooks: str = ""
-    """Folder of the team's own runbooks, relative to the catalogue file; empty: the built-in library alone."""
+    runbooks: TeamLibrary = ""
+    """The team's own runbooks: a folder, relative to the catalogue file, or a Git repository; empty: none."""
+    tell_authors: bool = True
+    """Whether those who keep the team's runbooks hear in Slack how they fared."""
     approvers: Approvers = Approvers()
 
 

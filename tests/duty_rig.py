@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bot.authors import Authors
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal
 from bot.domain.view import IncidentView
 from bot.duty import DutyDesk, DutyParts
+from bot.edges.author_book import SqlAuthorBook
 from bot.edges.courier import Courier
 from bot.edges.database import Database
 from bot.edges.duty_book import SqlDutyBook
@@ -168,8 +170,11 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         return librarian.search(query)
 
     scribe = TimelineScribe(flow.records, flow.casebook, clock, publish=flow.publish)
+    client = new_client("xoxb-loopback", f"{slack.url}/api/")
+    chat = SlackChat(client, clock)
+    authors = Authors(catalogue, clock, flow.records, shelf, SqlAuthorBook(database), chat.link)
     more = DutyParts(inbox=flow.inbox, records=flow.records, book=SqlDutyBook(database), scribe=scribe, library=shelf,
-                     search=search, ask=ask)  # fmt: skip
+                     search=search, ask=ask, authors=authors)  # fmt: skip
     holder: list[DutyDesk] = []
 
     async def perform(kind: str, arguments: Any) -> None:
@@ -178,8 +183,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
 
     jobs = InlineJobs(perform)
     holder.append(DutyDesk(replace(flow._parts, jobs=jobs, specs=specs()), more))
-    client = new_client("xoxb-loopback", f"{slack.url}/api/")
-    workspace, chat = Workspace(client), SlackChat(client, clock)
+    workspace = Workspace(client)
     people = SlackPeople(client, workspace, catalogue, clock)
     pager = PagerDuty(KEY, "oncall@example.com", pager_url, backoff_s=0.001) if pager_url else NoPager()
 

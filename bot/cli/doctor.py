@@ -176,7 +176,7 @@ def _content(settings: Settings, catalogue: Catalogue | None) -> "list[Check]":
 
 def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
     """The declared actions, and the runbooks that may use them."""
-    from bot.cli.assembly import own_folders  # noqa: PLC0415
+    from bot.cli.libraries import folders  # noqa: PLC0415
     from bot.edges.checks import not_checked, ok, problem  # noqa: PLC0415
     from bot.edges.clock import SystemClock  # noqa: PLC0415
     from bot.wiring import actions, open_shelf  # noqa: PLC0415
@@ -189,7 +189,7 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
         told = str(error).splitlines() if isinstance(error, InvalidDeclarationError) else [f"{path}: {error}"]
         return [*(problem("declared actions", line, "correct it, or the setting 'http_actions'") for line in told),
                 not_checked("runbooks", "the declared actions must load first")]  # fmt: skip
-    shelf = open_shelf(own_folders(settings, catalogue), actions(declared), catalogue, SystemClock().now().date())
+    shelf = open_shelf(folders(settings, catalogue), actions(declared), catalogue, SystemClock().now().date())
     wrong = [one for one in shelf.problems if one.severity == "error"]
     remarks = sum(one.severity == "warning" for one in shelf.problems)
     found = [ok("declared actions", f"{len(declared)} in {path}" if path else "none are declared")]

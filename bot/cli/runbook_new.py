@@ -201,7 +201,7 @@ def _path(told: Told, where: Installed) -> Path:
         advice = id_of(f"{told.failure}.md")
         fail(f"--failure {told.failure!r}: an id is small letters, digits and hyphens, such as {advice!r}.", WRONG)
     named = told.failure or id_of(told.page.name if told.page else f"{told.title}.md")
-    folders = [folder.path for folder in where.folders()]
+    folders = [folder.path for folder in where.folders() if not folder.git]  # What is in Git is written there.
     out = told.out or (folders[0] if folders and folders[0].is_dir() else Path())
     if out.suffix.lower() == ".md":
         return out

@@ -12,13 +12,14 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.chain import INSTALLATION
 from bot.edges.clock import SystemClock
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
-from bot.ports import Chat, People
+from bot.ports import People
 from config.catalogue import Catalogue
 from config.settings import Settings
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
 
+    from bot.edges.slack_chat import SlackChat
     from bot.edges.slack_home import HomeTab
     from bot.wiring import Assistant
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Opened:
     """What there is once Slack's libraries are loaded."""
 
-    chat: Chat
+    chat: "SlackChat"
     people: People
     app: "AsyncApp"
     home: "HomeTab | None"
@@ -51,6 +52,10 @@ class SlackSide:
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
         await (await self._there()).chat.file(message, name, content)
+
+    async def link(self, message: MessageRef) -> str:
+        """The web address of a message; empty if it cannot be asked for now."""
+        return await (await self._there()).chat.link(message)
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         return await (await self._there()).people.may_approve(who, team)

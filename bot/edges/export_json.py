@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bot.domain import codec
 from bot.domain.edits import Edits, edits_of, shown
 from bot.domain.measures import measures
 from bot.domain.presentation import AS_RECORDED, Presentation
+from bot.domain.provenance import used_texts
 from bot.domain.timeline import Entry
 from bot.domain.verdicts import verdicts
 from bot.domain.view import IncidentView
@@ -42,10 +43,17 @@ def export(recorded: IncidentView, presentation: Presentation = AS_RECORDED, alt
         "measures_s": {measure.key: measure.seconds for measure in measures(shown(recorded, edits))},
         "chain": {"how": _HOW if internal else _NOT, "head": view.timeline[-1].hash if view.timeline else ""},
         "verdicts": [
-            {"person": entry.fact.actor, "name": entry.fact.data.get("by"), "verdict": entry.fact.data["verdict"],
-             "runbook": entry.fact.data.get("runbook"), "at": entry.at.isoformat(), "entry": entry.seq}
+            {
+                "person": entry.fact.actor,
+                "name": entry.fact.data.get("by"),
+                "verdict": entry.fact.data["verdict"],
+                "runbook": entry.fact.data.get("runbook"),
+                "at": entry.at.isoformat(),
+                "entry": entry.seq,
+            }
             for entry in verdicts(view)
         ],
+        "runbooks": [asdict(one) for one in used_texts(view)],
         "hidden": edits.hiders,
         "presentation": {"redaction": presentation.redaction, "zone": presentation.zone_name},
     }

@@ -2,6 +2,7 @@
 
 from bot.ports.arriving import Inbox, Intake, Jobs, Placed, Received, StorageDown, Understand
 from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit, Told, VoteContext
+from bot.ports.authoring import AuthorBook, Link, Owed
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
@@ -9,6 +10,7 @@ from bot.ports.reaching import Chat, Exporter, Made, Pager, People, Responder, R
 
 __all__ = [
     "NOTHING",
+    "AuthorBook",
     "Casebook",
     "Chat",
     "Claim",
@@ -25,7 +27,9 @@ __all__ = [
     "Intake",
     "Investigated",
     "Jobs",
+    "Link",
     "Made",
+    "Owed",
     "Pager",
     "People",
     "Placed",

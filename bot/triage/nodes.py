@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bot.domain import codec
 from bot.domain.card import against
 from bot.domain.incident import Incident
+from bot.domain.provenance import libraries
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.verification import GUARD
 from bot.ports import Casebook, History, Pager, RetryLater, Step, Undeliverable
@@ -119,7 +120,8 @@ async def retrieve(state: State, tools: Tools) -> State:
     )  # fmt: skip
     retrieval = await asyncio.to_thread(tools.librarian.search, query, limit=5)
     priors = await asyncio.to_thread(tools.librarian.priors, query)
-    await tools.casebook.retrieved(incident.id, retrieval, _retrieved(retrieval), tools.clock.now())
+    fact = _retrieved(retrieval, libraries(tools.library.all()))
+    await tools.casebook.retrieved(incident.id, retrieval, fact, tools.clock.now())
     return {
         "priors": dict(priors), "began": tools.clock.now().timestamp(), "probed_s": 0.0,
         "matches": [match.document for match in retrieval.matches],
@@ -292,9 +294,9 @@ def _whole(call: ProbeCall, specs: Mapping[str, ProbeSpec]) -> dict[str, Any]:
         return dict(call.params)
 
 
-def _retrieved(retrieval: Retrieval) -> Fact:
+def _retrieved(retrieval: Retrieval, searched: Sequence[Mapping[str, str]]) -> Fact:
     data = {
-        "mode": retrieval.mode, "notice": retrieval.notice,
+        "mode": retrieval.mode, "notice": retrieval.notice, "libraries": searched,
         "matches": [
             {"runbook": m.document, "title": m.title, "score": round(m.score, 4), "reference": m.best_chunk,
              "reasons": [r.text for r in m.reasons]}
