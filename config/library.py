@@ -72,8 +72,8 @@ def _address(value: str) -> str:
     return value
 
 
-def _revision(value: str) -> str:
-    """A branch, a tag or a whole commit id, as ``git check-ref-format`` has it."""
+def checked_revision(value: str) -> str:
+    """A branch, a tag or a whole commit id, as ``git check-ref-format`` has it. Raises :class:`ValueError`."""
     if COMMIT.fullmatch(value.lower()):
         return value.lower()
     parts = value.split("/")
@@ -112,7 +112,7 @@ class GitSource(BaseModel):
 
     git: Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_address)]
     """``https://``, ``ssh://``, ``user@host:path``, ``file://`` or a path on this machine."""
-    revision: Annotated[str, AfterValidator(_revision)] = DEFAULT_REVISION
+    revision: Annotated[str, AfterValidator(checked_revision)] = DEFAULT_REVISION
     """Branch, tag or whole commit id; ``HEAD`` is the repository's default branch."""
     path: Annotated[str, AfterValidator(_inside)] = ""
     """The folder with the runbooks; empty: the whole repository."""

@@ -59,14 +59,14 @@ class Placed:
 
 
 def shadowed(every: Sequence[Placed]) -> list[tuple[Placed, Placed]]:
-    """Pairs of a runbook and another of the same id that takes its place, in order of id. Two teams' own do not: each
-    is for its team."""
+    """Pairs of a runbook and another of the same id that takes its place, in order of id. Nothing takes the place of a
+    team's own: it is for that team."""
     found = [
         (below, above)
         for below in every
         for above in every
         if above.book.id == below.book.id and above is not below
-        and not (above.folder.team and below.folder.team and above.folder.team != below.folder.team)
+        and below.folder.team in ("", above.folder.team)
         and above.rank(above.folder.team) > below.rank(above.folder.team)
     ]  # fmt: skip
     return sorted(found, key=lambda pair: (pair[0].book.id, pair[0].number, pair[1].number))

@@ -168,13 +168,14 @@ class Shelf:
             entries = list(find(tree.root))
         except OSError as error:
             # A folder that went away, such as an unmounted volume, must not take its runbooks down with it.
-            told = "was not loaded yet" if folder.git and not folder.path.exists() else "cannot be listed"
+            new = folder.git is not None and not folder.path.exists()
+            told = "was not loaded yet" if new else f"cannot be listed: {error.strerror or error}"
             problem = Problem(
                 file=str(folder.path),
                 line=1,
                 column=1,
                 rule="unreadable-folder",
-                message=f"{told}: {error.strerror or error}",
+                message=told,
                 suggestion=_MISSING if folder.git else _GONE,
             )
             return {key: file for key, file in before.files.items() if key[0] == number}, [problem]

@@ -19,7 +19,7 @@ from typing import Any
 
 from bot.edges.git import MAX_PACK, GitError, Remote, remote
 from bot.edges.git_tree import Place, commit, has_folder, write_out
-from config.library import COMMIT, GitSource, transport
+from config.library import COMMIT, GitSource, checked_revision, transport
 
 LOOK_S = 30.0
 """For a look at branches and tags."""
@@ -130,17 +130,21 @@ class GitLibrary:
             raise GitError(f"{self.source.git} has no branch or tag {revision!r}; correct 'revision'")
         return Resolved(ref=named[0], commit=found.get(f"{named[0]}^{{}}", found[named[0]]))
 
-    def write_at(self, revision: str, into: Path) -> str:
-        """Write the library as it was at another revision into a folder of its own; the commit. What is in use stays.
-        Raises :class:`GitError`."""
+    def write_at(self, revision: str, below: Path) -> Path:
+        """Write the library as it was at another revision into a folder below, called as its commit. What is in use
+        stays. Raises :class:`GitError`."""
         self._make()
         with self._alone(wait=True):
-            if COMMIT.fullmatch(revision) and (self.folder / "trees" / revision).is_dir():
-                shutil.copytree(self.folder / "trees" / revision, into, dirs_exist_ok=True, symlinks=True)
-                return revision
-            found = self._fetch(self.resolve(revision))
-            self._write(found, into)
-            return found
+            known = self.folder / "trees" / revision
+            if COMMIT.fullmatch(revision) and known.is_dir():
+                return Path(shutil.copytree(known, below / revision))
+            try:
+                wanted = checked_revision(revision)
+            except ValueError as error:
+                raise GitError(f"{self.name}: {revision!r}: {error}") from error
+            found = self._fetch(self.resolve(wanted))
+            self._write(found, below / found)
+            return below / found
 
     def forget(self, in_use: Collection[str]) -> None:
         """Remove trees of long ago, except the current one and those that something in use comes from."""
