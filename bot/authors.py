@@ -66,10 +66,8 @@ class Authors:
     async def tell(self) -> None:
         """Tell what is due; somebody who was told lately hears of all the rest together, later."""
         now = self._clock.now()
-        for together in _by_place(await self._book.owed()):
+        for together in _by_place([one for one in await self._book.owed() if one.due_at <= now]):
             place = together[0].place
-            if all(one.due_at > now for one in together):
-                continue
             last = await self._book.last_told(place) if place else None
             if last is None or now >= last + DIGEST_EVERY:
                 await self._book.tell(together, await self._text(together), now)

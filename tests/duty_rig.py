@@ -35,6 +35,7 @@ from drills.slack.acts import Done
 from drills.slack.server import LoopbackSlack, Options
 from knowledge.model import Query, Retrieval
 from runbooks.actions.catalogue_of_actions import BUILT_IN
+from runbooks.shelf import Shelf
 from tests.conftest import FakeClock
 from tests.flow_fakes import Rig as FlowRig
 from tests.flow_fakes import finding
@@ -50,6 +51,9 @@ class DutyRig:
     """Everything that is running."""
 
     slack: LoopbackSlack
+    shelf: Shelf
+    books: Path
+    """A library of the company's own."""
     flow: FlowRig
     duty: DutyDesk
     jobs: InlineJobs
@@ -162,7 +166,9 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         evidence = (Evidence(source=f"read by {probe}", excerpt="HTTP 529 <!channel> *overloaded*"),)
         return replace(shown, reading=replace(shown.reading, evidence=evidence))
 
-    shelf = open_shelf([], {action.spec.name: action for action in BUILT_IN}, catalogue, clock.now().date())
+    books = database.path.parent / "books"
+    books.mkdir()
+    shelf = open_shelf([books], {action.spec.name: action for action in BUILT_IN}, catalogue, clock.now().date())
     librarian = open_librarian(shelf, None)
 
     async def search(query: Query) -> Retrieval:
@@ -202,7 +208,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
     home = home_tab(deps)
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,
-                   pager=state, asked=asked, home=home)  # fmt: skip
+                   pager=state, asked=asked, home=home, shelf=shelf, books=books)  # fmt: skip
 
 
 __all__ = ["ANA", "DutyRig", "FakeClock", "duty_rig"]
