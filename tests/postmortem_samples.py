@@ -104,7 +104,7 @@ FACTS: tuple[Told, ...] = (
     told(73.6, "message_added", H, ANA, text="the vendor called back", by="Ana Ruiz", said_at=at(20).isoformat(),
          link="", channel="C0ASSIST", ts="1763812800.000200", added_by="Ben"),
     told(74, "verdict_given", H, ANA, verdict="right_cause", runbook="provider-outage", by="Ana Ruiz"),
-    told(75, "runbook_used", C, US, runbook="provider-outage", library="company", file="oncall/provider-outage.md",
+    told(74, "runbook_used", C, US, runbook="provider-outage", library="company", file="oncall/provider-outage.md",
          commit="1a2b3c4d5e6f" + 28 * "0", sha256=64 * "f", source="git@git.internal.example:sre/runbooks.git",
          link="https://git.internal.example/sre/runbooks/blob/1a2b3c4d5e6f/oncall/provider-outage.md"),
 )  # fmt: skip

@@ -146,9 +146,10 @@ def _title(page: Path | None, data: bytes) -> str:
 
 def _facts(told: Told, where: Installed) -> "Facts":
     from bot.edges.clock import SystemClock  # noqa: PLC0415
+    from runbooks.front_matter import is_person  # noqa: PLC0415
     from runbooks.skeleton import Facts  # noqa: PLC0415
 
-    if where.catalogue and where.catalogue.team(told.owner) is None:
+    if where.catalogue and where.catalogue.team(told.owner) is None and not is_person(told.owner):
         teams = ", ".join(team.name for team in where.catalogue.teams)
         fail(f"--owner {told.owner!r}: there is no such team in the catalogue; there are {teams}.", WRONG)
     for name, texts in (

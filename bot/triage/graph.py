@@ -71,9 +71,7 @@ class GraphTriage:
         diagnosis = codec.load(Diagnosis, values["diagnosis"])
         findings = list((await nodes.known_findings(incident, values, self._tools)).values())
         steps = nodes.steps(diagnosis, findings, service, self._tools)
-        causes = diagnosis.causes if diagnosis.conclusion == "cause" else ()
-        runbooks = self._tools.library.for_service(service)
-        used = tuple(runbooks[cause] for cause in causes if cause in runbooks)
+        used = nodes.used(diagnosis, service, self._tools)
         return Investigated(diagnosis=diagnosis, steps=tuple(steps), summary=note(diagnosis, findings), used=used)
 
 

@@ -220,6 +220,13 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
     return found
 
 
+def used(diagnosis: Diagnosis, service: Service, tools: Tools) -> tuple[Runbook, ...]:
+    """The runbooks of the causes, as this service has them now."""
+    runbooks = tools.library.for_service(service)
+    causes = diagnosis.causes if diagnosis.conclusion == "cause" else ()
+    return tuple(runbooks[cause] for cause in causes if cause in runbooks)
+
+
 def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifyStep | None:
     """How a step is to be verified now; None if its check already holds. Ten canaries may pass by luck, or thanks to
     the gateway's retries, while one user in twenty fails: then what users feel is the check."""
