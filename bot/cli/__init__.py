@@ -22,6 +22,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "timeline": ("bot.cli.timeline", "Look at a timeline, add to it, and edit how it is shown."),
     "report": ("bot.cli.report", "Times to detect, acknowledge and mitigate over many incidents."),
     "replay": ("bot.cli.replay", "Recorded incidents once more, with today's runbooks: would we do better?"),
+    "backtest": ("bot.cli.backtest", "What your own PagerDuty history would have found. Changes nothing."),
     "runbooks": ("bot.cli.runbooks", "Write, check, test and search runbooks."),
     "probes": ("bot.cli.tables", "Print the table of probes and actions."),
     "drill": ("bot.cli.drill", "List and run drills."),
