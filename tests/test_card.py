@@ -103,6 +103,13 @@ def test_why_is_one_sentence_in_the_words_of_the_strongest_finding_with_its_evid
     assert causes.lines[0].refs == ("ev-00000002", "ev-00000004")
 
 
+def test_the_card_says_in_a_few_words_what_users_feel() -> None:
+    felt = [each for each in build(provider_outage()).context if each.label == "Users"]
+
+    assert [(each.text, each.refs) for each in felt] == [("34 % fail, normally 0.4 %", ("ev-00000001",))]
+    assert "Users" not in [each.label for each in build(SAMPLES["resolved"]()).context]
+
+
 def test_where_the_cause_is_not_sure_the_others_stay_on_the_card_with_what_rules_them_out() -> None:
     causes = next(section for section in build(SAMPLES["inconclusive"]()).sections if section.key == "causes")
 

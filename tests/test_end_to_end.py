@@ -127,7 +127,7 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
 
         press(ana, "Approve", confirm=True)
         expect(only_for_me(ana)).to_contain_text("exactly as shown, once")
-        expect(card).to_contain_text("· mitigated ·", timeout=PATIENCE_MS)
+        expect(card).to_contain_text("· mitigated since", timeout=PATIENCE_MS)
         for shown in ("Approved by ana", "it helped", "server_error", "→ ok", "Lease"):
             expect(card).to_contain_text(shown)
         expect(card.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
@@ -267,7 +267,7 @@ def test_http_mode_with_signed_requests(place: Place, page_for: PageFor, tmp_pat
             assert place.world.writes() == []
 
             press(ana, "Approve", confirm=True)
-            expect(card_of(ana)).to_contain_text("· mitigated ·", timeout=PATIENCE_MS)
+            expect(card_of(ana)).to_contain_text("· mitigated since", timeout=PATIENCE_MS)
             assert len(place.world.writes()) == 1
     finally:
         slack.stop()

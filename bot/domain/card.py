@@ -131,6 +131,7 @@ def _context(view: IncidentView) -> Iterator[Line]:
     received = view.entries("page_received", "incident_opened")
     refs = (f"#{received[0].seq}",) if received else ()
     yield Line(text=f"“{line(incident.title, TITLE)}”{pages}", label="Page", refs=refs)
+    yield from _users(view)
 
 
 def _owner(view: IncidentView) -> str:
@@ -219,6 +220,24 @@ def _why(view: IncidentView) -> Section | None:
     if len(diagnosis.causes) > 1:
         lines.append(Line(label="More than one cause", text=", ".join(line(cause, 60) for cause in diagnosis.causes)))
     return Section(key="causes", title="", lines=tuple(lines))
+
+
+def _users(view: IncidentView) -> Iterator[Line]:
+    """What users feel, while it goes on."""
+    felt = [finding for finding in newest_findings(view) if finding.probe == "user_signal"]
+    if view.incident.active and felt and felt[0].verdict is Verdict.ABNORMAL:
+        yield Line(label="Users", text=_felt(felt[0]), refs=(felt[0].id,))
+
+
+def _felt(finding: Finding) -> str:
+    """Short: the thread has the whole sentence."""
+    now, usual = finding.reading.value, finding.reading.baseline
+    if now is not None and usual is not None:
+        if finding.outcome == "errors":
+            return f"{wording.percent(now)} fail, normally {wording.percent(usual)}"
+        if finding.outcome == "slow":
+            return f"wait {wording.seconds(now)}, normally {wording.seconds(usual)}"
+    return wording.outcome(finding.outcome)
 
 
 def _showed(seen: Mapping[str, str], argument: Argument) -> str:
