@@ -1,4 +1,4 @@
-"""``pagerunner backtest``: what the pages of your own PagerDuty history would have found. Reads, and changes nothing."""
+"""``pagerunner backtest``: what the pages of your own PagerDuty history would have found. Changes nothing."""
 
 import asyncio
 import sys
@@ -85,19 +85,18 @@ def _rows(where: Installed, tester: "Tester", *, file: Path | None, cache: Path 
 
     redact = redactor(where)
     history = read(file, redact) if file else _asked(where, tester, cache, days_, services, redact)
-    names = {name for name in services if tester.catalogue.service(name)}
-    ids = set(services) - names
     rows: list[Row] = []
-    for row in tester.test(history, lambda name: not names or bool(ids) or name in names):
-        if services and row.service not in names and row.pagerduty_service.split(" ")[0] not in ids:
+    for one in history:
+        service = tester.service(one)
+        if services and not {one.page.service_ref, service.name if service else ""} & set(services):
             continue
-        rows.append(row)
+        rows.append(tester.row(one))
         _progress(len(rows))
         if len(rows) >= limit:
             click.echo(f"stopped at {limit:,} pages; --limit sets another", err=True)
             break
     _progress(len(rows), done=True)
-    return sorted(rows, key=lambda row: row.at)
+    return sorted(rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
 
 
 def _asked(where: Installed, tester: "Tester", cache: Path | None, days_: int, services: tuple[str, ...],

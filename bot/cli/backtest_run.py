@@ -1,7 +1,7 @@
 """What the pages of the past would have met: which service, team and runbook, and which probes could not have run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,7 +45,8 @@ class Cannot:
 class Row:
     """One page of the past. Texts are untrusted."""
 
-    at: datetime
+    at: datetime | None
+    """None: the file does not say."""
     ref: str
     number: int | None
     title: str
@@ -109,13 +110,6 @@ class Tester:
     _met: dict[tuple[str, str, str], Retrieval] = field(default_factory=dict)
     _lacking: dict[str, tuple[Cannot, ...]] = field(default_factory=dict)
 
-    def test(self, history: Iterable[Past], wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Row]:
-        """A row for each page of a service that is ``wanted``, in order."""
-        for past in history:
-            service = self._service(past)
-            if wanted(service.name if service else UNMAPPED):
-                yield self._row(past, service)
-
     def report(self, rows: Sequence[Row]) -> Backtest:
         """The rows, and what they come to."""
         names = sorted({row.service for row in rows if row.service != UNMAPPED})
@@ -126,13 +120,15 @@ class Tester:
             strangers=dict(strangers.most_common()), gaps=tuple(_gaps([row for row in rows if not row.good])),
         )  # fmt: skip
 
-    def _row(self, past: Past, service: Service | None) -> Row:
+    def row(self, past: Past) -> Row:
+        """What this page would have met."""
+        service = self.service(past)
         page, found = past.page, self._search(past.page, service)
         team = self.catalogue.team(service.team) if service else None
         best = found.matches[0] if found.matches else None
         book = self.library.get(best.document) if best else None
         return Row(
-            at=page.occurred_at, ref=page.incident_ref, number=page.number, title=page.title,
+            at=page.occurred_at if past.dated else None, ref=page.incident_ref, number=page.number, title=page.title,
             pagerduty_service=" ".join(part for part in (page.service_ref, past.service_title) if part),
             service=service.name if service else UNMAPPED, team=team.name if team else "",
             channel=team.slack_channel if team else self.catalogue.fallback_channel,
@@ -142,7 +138,8 @@ class Tester:
             cannot=tuple(self._of(book, service)) if book and service else (), notes=past.notes[:MOST_NOTES],
         )  # fmt: skip
 
-    def _service(self, past: Past) -> Service | None:
+    def service(self, past: Past) -> Service | None:
+        """The service of the catalogue that it is about."""
         page = past.page
         found = self.catalogue.service(past.service) if past.service else None
         found = found or self.catalogue.service_of_pagerduty(page.service_ref)
@@ -206,9 +203,10 @@ def plain(report: Backtest) -> dict[str, Any]:
     """As JSON."""
     from dataclasses import asdict  # noqa: PLC0415
 
-    rows = [{**asdict(row), "at": row.at.isoformat()} for row in report.rows]
+    rows = [{**asdict(row), "at": row.at.isoformat() if row.at else None} for row in report.rows]
     return {
-        "pages": len(rows), "with_a_good_runbook": sum(row.good for row in report.rows), "rows": rows,
+        "pages": len(rows), "with_a_good_runbook": sum(row.good for row in report.rows),
+        "good_from_belief": GOOD_BELIEF, "rows": rows,
         "by_service": {n: {"pages": p, "good": g} for n, (p, g) in report.counts(lambda row: row.service).items()},
         "by_runbook": {n: {"pages": p, "good": g} for n, (p, g) in report.counts(lambda row: row.runbook).items()},
         "cannot_run": {name: [asdict(one) for one in these] for name, these in report.services.items()},

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bot.cli.backtest_run import UNMAPPED, Backtest, Cannot, Row
+from bot.cli.runbook_gaps import GOOD_BELIEF
 from bot.domain import wording
 from bot.domain.untrusted import clean, line
 from bot.edges.export_csv import cell
@@ -26,8 +27,9 @@ def text(report: Backtest, *, every: bool) -> Iterator[str]:
     for row in rows:
         yield from _page(row)
     good = sum(row.good for row in report.rows)
-    none = len(report.rows) - good
+    none, from_ = len(report.rows) - good, wording.percent(GOOD_BELIEF)
     yield f"\n{wording.plural(len(report.rows), 'page')}: {good} would have shown a good runbook, {none} none"
+    yield f"(good: at least {from_} of the belief; whether it is the right one, only people can say)"
     yield from _counted("By service", report.counts(lambda row: row.service))
     yield from _counted("By runbook", report.counts(lambda row: row.runbook if row.good else "none"))
     yield from _services(report)
@@ -43,16 +45,16 @@ def as_csv(report: Backtest) -> str:
     writer.writerow(COLUMNS)
     for row in report.rows:
         blocked = "; ".join(f"{one.probe}: {one.why}" for one in row.cannot if not one.runs)
-        cells = (row.at.isoformat(), row.ref, row.number or "", row.title, row.pagerduty_service, row.service, row.team,
-                 row.channel, row.runbook, f"{row.score:.4f}", f"{row.belief:.4f}", "yes" if row.good else "no",
-                 "; ".join(row.why), blocked, " / ".join(row.notes))  # fmt: skip
+        cells = (row.at.isoformat() if row.at else "", row.ref, row.number or "", row.title, row.pagerduty_service,
+                 row.service, row.team, row.channel, row.runbook, f"{row.score:.4f}", f"{row.belief:.4f}",
+                 "yes" if row.good else "no", "; ".join(row.why), blocked, " / ".join(row.notes))  # fmt: skip
         writer.writerow([cell(clean(str(value))[0]) for value in cells])
     return out.getvalue()
 
 
 def _page(row: Row) -> Iterator[str]:
     ref = f" {line(row.ref, 20)}" if row.ref else ""
-    yield f"{row.at:%Y-%m-%d %H:%M}{ref}  “{line(row.title, 100)}”"
+    yield f"{f'{row.at:%Y-%m-%d %H:%M}' if row.at else 'undated'}{ref}  “{line(row.title, 100)}”"
     where = f"{row.service} of team {row.team}, in {row.channel}" if row.service != UNMAPPED else \
         f"not in the catalogue ({line(row.pagerduty_service, 60) or 'no service'})"  # fmt: skip
     yield f"    {where}"
@@ -107,9 +109,10 @@ def _gaps(gaps: "Sequence[Gap]") -> Iterator[str]:
         return
     yield "\nGaps worth writing a runbook for (pages without a good one, by the words they share)"
     for gap in gaps[:MOST_GAPS]:
-        words = " ".join(line(word, 30) for word in gap.words) or "no words in common"
-        yield f"  {gap.pages:>5}  {words}  ({', '.join(gap.services[:4])}; nearest {gap.nearest or 'nothing'})"
-        yield from (f"         “{line(example, 110)}”" for example in gap.examples[:2])
+        words = " ".join(line(word, 30) for word in gap.words) if gap.pages > 1 else ""
+        told = words or f"“{line(gap.examples[0], 110)}”"
+        yield f"  {gap.pages:>5}  {told}  ({', '.join(gap.services[:4])}; nearest {gap.nearest or 'nothing'})"
+        yield from (f"         “{line(example, 110)}”" for example in gap.examples[:2] if words)
         yield from (f"         people wrote: {line(note, 140)}" for note in gap.notes[:1])
     if len(gaps) > MOST_GAPS:
         yield f"  and {len(gaps) - MOST_GAPS} more kinds of page: --format json has them all"

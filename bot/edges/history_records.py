@@ -35,6 +35,8 @@ class Past:
     """Name in the catalogue, where the file says it."""
     notes: tuple[str, ...] = ()
     service_title: str = ""
+    dated: bool = True
+    """Whether it is known when it was."""
 
 
 def past(row: Json, redact: Redact, where: str = "") -> Past | None:
@@ -46,12 +48,13 @@ def past(row: Json, redact: Redact, where: str = "") -> Past | None:
         return _incident(incident, row, redact, where)
     title, body, name = (row.get(key, "") for key in ("title", "body", "service"))
     if isinstance(title, str) and title.strip() and isinstance(body, str) and isinstance(name, str):
-        at = _moment(row.get("at")) or datetime.now(UTC)
+        told = _moment(row.get("at"))
+        at = told or datetime.now(UTC)
         page = Page(event_id=str(row.get("id") or where), kind="triggered", occurred_at=at, received_at=at,
                     source="file", incident_ref=fit(str(row.get("id") or ""), 64, redact),
                     title=fit(title, pagerduty_in.MAX_TITLE_CHARS, redact),
                     body=fit(body, pagerduty_in.MAX_BODY_CHARS, redact, lines=True))  # fmt: skip
-        return Past(page=page, service=name)
+        return Past(page=page, service=name, service_title=fit(name, 64, redact), dated=told is not None)
     raise UnreadableHistory(f"{where}: expected {EXPECTED}")
 
 
