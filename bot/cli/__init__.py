@@ -20,6 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "unfreeze": ("bot.cli.unfreeze", "Allow execution again."),
     "export": ("bot.cli.export", "Write an incident's postmortem or timeline."),
     "timeline": ("bot.cli.timeline", "Look at a timeline, add to it, and edit how it is shown."),
+    "followups": ("bot.cli.followups", "Note what is to follow an incident, and make GitHub issues of it."),
     "report": ("bot.cli.report", "Times to detect, acknowledge and mitigate over many incidents."),
     "replay": ("bot.cli.replay", "Recorded incidents once more, with today's runbooks: would we do better?"),
     "backtest": ("bot.cli.backtest", "What your own PagerDuty history would have found. Changes nothing."),
