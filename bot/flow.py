@@ -142,13 +142,16 @@ class Flow:
         incident = await self._.casebook.incident(incident_id)
         if incident is None or incident.status is not Status.RESOLVED:
             return
-        files = await self._.publish(incident_id)
+        drafted = await self._.publish(incident_id)
         now = self._.clock.now()
         key = f"postmortem:{incident.resolved_at}"  # a second one is written if it was reopened meanwhile
-        text = f"{await self._.summary(incident_id)}\nPostmortem written: {', '.join(files)}"
-        await self._.casebook.say(incident_id, key, text, now)
-        await self._.casebook.send(incident_id, key, "md", now)
-        facts = [computed("exported", {"files": list(files)}), computed("incident_closed", {})]
+        text = f"{await self._.summary(incident_id)}\nPostmortem written: {', '.join(drafted.files)}"
+        lost = "".join(f"\n{quote(problem, 300)}" for problem in drafted.problems)
+        later = "They are in the server's folder of exports, and are written again when something changes."
+        await self._.casebook.say(incident_id, key, f"{text}\n{later}{lost}", now)
+        await self._.casebook.send(incident_id, key, self._.main_form, now)
+        facts = [computed("exported", {"files": list(drafted.files)}), computed("incident_closed", {})]
+        facts[:0] = [computed("alarm", {"why": problem}) for problem in drafted.problems]
         await self._.casebook.move(incident_id, Status.CLOSED, facts, now)
 
     # --- what the rows imply ----------------------------------------------------------------------------------------

@@ -16,26 +16,33 @@ from bot.domain.closing import closing
 from bot.domain.detail import detail
 from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
+from bot.domain.presentation import Form, Redaction
+from bot.domain.view import MessageRef
 from bot.duty import DutyDesk, DutyParts
 from bot.edges.casebook import SqlCasebook
 from bot.edges.courier import FRESH_EVERY_S, Courier
 from bot.edges.database import Database
+from bot.edges.drafts import Drafter
 from bot.edges.duty_book import SqlDutyBook
 from bot.edges.executor import PlanExecutor
+from bot.edges.export import Export
+from bot.edges.follow_book import SqlFollowBook
 from bot.edges.gate import SqlGate
 from bot.edges.history import SqlHistory
 from bot.edges.http import ReadingHttp
 from bot.edges.inbox import SqlInbox
+from bot.edges.issue_markdown import written
 from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
-from bot.edges.publisher import Publisher
+from bot.edges.publisher import QUICK, Publisher
 from bot.edges.records import SqlRecords
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
 from bot.flow import Flow
+from bot.following import FollowParts, FollowUps
 from bot.parts import Parts
-from bot.ports import Chat, Jobs, Pager, People, Triage
+from bot.ports import Chat, Jobs, Pager, People, Tracker, Triage
 from bot.triage import nodes
 from config.catalogue import Catalogue
 from config.clock import Clock
@@ -131,6 +138,11 @@ def actions(declared: Sequence[AnyAction] = ()) -> ActionRegistry:
     return {action.spec.name: action for action in (*BUILT_IN, *declared)}
 
 
+async def unlinked(message: MessageRef) -> str:  # noqa: ARG001 - where there is no chat
+    """No address: there is no chat that could tell one."""
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edges:
     """What differs between a server and a drill."""
@@ -153,6 +165,11 @@ class Edges:
     golden_root: str
     tokens_per_incident: int
     channel_message_every_s: float = FRESH_EVERY_S
+    drafts: Sequence[Form] = QUICK
+    """Forms of the postmortem that are written when an incident closes; the first goes into the thread."""
+    tracker: Tracker | None = None
+    permalink: Callable[[MessageRef], Awaitable[str]] = unlinked
+    followups_redaction: Redaction = "company"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +188,8 @@ class Assistant:
     tools: nodes.Tools
     parts: Parts
     duty: DutyDesk
+    follow: FollowUps
+    drafter: Drafter
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         """Run a job: the verbs of the flow by name."""
@@ -220,18 +239,20 @@ def assemble(edges: Edges) -> Assistant:
         view = await records.view(incident_id)
         return "" if view is None else closing(view)
 
-    publisher = Publisher(records, edges.exports, edges.fault)
+    publisher = Publisher(records, edges.exports, edges.fault, forms=edges.drafts, exporter=Export(edges.redact))
+    drafter = Drafter(edges.database, publisher.publish, edges.clock)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
         casebook=casebook, gate=gate, triage=edges.triage,
         planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
-        publish=publisher.publish, detail=told, summary=summary, fault=edges.fault,
+        publish=drafter.publish, detail=told, summary=summary, fault=edges.fault,
+        main_form=edges.drafts[0] if edges.drafts else "md",
         pager_connected=not isinstance(edges.pager, NoPager | None),
     )  # fmt: skip
     flow = Flow(parts)
-    scribe = TimelineScribe(records, casebook, edges.clock, publish=publisher.publish, redact=edges.redact)
+    scribe = TimelineScribe(records, casebook, edges.clock, redact=edges.redact)
 
     async def search(query: Query) -> Retrieval:
         return await asyncio.to_thread(edges.librarian.search, query)
@@ -245,12 +266,18 @@ def assemble(edges: Edges) -> Assistant:
                      library=edges.library, search=search, ask=ask)  # fmt: skip
     courier = Courier(
         edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
-        fresh_every_s=edges.channel_message_every_s,
+        fresh_every_s=edges.channel_message_every_s, tracker=edges.tracker,
     )  # fmt: skip
+    follow = FollowUps(FollowParts(
+        catalogue=edges.catalogue, clock=edges.clock, records=records, book=SqlFollowBook(edges.database),
+        write=written, permalink=edges.permalink, redact=edges.redact, redaction=edges.followups_redaction,
+        connected=edges.tracker is not None,
+    ))  # fmt: skip
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
-        duty=DutyDesk(parts, more),
+        duty=DutyDesk(parts, more), follow=follow,
+        drafter=drafter,
     )  # fmt: skip
 
 

@@ -159,6 +159,8 @@ class Team(Declared):
     title: str = ""
     slack_channel: str
     pagerduty_escalation_policy: str = ""
+    github_repository: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
+    """Repository in which follow-ups of the team's incidents become issues, as ``owner/name``; empty: they do not."""
     runbooks: str = ""
     """Folder of the team's own runbooks, relative to the catalogue file; empty: the built-in library alone."""
     approvers: Approvers = Approvers()

@@ -15,7 +15,10 @@ from bot.duty import DutyDesk, DutyParts
 from bot.edges.courier import Courier
 from bot.edges.database import Database
 from bot.edges.duty_book import SqlDutyBook
+from bot.edges.follow_book import SqlFollowBook
+from bot.edges.github import GitHub
 from bot.edges.inline_jobs import InlineJobs
+from bot.edges.issue_markdown import written
 from bot.edges.pagerduty_out import NoPager, PagerDuty
 from bot.edges.slack_app import build_app, home_tab, start_socket_mode
 from bot.edges.slack_chat import SlackChat
@@ -25,6 +28,7 @@ from bot.edges.slack_home import HomeTab
 from bot.edges.slack_people import SlackPeople
 from bot.edges.understand import understand
 from bot.editing import TimelineScribe
+from bot.following import FollowParts, FollowUps
 from bot.wiring import open_librarian, open_shelf, specs
 from config.catalogue import Catalogue
 from diagnostics.model import Evidence, Finding, Verdict
@@ -36,6 +40,7 @@ from runbooks.actions.catalogue_of_actions import BUILT_IN
 from tests.conftest import FakeClock
 from tests.flow_fakes import Rig as FlowRig
 from tests.flow_fakes import finding
+from tests.github_fakes import TOKEN
 from tests.incident_samples import page, settle
 from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty
 from tests.slack_rig import WallClock, until
@@ -128,9 +133,9 @@ class DutyRig:
 
 @asynccontextmanager
 async def duty_rig(
-    folder: Path, catalogue: Catalogue, *, connected: bool = True, **changes: Any
+    folder: Path, catalogue: Catalogue, *, connected: bool = True, hub: str = "", **changes: Any
 ) -> AsyncIterator[DutyRig]:
-    """All of it over Socket Mode, with one open incident."""
+    """All of it over Socket Mode, with one open incident. ``hub``: base URL of a GitHub."""
     async with AsyncExitStack() as stack:
         database = Database(folder / "pagerunner.sqlite")
         database.open()
@@ -140,7 +145,7 @@ async def duty_rig(
         slack = await stack.enter_async_context(
             LoopbackSlack(seed.load(), Options(port=0, rate_limits=False, retry_delays=(0, 0.02, 0.02)))
         )
-        running = _assembled(database, catalogue, slack, state, pager_url if connected else "", **changes)
+        running = _assembled(database, catalogue, slack, state, pager_url if connected else "", hub, **changes)
         handler = await start_socket_mode(build_app(running.deps, running.home), "xapp-loopback", f"{slack.url}/api/")
         stack.push_async_callback(handler.close_async)
         await until(slack.socket_mode.connected)
@@ -149,7 +154,7 @@ async def duty_rig(
 
 
 def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, state: PagerDutyState, pager_url: str,
-               **changes: Any) -> DutyRig:  # fmt: skip
+               hub: str = "", **changes: Any) -> DutyRig:  # fmt: skip
     clock: Any = WallClock()
     flow = FlowRig(database, catalogue, clock, understand=understand(str), pager_connected=bool(pager_url))
     asked: list[tuple[str, str]] = []
@@ -167,7 +172,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         await asyncio.sleep(0)
         return librarian.search(query)
 
-    scribe = TimelineScribe(flow.records, flow.casebook, clock, publish=flow.publish)
+    scribe = TimelineScribe(flow.records, flow.casebook, clock)
     more = DutyParts(inbox=flow.inbox, records=flow.records, book=SqlDutyBook(database), scribe=scribe, library=shelf,
                      search=search, ask=ask)  # fmt: skip
     holder: list[DutyDesk] = []
@@ -189,12 +194,18 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
     async def audit(fact: Any) -> None:
         await flow.casebook.record("installation", [fact], clock.now(), card=False)
 
+    tracker = GitHub(TOKEN, hub) if hub else None
+    follow = FollowUps(FollowParts(
+        catalogue=catalogue, clock=clock, records=flow.records, book=SqlFollowBook(database), write=written,
+        permalink=chat.permalink, redact=lambda text: text.replace("hunter2", "[secret]"), redaction="company",
+        connected=tracker is not None,
+    ))  # fmt: skip
     deps = SlackDeps(
         client=client, workspace=workspace, chat=chat, desk=flow.desk, records=flow.records, catalogue=catalogue,
         clock=clock, first_time=first_time, audit=audit, app_id="A0PAGERUN", duty=holder[0],
-        people=people, **changes,
+        people=people, follow=follow, **changes,
     )  # fmt: skip
-    courier = Courier(database, flow.records, chat, pager, clock, no_fault)
+    courier = Courier(database, flow.records, chat, pager, clock, no_fault, tracker=tracker)
     home = home_tab(deps)
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,

@@ -212,7 +212,7 @@ class TestWithoutAKey:
 
 def test_pdpyras_is_imported_when_first_needed_and_its_warning_is_known() -> None:
     code = (
-        "import sys, bot.edges.pagerduty_out as p; assert 'pdpyras' not in sys.modules; p._pdpyras(); "
+        "import sys, bot.edges.pagerduty_session as p; assert 'pdpyras' not in sys.modules; p._pdpyras(); "
         "assert 'pdpyras' in sys.modules"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

@@ -24,6 +24,7 @@ from bot.edges.baselines import BaselineRecorder
 from bot.edges.clock import SystemClock
 from bot.edges.database import Database
 from bot.edges.export import Export
+from bot.edges.github import GitHub
 from bot.edges.http import ReadingHttp, SafeHttp
 from bot.edges.jobs import DurableJobs
 from bot.edges.local_people import LocalPeople
@@ -36,7 +37,7 @@ from bot.edges.web_deps import ReadyCheck, WebDeps
 from bot.ports import Pager, People, Received, Triage
 from bot.triage.checkpoint import forget, open_saver, signing_key
 from bot.triage.late import LateTriage
-from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes
+from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes, unlinked
 from config.catalogue import Catalogue
 from config.settings import Settings
 from diagnostics.statistics import warm_up
@@ -155,13 +156,16 @@ def assemble_server(
 
     jobs = DurableJobs(chosen.data / "jobs.sqlite", perform, fault)
     people: People = slack or LocalPeople(declared)
+    tracker = _tracker(chosen)
     assistant = assemble(
         Edges(
             catalogue=declared, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
             librarian=librarian, library=shelf, people=people, chat=slack, pager=_pager(chosen, redact),
             actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
             golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
-            channel_message_every_s=chosen.channel_message_every_s,
+            channel_message_every_s=chosen.channel_message_every_s, drafts=chosen.drafts, tracker=tracker,
+            permalink=slack.permalink if slack is not None else unlinked,
+            followups_redaction=chosen.followups_redaction,
         )
     )  # fmt: skip
     holder.append(assistant)
@@ -205,6 +209,11 @@ def _pager(chosen: Settings, redact: Callable[[str], str]) -> Pager | None:
     return PagerDuty(key, chosen.pagerduty_from, base_url=chosen.pagerduty_api, redact=redact)
 
 
+def _tracker(chosen: Settings) -> GitHub | None:
+    token = chosen.github_token.get_secret_value()
+    return GitHub(token, chosen.github_api) if token else None
+
+
 def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:
     return tuple(SigningSecret(value=value.get_secret_value()) for value in values if value.get_secret_value())
 
@@ -219,7 +228,7 @@ def _web(
     change_token = chosen.changes_token.get_secret_value()
     return WebDeps(
         inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, clock=clock,
-        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe,
+        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe, follow=assistant.follow,
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,

@@ -88,7 +88,7 @@ class Doctor:
         found += self._machine(settings)
         found += _content(settings, catalogue)
         if self._offline:
-            found.append(checks.not_checked("Slack, PagerDuty, targets and clock", "--offline"))
+            found.append(checks.not_checked("Slack, PagerDuty, GitHub, targets and clock", "--offline"))
         else:
             found += asyncio.run(_network(settings, catalogue, self._address))
         return found
@@ -202,9 +202,10 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
 
 
 async def _network(settings: Settings, catalogue: Catalogue | None, address: str) -> "list[Check]":
-    """Slack, PagerDuty and the targets, at the same time; then the clock, by what they all said."""
+    """Slack, PagerDuty, GitHub and the targets, at the same time; then the clock, by what they all said."""
     from bot.edges.checks import not_checked  # noqa: PLC0415
     from bot.edges.checks_clock import clock  # noqa: PLC0415
+    from bot.edges.checks_github import github  # noqa: PLC0415
     from bot.edges.checks_pagerduty import PagerAccess, pagerduty  # noqa: PLC0415
 
     access = PagerAccess(
@@ -212,7 +213,11 @@ async def _network(settings: Settings, catalogue: Catalogue | None, address: str
         author=settings.pagerduty_from, secrets=sum(bool(s.get_secret_value()) for s in settings.pagerduty_secrets),
         address=address,
     )  # fmt: skip
-    answers = await asyncio.gather(_slack(settings, catalogue), pagerduty(access, catalogue), _targets(catalogue))
+    token = settings.github_token.get_secret_value()
+    answers = await asyncio.gather(
+        _slack(settings, catalogue), pagerduty(access, catalogue), github(settings.github_api, token, catalogue),
+        _targets(catalogue),
+    )  # fmt: skip
     found = [check for checks, _ in answers for check in checks]
     if catalogue is None:
         found.append(not_checked("targets and providers", "the catalogue must load first"))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pagerunner.serve")
 
-RECEIVE_S, SWEEP_S, SHELF_S = 1.0, 2.0, 2.0
+RECEIVE_S, SWEEP_S, SHELF_S, DRAFTS_S = 1.0, 2.0, 2.0, 2.0
 HOME_S = 20.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
@@ -106,6 +106,7 @@ class Server:
             await built.load(stack)
             built.ticks.every(RECEIVE_S, self._tick_receive, name="receive")
             built.ticks.every(SWEEP_S, built.assistant.flow.sweep, name="sweep")
+            built.ticks.every(DRAFTS_S, built.assistant.drafter.look, name="drafts")
             built.ticks.every(SHELF_S, built.refresh_runbooks, name="runbooks")
             if built.slack is not None:
                 built.ticks.every(HOME_S, built.slack.refresh_home, name="home")

@@ -12,13 +12,14 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.chain import INSTALLATION
 from bot.edges.clock import SystemClock
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
-from bot.ports import Chat, People
+from bot.ports import People
 from config.catalogue import Catalogue
 from config.settings import Settings
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
 
+    from bot.edges.slack_chat import SlackChat
     from bot.edges.slack_home import HomeTab
     from bot.wiring import Assistant
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Opened:
     """What there is once Slack's libraries are loaded."""
 
-    chat: Chat
+    chat: "SlackChat"
     people: People
     app: "AsyncApp"
     home: "HomeTab | None"
@@ -51,6 +52,10 @@ class SlackSide:
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
         await (await self._there()).chat.file(message, name, content)
+
+    async def permalink(self, message: MessageRef) -> str:
+        """The address of a message in chat."""
+        return await (await self._there()).chat.permalink(message)
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         return await (await self._there()).people.may_approve(who, team)
@@ -83,7 +88,8 @@ class SlackSide:
         deps = SlackDeps(
             client=client, workspace=workspace, chat=chat, desk=assistant.desk, records=assistant.records,
             catalogue=self._catalogue, clock=clock, first_time=first_time, audit=audit, app_id=self._settings.slack_app,
-            duty=assistant.duty, people=people, timeline_reaction=self._settings.timeline_reaction,
+            duty=assistant.duty, follow=assistant.follow, people=people,
+            timeline_reaction=self._settings.timeline_reaction,
         )  # fmt: skip
         home = home_tab(deps)
         app = build_app(deps, home)

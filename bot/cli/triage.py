@@ -44,7 +44,7 @@ def command(page: Path, config: Path | None, service: str, probe: bool, words_on
 
     where = Installed(config, needs_catalogue=True)
     assert where.catalogue is not None
-    redact = _redactor(where)
+    redact = redactor(where)
     read = _page(page, redact)
     shelf = where.shelf()
     run = DryRun(page=read, service=_service(where.catalogue, read, service), catalogue=where.catalogue,
@@ -96,7 +96,7 @@ def _service(catalogue: Catalogue, page: "Page", wanted: str) -> Service | None:
     return known
 
 
-def _redactor(where: Installed) -> "Redactor":
+def redactor(where: Installed) -> "Redactor":
     """Secrets out of what is shown, with tags of this run alone: nothing is stored."""
     from bot.edges.redact import Redactor  # noqa: PLC0415
 

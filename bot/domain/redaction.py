@@ -58,6 +58,7 @@ def _without_received(view: IncidentView) -> IncidentView:
         view,
         findings=tuple(_finding_without_received(finding) for finding in view.findings),
         retrieval=_retrieval(view.retrieval, str, str),
+        pages=(),
         timeline=tuple(_entry_without_received(entry) for entry in view.timeline),
     )
 

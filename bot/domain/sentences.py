@@ -74,6 +74,10 @@ SENTENCES: Mapping[str, str] = {
     "role_taken": "The role of {role|word}[ went to {holder|name}][, set by {by|name}]",
     "handed_over": "Handed over[ by {by|name}][ to {holder|name}]",
     "verdict_given": "[{by|name} ]said of the diagnosis: {verdict|word}[; the runbook was {runbook|code}]",
+    "followup_added": "To follow[, owner {owner|name}]: {text}[, noted by {by|name}]",
+    "issues_requested": "[{by|name} ]asked for GitHub issues[ in {repository|code}][ of follow-ups {entries|list}]"
+                        "[, redacted for: {redaction|word}]",
+    "issue_created": "Issue {issue|code} was made[ of follow-up {entry|code}][: {url|code}]",
     "entry_hidden": "Entry {entry|code} was {state|state} in documents[ by {by|name}][, because {why}]",
     "entry_annotated": "Entry {entry|code} was annotated[ by {by|name}]: {text}",
     "entry_placed": "The time of entry {entry|code} was {state|state}[: {at|moment}][, by {by|name}][, because {why}]",

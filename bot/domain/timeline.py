@@ -64,6 +64,7 @@ KINDS = frozenset({
     "foreign_team", "verdict_given",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
     "message_added", "responder_requested", "snoozed", "role_taken", "handed_over",
+    "followup_added", "issues_requested", "issue_created",
 })  # fmt: skip
 
 

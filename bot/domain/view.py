@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.incident import Incident
+from bot.domain.page import Page
 from bot.domain.proposal import Effect, Proposal, ProposalState
 from bot.domain.timeline import Entry
 from config.catalogue import Service, Team
 from diagnostics.model import Change, Diagnosis, Finding
 from knowledge.model import Retrieval
+
+MOST_PAGES = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,8 @@ class IncidentView:
     """Oldest first."""
     changes: tuple[Change, ...] = ()
     timeline: tuple[Entry, ...] = ()
+    pages: tuple[Page, ...] = ()
+    """What the pager said, oldest first; at most :data:`MOST_PAGES`, for a storm says the same again and again."""
     frozen: str = ""
     """Why all execution is stopped for this service; empty when it is not."""
     frozen_for: tuple[str, ...] = ()

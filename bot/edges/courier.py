@@ -1,6 +1,6 @@
 """Delivers the outbox at the pace the other side asks for: a lane a channel for what is new, one for all edits.
 
-New cards never wait for edits of older ones, nor chat for a pager that is slow.
+New cards never wait for edits of older ones, nor chat for a pager or an issue tracker that is slow.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, update
 
@@ -18,14 +18,14 @@ from bot.domain.presentation import Presentation
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox, pager_letters, pictures
+from bot.edges import chain, outbox, pager_letters, pictures, tracker_letters
 from bot.edges.database import Database
 from bot.edges.export import Export
-from bot.edges.outbox import Letter
+from bot.edges.outbox import Lanes, Letter
 from bot.edges.schema import incident
 from bot.edges.typesetting import TypesettingError
 from bot.edges.zones import UnknownZone, zone
-from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Tracker, Undeliverable
 from config.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -71,17 +71,18 @@ class Courier:
 
     def __init__(
         self, database: Database, records: Records, chat: Chat | None, pager: Pager | None, clock: Clock,
-        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S,
+        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S, tracker: Tracker | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._records = records
         self._chat = chat
         self._pager = pager
+        self._tracker = tracker
         self._clock = clock
         self._fault = fault
         self._fresh_every_s = fresh_every_s
         self._lanes: dict[str, Lane] = {EDITS: Lane(per_second=50 / 60, burst=10)}
-        self._poked = {"chat": asyncio.Event(), "pager": asyncio.Event()}
+        self._poked: dict[Lanes, asyncio.Event] = {lanes: asyncio.Event() for lanes in ("chat", "pager", "tracker")}
 
     def poke(self) -> None:
         for event in self._poked.values():
@@ -89,10 +90,10 @@ class Courier:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._run("chat"))
-            group.create_task(self._run("pager"))
+            for lanes in self._poked:
+                group.create_task(self._run(lanes))
 
-    async def _run(self, lanes: Literal["chat", "pager"]) -> None:
+    async def _run(self, lanes: Lanes) -> None:
         poked = self._poked[lanes]
         while True:
             try:
@@ -105,7 +106,7 @@ class Courier:
                     await poked.wait()
             poked.clear()
 
-    async def deliver(self, lanes: Literal["all", "chat", "pager"] = "all") -> float:
+    async def deliver(self, lanes: Lanes = "all") -> float:
         """Deliver what may go now; returns in how many seconds to look again."""
         letters = await self._database.run(lambda c: outbox.due(c, self._clock.now(), lanes))
         by_lane: dict[str, list[Letter]] = {}
@@ -173,6 +174,9 @@ class Courier:
             if at is None:
                 raise _NoCardYet
             await self._tell(letter, view, at, self._chat)
+        elif letter.kind == "issue":
+            await self._issue(letter)
+            return
         elif letter.kind in ("responder", "snooze") and self._pager is not None:
             await self._duty(letter, self._pager)
             return
@@ -229,6 +233,13 @@ class Courier:
 
         await self._database.run(told)
 
+    async def _issue(self, letter: Letter) -> None:
+        if self._tracker is None:
+            raise Undeliverable("no GitHub token is set any more: set PAGERUNNER_GITHUB_TOKEN")
+        made = await tracker_letters.send(letter, self._tracker)
+        self._fault("K14")
+        await self._database.run(lambda c: tracker_letters.told(c, letter, made, self._clock.now()))
+
     async def _page(self, letter: Letter, view: IncidentView, pager: Pager) -> None:
         data = letter.data
         ref = str(data.get("ref") or view.incident.pager_ref)
@@ -261,6 +272,9 @@ class Courier:
         if letter.lane == outbox.PAGER:
             told = f"PagerDuty was not told, and will not be: {quote(reason, 300)}"
             outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
+        if letter.lane == outbox.TRACKER:
+            told = tracker_letters.failed(letter, reason)
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}:{reason[:80]}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)
 
 

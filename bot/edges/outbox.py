@@ -16,8 +16,9 @@ from bot.edges.schema import incident, meta, outbox
 
 AT_ONCE = 12
 """Of one lane; more than any lane takes before the next look."""
-PAGER = "pager"
-"""The lane of everything for the pager; all others are of chat channels."""
+PAGER, TRACKER = "pager", "tracker"
+"""The lanes of everything for the pager and for the issue tracker; all others are of chat channels."""
+Lanes = Literal["all", "chat", "pager", "tracker"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +40,7 @@ class Letter:
     @property
     def fresh(self) -> bool:
         """Whether it would be a new message in a channel: neither an edit nor a reply in a thread."""
-        return (self.kind == "card" and not self.edit) or (self.lane != PAGER and self.data.get("ts") == "")
+        return (self.kind == "card" and not self.edit) or (self.lane.startswith("chat:") and self.data.get("ts") == "")
 
 
 def card(connection: Connection, incident_id: str, now: datetime, *, decision: bool = False) -> None:
@@ -99,12 +100,26 @@ def pager(
     _put(connection, PAGER, kind, f"{kind}:{incident_id}:{key}:{data['ref']}", incident_id, data, now)
 
 
+def issue(connection: Connection, incident_id: str, entry: int, data: Mapping[str, Any], now: datetime) -> None:
+    """Have an issue made of a follow-up, once. One that could not be made is tried again with this ``data``; since when
+    it has been asked for stays, so that what an earlier try may have made is looked for."""
+    key = f"issue:{incident_id}:{entry}"
+    dead = connection.execute(select(outbox.c.data).where(outbox.c.key == key, outbox.c.dead != "")).one_or_none()
+    if dead is None:
+        _put(connection, TRACKER, "issue", key, incident_id, data, now)
+        return
+    again = {**data, "asked_at": dead.data["asked_at"]}
+    connection.execute(
+        update(outbox).where(outbox.c.key == key).values(data=again, dead="", attempts=0, due_at=codec.stamp(now))
+    )
+
+
 def said(connection: Connection, incident_id: str, key: str) -> bool:
     """Whether :func:`say` was called with this key before."""
     return connection.execute(select(outbox.c.id).where(outbox.c.key == f"say:{incident_id}:{key}")).first() is not None
 
 
-def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pager"] = "all") -> Sequence[Letter]:
+def due(connection: Connection, now: datetime, lanes: Lanes = "all") -> Sequence[Letter]:
     """What can be tried now, for each channel and for edits as much as can go at once: cards of new incidents and what
     people decided first, edits last, and of each the one that has waited longest."""
     first = (outbox.c.kind == "card") & (outbox.c.sent == 0) | (outbox.c.kind == "status")
@@ -114,8 +129,10 @@ def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pa
     waiting = select(outbox.c.id, func.row_number().over(partition_by=lane, order_by=order).label("place")).where(
         outbox.c.sent < outbox.c.version, outbox.c.dead == "", outbox.c.due_at <= codec.stamp(now)
     )
-    if lanes != "all":
-        waiting = waiting.where((outbox.c.lane == PAGER) == (lanes == "pager"))
+    if lanes == "chat":
+        waiting = waiting.where(outbox.c.lane.not_in([PAGER, TRACKER]))
+    elif lanes != "all":
+        waiting = waiting.where(outbox.c.lane == lanes)
     found = waiting.subquery()
     query = select(outbox).join(found, found.c.id == outbox.c.id).where(found.c.place <= AT_ONCE).order_by(*order)
     return [

@@ -7,9 +7,10 @@ from sqlalchemy import Connection, select
 
 from bot.domain import codec
 from bot.domain.incident import Incident, Status
+from bot.domain.page import Page
 from bot.domain.proposal import Proposal
 from bot.domain.timeline import Entry
-from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
+from bot.domain.view import MOST_PAGES, IncidentView, MessageRef, ProposalView, Vote
 from bot.edges import chain
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database
@@ -80,6 +81,7 @@ def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> I
         proposals=_proposals(connection, row.id),
         changes=_changes(connection, row.service, row.started_at),
         timeline=tuple(chain.entries(connection, row.id)),
+        pages=_pages(connection, row.id),
         frozen="; ".join(stopped.values()),
         frozen_for=tuple(stopped),
         message=MessageRef(channel=row.card_channel, ts=row.card_ts) if row.card_ts else None,
@@ -112,6 +114,13 @@ def _proposals(connection: Connection, incident_id: str) -> tuple[ProposalView, 
             )
         )
     return tuple(views)
+
+
+def _pages(connection: Connection, incident_id: str) -> tuple[Page, ...]:
+    rows = connection.execute(
+        select(page.c.data).where(page.c.incident == incident_id).order_by(page.c.at).limit(MOST_PAGES)
+    )
+    return tuple(codec.load(Page, row.data) for row in rows)
 
 
 def _changes(connection: Connection, service: str, started_at: float) -> tuple[Change, ...]:

@@ -17,6 +17,7 @@ from bot.edges.slack_clicks import Clicks
 from bot.edges.slack_client import SLACK_API, Refused, ask, is_loopback, new_client
 from bot.edges.slack_commands import Commands
 from bot.edges.slack_desk import Json, Reception, SlackDeps, key, logger
+from bot.edges.slack_followups import FollowCommands
 from bot.edges.slack_home import HomeTab
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
 from bot.edges.slack_memory import Memory
@@ -59,6 +60,8 @@ def build_app(deps: SlackDeps, home: HomeTab | None = None) -> AsyncApp:
     Commands(reception=reception).register(app)
     if deps.duty is not None:
         Memory(reception, deps.duty).register(app)
+    if deps.follow is not None:
+        FollowCommands(reception, deps.follow).register(app)
     if home is not None:
         home.register(app)
     Talk(reception).register(app)

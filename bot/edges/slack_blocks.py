@@ -104,8 +104,13 @@ def action_id(button: Button) -> str:
 
 def ballot_value(ballot: Ballot) -> str:
     """What a button carries: the proposal, the whole hash of its plan, and a number that tells postings apart."""
-    nonce = sha256(f"{ballot.proposal_id}:{ballot.plan_hash}".encode()).hexdigest()[:8]
-    return f"{ballot.proposal_id}.{ballot.plan_hash}.{nonce}"
+    return sealed(ballot.proposal_id, ballot.plan_hash)
+
+
+def sealed(subject: str, plan_hash: str) -> str:
+    """The value of a button that agrees to exactly what was shown; :func:`pressed` reads it."""
+    nonce = sha256(f"{subject}:{plan_hash}".encode()).hexdigest()[:8]
+    return f"{subject}.{plan_hash}.{nonce}"
 
 
 def pressed(value: str) -> Pressed | None:

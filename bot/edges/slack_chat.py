@@ -83,6 +83,14 @@ class SlackChat:
             text = escape(content.decode("utf-8", "replace")[:SNIPPET].replace("```", "ˋˋˋ"))
             await self.say(message, f"{escape(str(refused))}. This is how it begins; {whole}.\n```{text}```")
 
+    async def permalink(self, message: MessageRef) -> str:
+        """The address of a message, for people; empty where Slack cannot tell it."""
+        try:
+            told = await read(self._client, "chat.getPermalink", channel=message.channel, message_ts=message.ts)
+        except (RetryLater, Refused):
+            return ""
+        return str(told.get("permalink") or "")
+
     async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:
         try:
             await ask(self._client.chat_update(channel=message.channel, ts=message.ts, **content))

@@ -15,6 +15,7 @@ from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
 from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
 from bot.edges.slack_duties import Duties
+from bot.edges.slack_followups import FollowCommands
 from bot.edges.slack_text import unescaped
 from bot.edges.slack_typed import GROUPS, Command, Reply, Row, Typed, free, hint, meant
 from bot.ports import VoteContext
@@ -50,7 +51,9 @@ class Commands:
             ("More", "help", "[COMMAND]", "this list", self._help),
         )  # fmt: skip
         duties = Duties(self.reception, self.reception.deps.duty).rows() if self.reception.deps.duty else ()
-        self._table.update({row[1]: Command(*row) for row in (*rows, *duties)})
+        follow = self.reception.deps.follow
+        follows = FollowCommands(self.reception, follow).rows() if follow is not None else ()
+        self._table.update({row[1]: Command(*row) for row in (*rows, *duties, *follows)})
         app.command(self.reception.deps.command)(self.typed)
 
     async def typed(self, ack: AsyncAck, body: Json) -> None:

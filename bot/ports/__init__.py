@@ -1,11 +1,24 @@
 """The ports: what the flow needs from the outside, by role. Each has a real edge and an offline one."""
 
 from bot.ports.arriving import Inbox, Intake, Jobs, Placed, Received, StorageDown, Understand
-from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit, Told, VoteContext
+from bot.ports.asking import Declaration, Desk, Duty, Following, Quoted, Role, TimelineEdit, Told, VoteContext
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
-from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
-from bot.ports.reaching import Chat, Exporter, Made, Pager, People, Responder, RetryLater, Undeliverable
+from bot.ports.keeping import Casebook, DutyBook, FollowBook, History, Records, Scribe
+from bot.ports.reaching import (
+    Chat,
+    Drafted,
+    Exporter,
+    Issue,
+    Made,
+    Pager,
+    People,
+    Responder,
+    RetryLater,
+    Tracker,
+    Undeliverable,
+    WantedIssue,
+)
 
 __all__ = [
     "NOTHING",
@@ -14,16 +27,20 @@ __all__ = [
     "Claim",
     "Declaration",
     "Desk",
+    "Drafted",
     "Duty",
     "DutyBook",
     "Executor",
     "Exporter",
     "Follow",
+    "FollowBook",
+    "Following",
     "Gate",
     "History",
     "Inbox",
     "Intake",
     "Investigated",
+    "Issue",
     "Jobs",
     "Made",
     "Pager",
@@ -42,9 +59,11 @@ __all__ = [
     "StorageDown",
     "TimelineEdit",
     "Told",
+    "Tracker",
     "Triage",
     "Undeliverable",
     "Understand",
     "Verifier",
     "VoteContext",
+    "WantedIssue",
 ]

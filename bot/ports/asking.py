@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from bot.domain.followups import IssuePlan
 from bot.domain.home import Overdue
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, VoteResult
@@ -43,6 +44,23 @@ class TimelineEdit:
     """When it truly happened; for ``entry_placed``."""
     began: bool = False
     """For ``key_moment``: it is when users were first affected."""
+
+
+class Following(Protocol):
+    """Follow-ups of incidents."""
+
+    async def add(self, incident_id: str, text: str, owner: str, who: Principal, key: str) -> Told:
+        """Note what is to be done, and who owns it; an empty ``owner``: nobody yet. ``key`` is of the interaction: the
+        same one notes nothing twice."""
+        ...
+
+    async def plan(self, incident_id: str) -> IssuePlan | Told:
+        """The issues that would be created, exactly; or why none can be."""
+        ...
+
+    async def push(self, incident_id: str, plan_hash: str, who: Principal) -> Told:
+        """Have exactly these issues created, each once, however often it is called."""
+        ...
 
 
 class Desk(Protocol):

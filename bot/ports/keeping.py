@@ -47,6 +47,19 @@ class DutyBook(Protocol):
         ...
 
 
+class FollowBook(Protocol):
+    """What follow-ups need of storage: each method is one transaction."""
+
+    async def add(self, incident_id: str, key: str, fact: Fact, said: str, now: datetime) -> int | None:
+        """Record a follow-up and say it in the thread, once for each ``key``; its number, None if it was done."""
+        ...
+
+    async def request(self, incident_id: str, key: str, fact: Fact, wanted: Sequence[Mapping[str, Any]],
+                      now: datetime) -> bool:  # fmt: skip
+        """Record what was asked for and have it created; False if it was done before."""
+        ...
+
+
 class Records(Protocol):
     """What can be read. Never changes anything."""
 

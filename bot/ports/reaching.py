@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
 
 from bot.domain.presentation import AS_RECORDED, Form, Presentation
 from bot.domain.proposal import Principal
@@ -84,6 +85,38 @@ class Pager(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedIssue:
+    """An issue that people agreed to, exactly as it was shown."""
+
+    repository: str
+    """``owner/name``."""
+    title: str
+    body: str
+    marker: str
+    """A part of the body that is in no other issue."""
+    asked_at: datetime
+    """Nobody has created it before this moment."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issue:
+    """An issue that is there."""
+
+    key: str
+    """Such as ``acme/chat#12``."""
+    url: str
+    """Empty if the tracker gave none that can be shown."""
+
+
+class Tracker(Protocol):
+    """The issue tracker. Raises :class:`RetryLater` or :class:`Undeliverable`."""
+
+    async def issue(self, wanted: WantedIssue) -> Issue:
+        """Create it, unless one with its marker is there already. May be called again after a lost answer."""
+        ...
+
+
 class People(Protocol):
     """Who somebody is, as far as approval is concerned. When unsure, the answer is no."""
 
@@ -98,6 +131,15 @@ class Made:
 
     content: bytes
     notes: tuple[str, ...] = ()
+
+
+class Drafted(NamedTuple):
+    """What was written of an incident's postmortem: names of files, and what could not be made."""
+
+    files: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    upto: int = 0
+    """The last entry of the timeline that is in them."""
 
 
 class Exporter(Protocol):
