@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from diagnostics import paired, statistics
-from diagnostics.contest import Contest, Lane, Purse, contest
+from diagnostics.contest import Contest, Lane, contest
 from diagnostics.golden import GoldenItem
 from diagnostics.marking import Marker
+from diagnostics.purse import Purse
 from diagnostics.replay import ItemResult
 from diagnostics.setups import Asker, Dimension, Setup
 

@@ -12,45 +12,12 @@ from typing import Final
 from diagnostics import paired
 from diagnostics.golden import GoldenItem
 from diagnostics.marking import Marker
+from diagnostics.purse import BudgetGone, Purse
 from diagnostics.replay import PARALLEL, ItemResult, one, short_of_tokens, too_many
 from diagnostics.setups import Side
 
 OWN_FAULT: Final = ("bad_request", "model_missing")
 """A refusal of what we sent: the setup's own failure, not the provider's bad minute."""
-
-
-@dataclass(slots=True)
-class Purse:
-    """What may be spent, and what was. None: no limit."""
-
-    tokens: int | None = None
-    usd: float | None = None
-    spent_tokens: int = 0
-    spent_usd: float = 0.0
-    calls: int = 0
-    _dearest: tuple[int, float] = (0, 0.0)
-
-    def pay(self, tokens: int, usd: float) -> None:
-        """Something was spent on one call."""
-        self.calls += 1
-        self._dearest = (max(self._dearest[0], tokens), max(self._dearest[1], usd))
-        self.spend(tokens, usd)
-
-    def spend(self, tokens: int, usd: float) -> None:
-        """Something was spent on the way, such as on calibrating a judge."""
-        self.spent_tokens += tokens
-        self.spent_usd += usd
-
-    def affords(self, asked: Sequence[tuple[Side, GoldenItem]]) -> bool:
-        """Whether these calls fit, each at the price of the dearest so far."""
-        if self.calls:
-            tokens, usd = self._dearest[0] * len(asked), self._dearest[1] * len(asked)
-        else:
-            expected = [(side.expected_tokens(item), side.price) for side, item in asked]
-            tokens = sum(count for count, _ in expected)
-            usd = sum(count * max(p.usd_per_1k_input, p.usd_per_1k_output) / 1000 for count, p in expected)
-        fits = self.tokens is None or self.spent_tokens + tokens <= self.tokens
-        return fits and (self.usd is None or self.spent_usd + usd <= self.usd)
 
 
 @dataclass(slots=True)
@@ -110,15 +77,16 @@ class _Asking:
         """The first lane, and those of the others about which not enough is known."""
         return [self.lanes[0], *(o for o in self.lanes[1:] if o.outcome is None or not o.outcome.decided)]
 
-    def affords(self, batch: Sequence[GoldenItem]) -> bool:
-        """Whether all live lanes can be asked this."""
-        asked = [(lane.side, item) for lane in self.live for item in batch if not self._answered(lane, item)]
-        return self.purse.affords(asked)
-
     async def ask(self, batch: Sequence[GoldenItem]) -> list[ItemResult]:
-        """Ask all live lanes, and return what was asked anew."""
+        """Ask all live lanes, and return what was asked anew. Raises :class:`BudgetGone`: then nothing counts."""
         live = self.live
-        done = await asyncio.gather(*(self._one(lane, item) for lane in live for item in batch))
+        calls = sum(not self._answered(lane, item) for lane in live for item in batch)
+        if not self.purse.affords(calls):
+            raise BudgetGone
+        results = await asyncio.gather(
+            *(self._one(lane, item) for lane in live for item in batch), return_exceptions=True
+        )
+        done = [_raised(result) for result in results]
         for number, lane in enumerate(live):
             lane.results += done[number * len(batch) : (number + 1) * len(batch)]
         return [result for result in done if self.known.get(result.item.id) is not result]
@@ -127,8 +95,9 @@ class _Asking:
         if self._answered(lane, item):
             return self.known[item.id]
         async with self.slots:
+            aside = await self.purse.reserve(*lane.side.most(item))
             result = await one(item, lane.side.ask, self.marker)
-        self.purse.pay(result.tokens, lane.side.usd(result.answer) + result.mark.usd)
+            await self.purse.settle(aside, result.tokens, lane.side.usd(result.answer) + result.mark.usd)
         return result
 
     def _answered(self, lane: Lane, item: GoldenItem) -> bool:
@@ -152,10 +121,11 @@ async def contest(
         live = asking.live
         if len(live) < 2:
             break
-        if not asking.affords(batch):
+        try:
+            newest = await asking.ask(batch)
+        except BudgetGone:
             stopped = "budget"
             break
-        newest = await asking.ask(batch)
         for lane in live[1:]:
             lane.outcome = _compared(lanes[0], lane, rule, higher=higher)
         stopped = _trouble(live, newest)
@@ -165,6 +135,12 @@ async def contest(
         if lane.outcome is None or not lane.outcome.decided:
             lane.outcome = _compared(lanes[0], lane, rule, higher=higher, ended=True)
     return Contest(items=tuple(items), first=lanes[0], others=lanes[1:], stopped=stopped)
+
+
+def _raised(result: ItemResult | BaseException) -> ItemResult:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _trouble(live: Sequence[Lane], newest: Sequence[ItemResult]) -> str:

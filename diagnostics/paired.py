@@ -5,7 +5,8 @@ ones the other way round. If nothing changed, a difference falls on either side 
 
 Looking early and often would find a drop by luck sooner or later. So the error that is allowed is spent bit by bit
 (``SPENDING``), exactly: at every look the chance that fair coins would have stopped us by now is summed up, given how
-many items differed. Whatever happens, a comparison that should find nothing finds a drop with at most ``alpha``.
+many items differed. Whatever happens, a comparison that should find nothing finds a drop with at most ``alpha``. The
+interval of the drop is widened at each look so that all of them hold at once.
 """
 
 import functools
@@ -20,11 +21,10 @@ TEST: Final = "sequential McNemar exact, one-sided"
 SPENDING: Final = 1.5
 """After a share t of the items, ``alpha * t ** SPENDING`` may have been spent: large drops are found early, and hardly
 any power is lost at the end."""
+CONFIDENCE: Final = 0.90
+"""Of the interval of the drop, two-sided: a drop that matters is called absent with at most half of the rest."""
 EARLY: Final = 0.2
-"""Share of the other errors (calling a drop absent, and the interval's) that looks before the last may use up."""
-ACCEPT: Final = 0.05
-"""Chance of calling a drop absent that is exactly as large as the smallest that matters."""
-CONFIDENCE: Final = 0.95
+"""Share of the interval's error that all looks before the last may use up together, so that it holds at every look."""
 SHOWN_POWER: Final = 0.80
 """A drop that is shown with this chance is one that the set can see."""
 
@@ -58,8 +58,6 @@ class Rule:
     """Chance of finding a drop where there is none."""
     smallest: float = 0.10
     """The smallest drop that matters."""
-    accept: float = ACCEPT
-    """Chance of excluding a drop of exactly that size where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +68,7 @@ class Result:
     look: Look
     p_value: float
     interval: tuple[float, float]
-    """Of the drop, 95 %, wide enough for having looked before."""
+    """Of the drop, wide enough for having looked before."""
     power: float
     """Chance that a drop of the smallest size that matters would have been shown by all pairs there are."""
     early: bool = False
@@ -150,17 +148,16 @@ def _beyond(alive: dict[int, float], allowed: float) -> tuple[float, int | None]
 def judge(outcomes: Sequence[tuple[bool, bool] | None], rule: Rule, *, step: int, ended: bool = False) -> Result:
     """What is known after these outcomes, in the order asked. ``ended`` as in :func:`signed`.
 
-    *worse*: surely worse, and a drop that matters is not excluded (before the end: it is as large already). *no worse*:
-    a drop that matters is excluded; this is looked at half-way and at the end only, because every look costs.
+    *worse*: surely worse, and a drop that matters is not excluded (before the end: it is as large already).
+    *no worse*: the whole interval lies below the smallest drop that matters.
     """
     ended = ended or len(outcomes) >= rule.planned
     seen = looks(outcomes, step)
     look = seen[-1] if seen else Look(asked=0, pairs=0, lost=0, won=0)
     state = signed(seen, rule, ended=ended)
-    early = len(outcomes) < rule.planned
-    interval = _interval(look, 1 - CONFIDENCE, len(range(step, rule.planned, step)), last=ended)
+    interval = _interval(look, len(range(step, rule.planned, step)), last=ended)
     word: Word = "undecided"
-    if look.pairs and _excluded(seen, rule, step, ended=ended):
+    if interval[1] < rule.smallest:
         word = "no_worse"
     elif state.sure and (ended or look.drop >= rule.smallest):
         word = "worse"
@@ -170,28 +167,14 @@ def judge(outcomes: Sequence[tuple[bool, bool] | None], rule: Rule, *, step: int
         p_value=state.p_value,
         interval=interval,
         power=power.mcnemar(look.pairs, rule.smallest, alpha=rule.alpha) if look.pairs else 0.0,
-        early=early and word != "undecided",
+        early=len(outcomes) < rule.planned and word != "undecided",
     )
 
 
-def _excluded(seen: Sequence[Look], rule: Rule, step: int, *, ended: bool) -> bool:
-    """Whether a drop of the smallest size that matters is excluded, at a look where that is asked."""
-    half = math.ceil(rule.planned / 2 / step) * step
-    has_half = half < rule.planned
-    if ended:
-        error = rule.accept * (1 - EARLY if has_half else 1.0)
-    elif has_half and seen[-1].asked == half:
-        error = rule.accept * EARLY
-    else:
-        return False
-    _, upper = tango(seen[-1].lost, seen[-1].won, seen[-1].pairs, z=_z(error))
-    return upper < rule.smallest
-
-
-def _interval(look: Look, error: float, early_looks: int, *, last: bool) -> tuple[float, float]:
-    """Two-sided; looks before the last share :data:`EARLY` of the error, so that all of them hold at once."""
+def _interval(look: Look, early_looks: int, *, last: bool) -> tuple[float, float]:
+    error = 1 - CONFIDENCE
     if early_looks:
-        error = error * (1 - EARLY) if last else error * EARLY / early_looks
+        error *= 1 - EARLY if last else EARLY / early_looks
     return tango(look.lost, look.won, look.pairs, z=_z(error / 2))
 
 
@@ -238,13 +221,15 @@ def _score(lost: int, won: int, n: int, difference: float) -> float:
 
 def items_needed(drop: float, *, alpha: float = statistics.ALPHA, shown: float = SHOWN_POWER) -> int | None:
     """How many items show a drop of this size with this chance; None if two thousand do not."""
-    low, high = 5, 2_000
-    if power.mcnemar(high, drop, alpha=alpha) < shown:
-        return None
-    while low < high:
+    low, high = 4, 8
+    while power.mcnemar(high, drop, alpha=alpha) < shown:
+        low, high = high, 2 * high
+        if high > 2_048:
+            return None
+    while low + 1 < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if power.mcnemar(middle, drop, alpha=alpha) >= shown else (middle + 1, high)
-    return low
+        low, high = (low, middle) if power.mcnemar(middle, drop, alpha=alpha) >= shown else (middle, high)
+    return high
 
 
 def smallest_shown(n: int, *, alpha: float = statistics.ALPHA, shown: float = SHOWN_POWER) -> float | None:

@@ -10,9 +10,10 @@ from typing import Any, Final, Literal
 
 from diagnostics import paired
 from diagnostics.bisect import STOPPED, Bisection, Named
-from diagnostics.contest import Contest, Lane, Purse, contest, outcome, refused
+from diagnostics.contest import Contest, Lane, contest, outcome, refused
 from diagnostics.golden import GoldenItem
 from diagnostics.marking import Marker, described
+from diagnostics.purse import Purse
 from diagnostics.replay import ItemResult
 from diagnostics.setups import Asker, Setup
 from diagnostics.tool_calls import said
@@ -161,6 +162,12 @@ def _word(done: Contest, result: paired.Result, pairs: Sequence[Pair]) -> tuple[
         return result.word, ""
     if not_judged > MOST_NOT_JUDGED * len(pairs):
         return "undecided", f"{not_judged} of {len(pairs)} items could not be compared"
+    if done.stopped == "budget" and not pairs:
+        tokens, usd = done.first.side.most(done.items[0])
+        return (
+            "undecided",
+            f"the budget does not cover one question, which may cost {tokens:,} tokens, {usd:.4f} USD",
+        )
     if done.stopped:
         return "undecided", STOPPED[done.stopped]
     return "undecided", "too few items for a drop of this size to be shown or excluded"

@@ -4,6 +4,7 @@ Two setups that differ in several dimensions can be taken apart: the same questi
 other, and what moved the answers has a name.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,7 +81,16 @@ class Setup:
         """Plain facts for a report."""
         if self.route:
             return {"route": self.route}
-        return {name: self.shown(name) for name in DIMENSIONS}
+        digest = hashlib.sha256(self.text.encode()).hexdigest()[:16] if self.text else ""
+        shown: dict[str, Any] = {name: self.shown(name) for name in DIMENSIONS}
+        return {**shown, "params": dict(self.params), "prompt_sha256": digest}
+
+    def words(self) -> str:
+        """All of it in one line, without what is not set."""
+        if self.route:
+            return f"route {self.route}"
+        told = {name: self.shown(name) for name in DIMENSIONS}
+        return ", ".join(f"{name} {value}" for name, value in told.items() if value not in ("none", "{}"))
 
 
 def _key(setup: Setup, dimension: Dimension) -> str:
@@ -110,10 +120,13 @@ class Side:
         spent_in = answer.completion.input_tokens * self.price.usd_per_1k_input
         return (spent_in + answer.completion.output_tokens * self.price.usd_per_1k_output) / 1000
 
-    def expected_tokens(self, item: GoldenItem) -> int:
-        """About what a call spends, before any has been made."""
+    def most(self, item: GoldenItem) -> tuple[int, float]:
+        """Tokens and US dollars that a call costs at most, as far as is known before any was made: what a gateway adds
+        to the question is not."""
         known = len(self.setup.text) + len(item.input) + len(json.dumps(self.setup.tools.written("openai")))
-        return known // 3 + min(256, _limit(self.setup))
+        asked, answered = known // 2, _limit(self.setup)
+        usd = (asked * self.price.usd_per_1k_input + answered * self.price.usd_per_1k_output) / 1000
+        return asked + answered, usd
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -161,14 +161,14 @@ def assemble_server(
             librarian=librarian, library=shelf, people=people, chat=slack, pager=_pager(chosen, redact),
             actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
             golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
-            channel_message_every_s=chosen.channel_message_every_s,
+            channel_message_every_s=chosen.channel_message_every_s, embedder=librarian.embedder,
         )
     )  # fmt: skip
     holder.append(assistant)
     web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact, jobs)
     recorder = BaselineRecorder(
         declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
-        chosen.canary_tokens_per_hour,
+        chosen.canary_tokens_per_hour, librarian.embedder,
     )  # fmt: skip
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from diagnostics.bisect import STOPPED, Bisection, Named
-from diagnostics.contest import Purse
 from diagnostics.marking import Marker
 from diagnostics.model import ProbeContext, Reading
+from diagnostics.purse import Purse
 from diagnostics.replay import Replay
 from diagnostics.setups import Asker, Setup
 
