@@ -204,7 +204,7 @@ def _assistant(
             catalogue=stage.catalogue, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
             librarian=stage.librarian, library=stage.library, people=Willing(),
             chat=None, pager=None, actions=actions(), redact=str, fault=no_fault, exports=folder / "exports",
-            golden_root=stage.golden_root, tokens_per_incident=TOKENS,
+            golden_root=stage.golden_root, tokens_per_incident=TOKENS, embedder=stage.librarian.embedder,
         )
     )  # fmt: skip
     holder.append(assistant)

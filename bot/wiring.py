@@ -48,7 +48,15 @@ from config.catalogue import Catalogue
 from config.clock import Clock
 from config.http import Http
 from diagnostics.differential import diagnose
-from diagnostics.model import AnyProbe, Finding, ProbeCall, ProbeContext, ProbeRegistry, ProbeSpec
+from diagnostics.model import (
+    AnyProbe,
+    Finding,
+    ProbeCall,
+    ProbeContext,
+    ProbeRegistry,
+    ProbeSpec,
+    TextEmbedder,
+)
 from diagnostics.order import next_calls
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
@@ -170,6 +178,8 @@ class Edges:
     tracker: Tracker | None = None
     permalink: Callable[[MessageRef], Awaitable[str]] = unlinked
     followups_redaction: Redaction = "company"
+    embedder: TextEmbedder | None = None
+    """For golden checks by similarity."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,6 +236,7 @@ def assemble(edges: Edges) -> Assistant:
         catalogue=edges.catalogue, casebook=casebook, history=history, librarian=edges.librarian,
         library=edges.library, runner=new_runner, pager=edges.pager, http=reading, clock=edges.clock, specs=specs(),
         diagnose=diagnose, next_calls=next_calls, resolve=resolve, golden_root=edges.golden_root,
+        embedder=edges.embedder,
     )  # fmt: skip
 
     async def context(incident: Incident) -> ProbeContext:

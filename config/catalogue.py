@@ -20,7 +20,7 @@ ServiceKind = Literal[
 ProviderApi = Literal["openai", "anthropic"]
 
 
-T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Team", "Service")
+T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Judge", "Team", "Service")
 
 
 class Declared(BaseModel):
@@ -104,6 +104,16 @@ class Tool(Declared):
     target: Name
 
 
+class Judge(Declared):
+    """A model that judges answers by a rubric, and the labels of people that show whether it can."""
+
+    name: Name
+    provider: Name
+    model: str
+    labels: str
+    """Path of its frozen labels, relative to the catalogue file."""
+
+
 class Link(Declared):
     """A page for people: a dashboard, a console, an owner's document."""
 
@@ -139,6 +149,8 @@ class Service(Declared):
     """Value of the ``service`` label on this service's metrics; empty: its name."""
     golden_set: str = ""
     """Path of its golden set, relative to the catalogue file."""
+    judge: Name | None = None
+    """Judges the rubric checks of the golden set; none: they are not judged."""
     dashboards: tuple[Link, ...] = ()
     error_slo: float = 0.01
     latency_slo_s: float = 5.0
@@ -193,6 +205,7 @@ class Catalogue(Declared):
     prompt_stores: tuple[PromptStore, ...] = ()
     indexes: tuple[Index, ...] = ()
     tools: tuple[Tool, ...] = ()
+    judges: tuple[Judge, ...] = ()
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
     policy: Policy = Policy()
@@ -217,6 +230,9 @@ class Catalogue(Declared):
     def tool(self, name: str) -> Tool | None:
         return _named(self.tools, name)
 
+    def judge(self, name: str) -> Judge | None:
+        return _named(self.judges, name)
+
     def team(self, name: str) -> Team | None:
         return _named(self.teams, name)
 
@@ -239,9 +255,22 @@ def _named(things: Iterable[T], name: str) -> T | None:
     return next((thing for thing in things if thing.name == name), None)
 
 
+_KINDS = ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "judges", "teams", "services")
+
+
 def _duplicates(catalogue: Catalogue) -> list[str]:
     problems = []
-    for kind in ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "teams", "services"):
+    for kind in (
+        "targets",
+        "providers",
+        "gateways",
+        "prompt_stores",
+        "indexes",
+        "tools",
+        "judges",
+        "teams",
+        "services",
+    ):
         names = [thing.name for thing in getattr(catalogue, kind)]
         problems += [f"{kind}: {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1})]
     claimed: dict[str, str] = {}
@@ -259,7 +288,17 @@ def _dangling(catalogue: Catalogue) -> list[str]:
     """Every reference that names nothing, with the nearest name that exists."""
     known = {
         kind: [thing.name for thing in getattr(catalogue, kind)]
-        for kind in ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "teams", "services")
+        for kind in (
+            "targets",
+            "providers",
+            "gateways",
+            "prompt_stores",
+            "indexes",
+            "tools",
+            "judges",
+            "teams",
+            "services",
+        )
     }
     references: list[tuple[str, str, str | None]] = []
     for provider in catalogue.providers:
@@ -275,6 +314,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         references.append((f"indexes.{index.name}.admin", "targets", index.admin))
     for tool in catalogue.tools:
         references.append((f"tools.{tool.name}.target", "targets", tool.target))
+    references += [(f"judges.{judge.name}.provider", "providers", judge.provider) for judge in catalogue.judges]
     for service in catalogue.services:
         where = f"services.{service.name}"
         references += [
@@ -285,6 +325,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
             (f"{where}.prompts", "prompt_stores", service.prompts),
             (f"{where}.index", "indexes", service.index),
             (f"{where}.prometheus", "targets", service.prometheus),
+            (f"{where}.judge", "judges", service.judge),
             *((f"{where}.tools", "tools", tool) for tool in service.tools),
         ]
     for number, rule in enumerate(catalogue.policy.rules):

@@ -28,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "probes": ("bot.cli.tables", "Print the table of probes and actions."),
     "drill": ("bot.cli.drill", "List and run drills."),
     "eval": ("bot.cli.evaluate", "Measure retrieval and drills."),
+    "gate": ("bot.cli.gate", "Compare a candidate's answers with the baseline's before it is deployed."),
     "history": ("bot.cli.history", "Import recorded baselines and changes."),
     "audit": ("bot.cli.audit", "Verify the timeline's hash chain."),
 }

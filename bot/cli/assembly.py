@@ -166,13 +166,14 @@ def assemble_server(
             channel_message_every_s=chosen.channel_message_every_s, drafts=chosen.drafts, tracker=tracker,
             permalink=slack.permalink if slack is not None else unlinked,
             followups_redaction=chosen.followups_redaction,
+            embedder=librarian.embedder,
         )
     )  # fmt: skip
     holder.append(assistant)
     web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact, jobs)
     recorder = BaselineRecorder(
         declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
-        chosen.canary_tokens_per_hour,
+        chosen.canary_tokens_per_hour, librarian.embedder,
     )  # fmt: skip
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,

@@ -29,6 +29,7 @@ from diagnostics.model import (
     ProbeCall,
     ProbeContext,
     ProbeSpec,
+    TextEmbedder,
     Verdict,
     Weight,
 )
@@ -101,6 +102,7 @@ class Tools:
     next_calls: NextCalls
     resolve: Callable[[Mapping[str, Any], Service, Catalogue], Mapping[str, Any]]
     golden_root: str
+    embedder: TextEmbedder | None = None
 
 
 class Asking(Protocol):
@@ -200,6 +202,7 @@ async def probe_context(incident: Incident, tools: Tools) -> ProbeContext:
     return ProbeContext(
         service=service, catalogue=tools.catalogue, http=tools.http, clock=tools.clock, baselines=baselines,
         changes=changes, started_at=incident.started_at, golden_root=tools.golden_root,
+        embedder=tools.embedder,
     )  # fmt: skip
 
 
