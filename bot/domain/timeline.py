@@ -64,6 +64,9 @@ KINDS = frozenset({
     "foreign_team", "verdict_given",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
     "message_added", "responder_requested", "snoozed", "role_taken", "handed_over",
+    "priority_changed", "assignees_changed", "pager_noted", "responder_added", "responder_replied",
+    "status_update_published", "bridge_changed", "fields_changed", "pager_role_given", "pager_echoed", "pager_told",
+    "priority_requested", "reassignment_requested", "update_due", "update_sent",
 })  # fmt: skip
 
 
