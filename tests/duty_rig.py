@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bot.comms import CommsDesk, CommsParts
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal
@@ -40,6 +41,12 @@ from tests.incident_samples import page, settle
 from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty
 from tests.slack_rig import WallClock, until
 
+
+def redact(text: str) -> str:
+    """Takes out the one secret that there is."""
+    return text.replace("hunter2", "***")
+
+
 ANA = Principal(id="slack:T0LOOP/U0ANA", name="ana", via="slack")
 
 
@@ -56,6 +63,7 @@ class DutyRig:
     deps: SlackDeps
     pager: PagerDutyState
     home: HomeTab
+    comms: CommsDesk
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Probes that were run."""
     incident: str = ""
@@ -189,16 +197,18 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
     async def audit(fact: Any) -> None:
         await flow.casebook.record("installation", [fact], clock.now(), card=False)
 
+    comms = CommsDesk(replace(flow._parts, catalogue=catalogue), CommsParts(
+        records=flow.records, book=more.book, pager=pager, redact=redact))  # fmt: skip
     deps = SlackDeps(
         client=client, workspace=workspace, chat=chat, desk=flow.desk, records=flow.records, catalogue=catalogue,
         clock=clock, first_time=first_time, audit=audit, app_id="A0PAGERUN", duty=holder[0],
-        people=people, **changes,
+        comms=comms, people=people, **changes,
     )  # fmt: skip
-    courier = Courier(database, flow.records, chat, pager, clock, no_fault)
+    courier = Courier(database, flow.records, chat, pager, clock, no_fault, fresh_every_s=0)
     home = home_tab(deps)
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,
-                   pager=state, asked=asked, home=home)  # fmt: skip
+                   pager=state, asked=asked, home=home, comms=comms)  # fmt: skip
 
 
 __all__ = ["ANA", "DutyRig", "FakeClock", "duty_rig"]

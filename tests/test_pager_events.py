@@ -44,7 +44,7 @@ def event(kind: str, minute: int, data: dict[str, Any]) -> Page:
     at = (datetime.fromisoformat("2026-11-18T02:14:07+00:00") + timedelta(minutes=minute)).isoformat()
     about = {"id": REF, "type": "incident_reference", "summary": None}
     base = {"id": f"01GX{kind}{minute}", "event_type": kind, "resource_type": "incident", "occurred_at": at,
-            "agent": {"id": "PLUIS02", "type": "user_reference", "summary": "Luis Ferreira"}, "client": None}  # fmt: skip
+            "agent": {"type": "user_reference", "summary": "Luis Ferreira"}, "client": None}  # fmt: skip
     made = parse(json.dumps({"event": {**base, "data": {"incident": about, **data}}}).encode(), NOW)
     assert isinstance(made, Page)
     return made
@@ -89,7 +89,8 @@ class Room:
         """A letter to the pager that was tried so many minutes after 02:45, as the courier leaves it."""
         at = (datetime.fromisoformat("2026-11-18T02:45:00+00:00") + timedelta(minutes=minute)).timestamp()
         values = {"ref": REF, "tried": at, "tried_last": at, **data}
-        row = {"lane": outbox.PAGER, "kind": letter, "key": f"{letter}:{incident}:k{minute}:{REF}", "incident": incident,
+        key = f"{letter}:{incident}:k{minute}:{REF}"
+        row = {"lane": outbox.PAGER, "kind": letter, "key": key, "incident": incident,
                "data": values, "version": 1, "sent": 1, "attempts": 0, "due_at": at, "dead": ""}  # fmt: skip
         await self.database.run(lambda c: c.execute(insert(letters).values(**row)))
 
@@ -297,7 +298,8 @@ async def test_the_next_one_like_it_is_somebody_elses(room: Room) -> None:
 @pytest.mark.parametrize(
     ("data", "number"),
     [({"to": "P2", "by": "Ana"}, "06"), ({"to": "P1", "by": "Ana", "tried": None}, "06"),
-     ({"to": "P1", "by": "Ana", "tried": 0.0, "tried_last": 0.0}, "06"), ({"to": "P1", "by": "Ana", "ref": "Q9"}, "06")],
+     ({"to": "P1", "by": "Ana", "tried": 0.0, "tried_last": 0.0}, "06"),
+     ({"to": "P1", "by": "Ana", "ref": "Q9"}, "06")],
 )  # fmt: skip
 async def test_what_is_not_from_here_is_not_taken_for_ours(room: Room, data: dict[str, Any], number: str) -> None:
     view = await room.take(sample("01"))

@@ -219,7 +219,7 @@ def _web(
     change_token = chosen.changes_token.get_secret_value()
     return WebDeps(
         inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, clock=clock,
-        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe,
+        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe, comms=assistant.comms,
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,

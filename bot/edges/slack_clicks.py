@@ -5,10 +5,10 @@ from typing import Any, Literal, cast
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import conversation, wording
+from bot.domain.ballot import Button
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.untrusted import escape, line
-from bot.domain.verdicts import VERDICTS
 from bot.domain.view import MessageRef
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_blocks import Pressed, action_id
@@ -16,6 +16,8 @@ from bot.edges.slack_client import Refused, ask
 from bot.edges.slack_desk import DOWN, FOREIGN, Json, Place, Reception, key, principal
 from bot.ports import Declaration, StorageDown, Told, VoteContext
 
+_BUTTONS: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge",
+                                "escalate", "right_cause", "wrong_cause", "noise")  # fmt: skip
 _TOO_LATE = "Slack gave me too little time to open the form. Please press the button again."
 
 
@@ -28,8 +30,7 @@ class Clicks:
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to. No lazy listeners: their header could skip the checks."""
-        for button in ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate",
-                       *VERDICTS):
+        for button in _BUTTONS:
             app.action(action_id(button))(self.clicked)
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)

@@ -13,6 +13,7 @@ from bot.domain.view import IncidentView, MessageRef, ProposalView
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
+from bot.edges.slack_comms import CommsCommands
 from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
 from bot.edges.slack_duties import Duties
 from bot.edges.slack_text import unescaped
@@ -49,8 +50,10 @@ class Commands:
              self._export),
             ("More", "help", "[COMMAND]", "this list", self._help),
         )  # fmt: skip
-        duties = Duties(self.reception, self.reception.deps.duty).rows() if self.reception.deps.duty else ()
-        self._table.update({row[1]: Command(*row) for row in (*rows, *duties)})
+        deps = self.reception.deps
+        duties = Duties(self.reception, deps.duty).rows() if deps.duty else ()
+        comms = CommsCommands(self.reception, deps.comms).rows() if deps.comms else ()
+        self._table.update({row[1]: Command(*row) for row in (*rows, *duties, *comms)})
         app.command(self.reception.deps.command)(self.typed)
 
     async def typed(self, ack: AsyncAck, body: Json) -> None:

@@ -1,7 +1,7 @@
 """The ports: what the flow needs from the outside, by role. Each has a real edge and an offline one."""
 
 from bot.ports.arriving import Inbox, Intake, Jobs, Placed, Received, StorageDown, Understand
-from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit, Told, VoteContext
+from bot.ports.asking import Comms, Declaration, Desk, Drafted, Duty, Quoted, Role, TimelineEdit, Told, VoteContext
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
@@ -12,8 +12,10 @@ __all__ = [
     "Casebook",
     "Chat",
     "Claim",
+    "Comms",
     "Declaration",
     "Desk",
+    "Drafted",
     "Duty",
     "DutyBook",
     "Executor",
