@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty
 from tests.slack_rig import WallClock, until
 
 
+class AheadClock(WallClock):
+    """The machine's clock, which a test may put forward."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
 def redact(text: str) -> str:
     """Takes out the one secret that there is."""
     return text.replace("hunter2", "***")
@@ -59,7 +69,7 @@ class DutyRig:
     duty: DutyDesk
     jobs: InlineJobs
     courier: Courier
-    clock: WallClock
+    clock: AheadClock
     deps: SlackDeps
     pager: PagerDutyState
     home: HomeTab
@@ -125,6 +135,19 @@ class DutyRig:
         given = {block: {"value": value} for block, value in values.items()}
         return await self.slack.acts.submit(user, self.modal(user)["id"], given)
 
+    async def hear(self, event: str, kind: str, **changes: Any) -> None:
+        """PagerDuty tells something about the incident."""
+        now = self.clock.now()
+        told = page(event, kind=kind, incident_ref="Q2PQ7M1", occurred_at=now, received_at=now, **changes)
+        await settle(self.flow.inbox, self.flow.casebook, told, now=now)
+        await self.deliver()
+
+    def posts(self, channel: str) -> list[dict[str, Any]]:
+        """Our own messages in a channel, below no other."""
+        us = self.slack.workspace.app.user
+        messages = self.slack.workspace.channels[channel].messages.values()
+        return [m.payload for m in messages if m.payload.get("user") == us and not m.payload.get("thread_ts")]
+
     async def settled(self, kind: str, count: int = 1) -> None:
         """Until so many deliveries of this kind were answered."""
         await until(lambda: sum(d["kind"] == kind and d["ok"] for d in self.slack.delivery.sent) >= count)
@@ -158,7 +181,7 @@ async def duty_rig(
 
 def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, state: PagerDutyState, pager_url: str,
                **changes: Any) -> DutyRig:  # fmt: skip
-    clock: Any = WallClock()
+    clock: Any = AheadClock()
     flow = FlowRig(database, catalogue, clock, understand=understand(str), pager_connected=bool(pager_url))
     asked: list[tuple[str, str]] = []
 

@@ -276,7 +276,7 @@ class TestContract:
             with pytest.raises(Undeliverable):
                 await client(url, "wrong").note(REF, "n")
         assert contract.wrong == []
-        assert len(contract.checked) == 26
+        assert len(contract.checked) == 22
 
     @pytest.mark.parametrize(
         "spoil",
