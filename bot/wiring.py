@@ -11,6 +11,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from bot.comms import CommsDesk, CommsParts
 from bot.desk import FlowDesk
 from bot.domain.closing import closing
 from bot.domain.detail import detail
@@ -200,6 +201,7 @@ class Assistant:
     duty: DutyDesk
     follow: FollowUps
     drafter: Drafter
+    comms: CommsDesk
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         """Run a job: the verbs of the flow by name."""
@@ -275,6 +277,8 @@ def assemble(edges: Edges) -> Assistant:
 
     more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
                      library=edges.library, search=search, ask=ask)  # fmt: skip
+    talk = CommsParts(records=records, book=more.book, pager=edges.pager, redact=edges.redact,
+                      chat_connected=edges.chat is not None)  # fmt: skip
     courier = Courier(
         edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
         fresh_every_s=edges.channel_message_every_s, tracker=edges.tracker,
@@ -287,8 +291,7 @@ def assemble(edges: Edges) -> Assistant:
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
-        duty=DutyDesk(parts, more), follow=follow,
-        drafter=drafter,
+        duty=DutyDesk(parts, more), follow=follow, drafter=drafter, comms=CommsDesk(parts, talk),
     )  # fmt: skip
 
 

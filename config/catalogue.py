@@ -164,6 +164,27 @@ class Approvers(Declared):
     local: bool = False
 
 
+class Updates(Declared):
+    """How stakeholders of a team's incidents are kept up to date: Pagerunner reminds and drafts, people send."""
+
+    every_min: int = Field(ge=5, le=1_440)
+    """Minutes after which the next update is due."""
+    channel: str = ""
+    """Slack channel that gets each update; empty: none does."""
+    to_pagerduty: bool = True
+    """Whether each update is also published as PagerDuty's status update."""
+    priorities: tuple[str, ...] = ()
+    """Only incidents with one of these PagerDuty priorities; empty: every incident."""
+    readers: Literal["company", "public"] = "company"
+    """How much a draft may tell: for ``company`` services and causes by name, for ``public`` neither."""
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> "Updates":
+        if not self.channel and not self.to_pagerduty:
+            raise ValueError("updates go nowhere: name a channel, or leave to_pagerduty on")
+        return self
+
+
 class Team(Declared):
     """Owners of services: where their incidents are shown and who answers."""
 
@@ -176,6 +197,8 @@ class Team(Declared):
     runbooks: str = ""
     """Folder of the team's own runbooks, relative to the catalogue file; empty: the built-in library alone."""
     approvers: Approvers = Approvers()
+    updates: Updates | None = None
+    """How stakeholders are kept up to date; none: nobody is reminded, and updates go to PagerDuty alone."""
 
 
 class Rule(Declared):

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.comms import CommsDesk, CommsParts
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal
@@ -45,6 +47,21 @@ from tests.incident_samples import page, settle
 from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty
 from tests.slack_rig import WallClock, until
 
+
+class AheadClock(WallClock):
+    """The machine's clock, which a test may put forward."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+def redact(text: str) -> str:
+    """Takes out the one secret that there is."""
+    return text.replace("hunter2", "***")
+
+
 ANA = Principal(id="slack:T0LOOP/U0ANA", name="ana", via="slack")
 
 
@@ -57,10 +74,11 @@ class DutyRig:
     duty: DutyDesk
     jobs: InlineJobs
     courier: Courier
-    clock: WallClock
+    clock: AheadClock
     deps: SlackDeps
     pager: PagerDutyState
     home: HomeTab
+    comms: CommsDesk
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Probes that were run."""
     incident: str = ""
@@ -122,6 +140,19 @@ class DutyRig:
         given = {block: {"value": value} for block, value in values.items()}
         return await self.slack.acts.submit(user, self.modal(user)["id"], given)
 
+    async def hear(self, event: str, kind: str, **changes: Any) -> None:
+        """PagerDuty tells something about the incident."""
+        now = self.clock.now()
+        told = page(event, kind=kind, incident_ref="Q2PQ7M1", occurred_at=now, received_at=now, **changes)
+        await settle(self.flow.inbox, self.flow.casebook, told, now=now)
+        await self.deliver()
+
+    def posts(self, channel: str) -> list[dict[str, Any]]:
+        """Our own messages in a channel, below no other."""
+        us = self.slack.workspace.app.user
+        messages = self.slack.workspace.channels[channel].messages.values()
+        return [m.payload for m in messages if m.payload.get("user") == us and not m.payload.get("thread_ts")]
+
     async def settled(self, kind: str, count: int = 1) -> None:
         """Until so many deliveries of this kind were answered."""
         await until(lambda: sum(d["kind"] == kind and d["ok"] for d in self.slack.delivery.sent) >= count)
@@ -155,7 +186,7 @@ async def duty_rig(
 
 def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, state: PagerDutyState, pager_url: str,
                hub: str = "", **changes: Any) -> DutyRig:  # fmt: skip
-    clock: Any = WallClock()
+    clock: Any = AheadClock()
     flow = FlowRig(database, catalogue, clock, understand=understand(str), pager_connected=bool(pager_url))
     asked: list[tuple[str, str]] = []
 
@@ -200,16 +231,18 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         permalink=chat.permalink, redact=lambda text: text.replace("hunter2", "[secret]"), redaction="company",
         connected=tracker is not None,
     ))  # fmt: skip
+    comms = CommsDesk(replace(flow._parts, catalogue=catalogue), CommsParts(
+        records=flow.records, book=more.book, pager=pager, redact=redact))  # fmt: skip
     deps = SlackDeps(
         client=client, workspace=workspace, chat=chat, desk=flow.desk, records=flow.records, catalogue=catalogue,
         clock=clock, first_time=first_time, audit=audit, app_id="A0PAGERUN", duty=holder[0],
-        people=people, follow=follow, **changes,
+        comms=comms, follow=follow, people=people, **changes,
     )  # fmt: skip
-    courier = Courier(database, flow.records, chat, pager, clock, no_fault, tracker=tracker)
+    courier = Courier(database, flow.records, chat, pager, clock, no_fault, fresh_every_s=0, tracker=tracker)
     home = home_tab(deps)
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,
-                   pager=state, asked=asked, home=home)  # fmt: skip
+                   pager=state, asked=asked, home=home, comms=comms)  # fmt: skip
 
 
 __all__ = ["ANA", "DutyRig", "FakeClock", "duty_rig"]

@@ -16,6 +16,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "ack": ("bot.cli.ack", "Acknowledge an incident."),
     "escalate": ("bot.cli.escalate", "Escalate an incident."),
     "resolve": ("bot.cli.resolve", "Resolve an incident."),
+    "update": ("bot.cli.update", "Draft or send an update for an incident's stakeholders."),
     "freeze": ("bot.cli.freeze", "Stop all execution, for a service or for everything."),
     "unfreeze": ("bot.cli.unfreeze", "Allow execution again."),
     "export": ("bot.cli.export", "Write an incident's postmortem or timeline."),

@@ -230,6 +230,7 @@ def _web(
     return WebDeps(
         inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, clock=clock,
         exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe, follow=assistant.follow,
+        comms=assistant.comms,
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,

@@ -28,6 +28,7 @@ log = logging.getLogger("pagerunner.serve")
 
 RECEIVE_S, SWEEP_S, SHELF_S, DRAFTS_S = 1.0, 2.0, 2.0, 2.0
 HOME_S = 20.0
+UPDATES_S = 10.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
 
@@ -108,6 +109,7 @@ class Server:
             built.ticks.every(SWEEP_S, built.assistant.flow.sweep, name="sweep")
             built.ticks.every(DRAFTS_S, built.assistant.drafter.look, name="drafts")
             built.ticks.every(SHELF_S, built.refresh_runbooks, name="runbooks")
+            built.ticks.every(UPDATES_S, built.assistant.comms.remind, name="updates")
             if built.slack is not None:
                 built.ticks.every(HOME_S, built.slack.refresh_home, name="home")
             built.ticks.every(PURGE_S, built.purge, name="purge")

@@ -47,8 +47,9 @@ class SlackSide:
     async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
         return await (await self._there()).chat.card(view, message)
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
-        await (await self._there()).chat.say(message, text, blocks=blocks)
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False) -> None:  # fmt: skip
+        await (await self._there()).chat.say(message, text, blocks=blocks, again=again)
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
         await (await self._there()).chat.file(message, name, content)
@@ -88,7 +89,7 @@ class SlackSide:
         deps = SlackDeps(
             client=client, workspace=workspace, chat=chat, desk=assistant.desk, records=assistant.records,
             catalogue=self._catalogue, clock=clock, first_time=first_time, audit=audit, app_id=self._settings.slack_app,
-            duty=assistant.duty, follow=assistant.follow, people=people,
+            duty=assistant.duty, follow=assistant.follow, comms=assistant.comms, people=people,
             timeline_reaction=self._settings.timeline_reaction,
         )  # fmt: skip
         home = home_tab(deps)

@@ -11,7 +11,7 @@ from bot.domain.view import IncidentView, ProposalView
 
 Button = Literal[
     "approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate",
-    "right_cause", "wrong_cause", "noise",
+    "right_cause", "wrong_cause", "noise", "update",
 ]  # fmt: skip
 
 

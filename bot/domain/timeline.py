@@ -65,6 +65,9 @@ KINDS = frozenset({
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
     "message_added", "responder_requested", "snoozed", "role_taken", "handed_over",
     "followup_added", "issues_requested", "issue_created",
+    "priority_changed", "assignees_changed", "pager_noted", "responder_added", "responder_replied",
+    "status_update_published", "bridge_changed", "fields_changed", "pager_role_given", "pager_echoed", "pager_told",
+    "priority_requested", "reassignment_requested", "update_due", "update_sent",
 })  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 
 from bot.domain.proposal import Principal
-from bot.edges import api_documents, api_followups
+from bot.edges import api_comms, api_documents, api_followups
 from bot.edges.api_auth import StrictRoute, guard, who_is
 from bot.edges.api_documents import Id, found, told
 from bot.edges.api_models import SAID, EditIn, ErrorOut, FreezeIn, NoteIn, TextIn, ToldOut, VotedOut, VoteIn
@@ -31,6 +31,7 @@ def make_router(deps: WebDeps) -> APIRouter:
     api_followups.add(router, deps)
     _add_proposal_reads(router, deps)
     _add_proposals(router, deps)
+    api_comms.add(router, deps)
     _add_incidents(router, deps)
     return router
 

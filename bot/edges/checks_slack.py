@@ -116,6 +116,8 @@ def _channels(catalogue: Catalogue) -> list[tuple[str, str]]:
     whose: dict[str, list[str]] = {}
     for team in catalogue.teams:
         whose.setdefault(team.slack_channel, []).append(f"team {team.name}")
+        if team.updates is not None and team.updates.channel:
+            whose.setdefault(team.updates.channel, []).append(f"updates of team {team.name}")
     whose.setdefault(catalogue.fallback_channel, []).append("pages nobody else owns")
     return [(channel, " and ".join(names)) for channel, names in whose.items()]
 

@@ -18,7 +18,7 @@ from bot.domain.presentation import Presentation
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox, pager_letters, pictures, tracker_letters
+from bot.edges import chain, outbox, pager_letters, pictures, slack_blocks, tracker_letters
 from bot.edges.database import Database
 from bot.edges.export import Export
 from bot.edges.outbox import Lanes, Letter
@@ -177,10 +177,11 @@ class Courier:
         elif letter.kind == "issue":
             await self._issue(letter)
             return
-        elif letter.kind in ("responder", "snooze") and self._pager is not None:
-            await self._duty(letter, self._pager)
-            return
         elif letter.lane == outbox.PAGER and self._pager is not None:
+            letter, again = await self._trying(letter)
+            if letter.kind in pager_letters.KINDS:
+                await self._duty(letter, self._pager, again=again)
+                return
             await self._page(letter, view, self._pager)
         await self._database.run(lambda c: outbox.delivered(c, letter))
 
@@ -200,9 +201,21 @@ class Courier:
 
         await self._database.run(posted)
 
+    async def _trying(self, letter: Letter) -> tuple[Letter, bool]:
+        """Written down before it is sent: what comes back of it is known as ours, and a second try knows that it is."""
+        now = self._clock.now()
+        return await self._database.run(lambda c: outbox.trying(c, letter, now))
+
     async def _tell(self, letter: Letter, view: IncidentView, at: MessageRef, chat: Chat) -> None:
         if letter.kind == "say":
-            await chat.say(at, str(letter.data["text"]))
+            blocks = slack_blocks.said_blocks(letter.data, letter.incident_id)
+            if "update" in letter.data:
+                letter, again = await self._trying(letter)
+                await chat.say(at, str(letter.data["text"]), blocks=blocks, again=again)
+            elif blocks:
+                await chat.say(at, str(letter.data["text"]), blocks=blocks)
+            else:
+                await chat.say(at, str(letter.data["text"]))
             return
         form = letter.data["form"]
         if form == "png":
@@ -220,16 +233,19 @@ class Courier:
         except (TypesettingError, UnknownZone) as error:
             raise Undeliverable(f"the document could not be made: {error}") from error
 
-    async def _duty(self, letter: Letter, pager: Pager) -> None:
+    async def _duty(self, letter: Letter, pager: Pager, *, again: bool) -> None:
         async def amend(data: Mapping[str, Any]) -> None:
             await self._database.run(lambda c: outbox.amended(c, letter, data))
 
+        sent = await pager_letters.send(letter, pager, self._clock.now(), amend, again=again)
+        self._fault("K14")
         now = self._clock.now()
-        said = await pager_letters.send(letter, pager, now, amend)
 
         def told(connection: Connection) -> None:
             outbox.delivered(connection, letter)
-            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", said, now)
+            chain.append(connection, now, letter.incident_id, [sent.fact(letter, now)])
+            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", sent.said, now)
+            outbox.card(connection, letter.incident_id, now)
 
         await self._database.run(told)
 
@@ -258,12 +274,14 @@ class Courier:
         if "level" in letter.data:
             return int(letter.data["level"])
         level = await pager.next_level(ref)
-        await self._database.run(lambda c: outbox.amended(c, letter, {**letter.data, "level": level}))
+        await self._database.run(lambda c: outbox.amended(c, letter, {"level": level}))
         return level
 
     def _give_up(self, connection: Connection, letter: Letter, reason: str) -> None:
         outbox.undeliverable(connection, letter, reason)
         data = {"undeliverable": letter.kind, "lane": letter.lane, "why": reason}
+        if "update" in letter.data:
+            data |= {"update": letter.data["update"], "to": letter.data["destination"]}
         fact = Fact(kind="alarm", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
         now = self._clock.now()
         chain.append(connection, now, letter.incident_id, [fact])
@@ -275,6 +293,9 @@ class Courier:
         if letter.lane == outbox.TRACKER:
             told = tracker_letters.failed(letter, reason)
             outbox.say(connection, letter.incident_id, f"alarm:{letter.id}:{reason[:80]}", told, now)
+        if "update" in letter.data and letter.lane != outbox.PAGER:
+            told = f"The stakeholders' channel was not told, and will not be: {quote(reason, 300)}"
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)
 
 

@@ -4,7 +4,7 @@ A card is one row for its incident with a version: many changes before it is sen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -58,11 +58,14 @@ def card(connection: Connection, incident_id: str, now: datetime, *, decision: b
 
 
 def say(
-    connection: Connection, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None
-) -> None:
-    """Say something in the thread below the card, or below ``at``, once for each ``key``."""
+    connection: Connection, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Say something in the thread below the card, or below ``at``, once for each ``key``; ``more`` is how it is shown,
+    for :func:`bot.edges.slack_blocks.said_blocks`."""
     lane, place = _place(connection, incident_id, at)
-    _put(connection, lane, "say", f"say:{incident_id}:{key}", incident_id, {"text": text, **place}, now)
+    data = {**(more or {}), "text": text, **place}
+    _put(connection, lane, "say", f"say:{incident_id}:{key}", incident_id, data, now)
 
 
 def send(
@@ -168,9 +171,31 @@ def postponed(connection: Connection, letter: Letter, until: datetime) -> None:
     )
 
 
-def amended(connection: Connection, letter: Letter, data: Mapping[str, Any]) -> None:
-    """What was found out before it is sent, so that sending it again is sending the same."""
-    connection.execute(update(outbox).where(outbox.c.id == letter.id).values(data=dict(data)))
+def amended(connection: Connection, letter: Letter, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was found out before it is sent, so that sending it again is sending the same; returns all there is now."""
+    kept = connection.execute(select(outbox.c.data).where(outbox.c.id == letter.id)).scalar_one()
+    whole = {**kept, **data}
+    connection.execute(update(outbox).where(outbox.c.id == letter.id).values(data=whole))
+    return whole
+
+
+def trying(connection: Connection, letter: Letter, now: datetime) -> tuple[Letter, bool]:
+    """It is about to be sent, which is written down first. Also whether it was before: then it may have arrived."""
+    again, at = "tried" in letter.data, codec.stamp(now)
+    data = amended(connection, letter, {"tried": letter.data.get("tried", at), "tried_last": at})
+    return replace(letter, data=data), again
+
+
+def letters(connection: Connection, incident_id: str, kind: str) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    """What an incident's pager was told of one kind, whether or not it has arrived: the row and its content."""
+    first = f"{kind}:{incident_id}:"
+    mine = select(outbox.c.id, outbox.c.data).where(outbox.c.key >= first, outbox.c.key < f"{first[:-1]};")
+    return [(row.id, row.data) for row in connection.execute(mine.where(outbox.c.lane == PAGER))]
+
+
+def answered(connection: Connection, row: int, data: Mapping[str, Any], event_id: str) -> None:
+    """The pager's event about it has come; a second one like it is somebody else's doing."""
+    connection.execute(update(outbox).where(outbox.c.id == row).values(data={**data, "echo": event_id}))
 
 
 def undeliverable(connection: Connection, letter: Letter, reason: str) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from bot.edges import pagerduty_people
+from bot.edges import pagerduty_acts, pagerduty_people
 from bot.edges.pagerduty_session import Session
 from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
 from bot.edges.text import Redact, cut, fit
@@ -14,6 +15,7 @@ from bot.ports import Responder, Undeliverable
 MAX_DETAILS_CHARS = 8_192
 MAX_NOTE_CHARS = 25_000
 MAX_MESSAGE_CHARS = 500
+MAX_UPDATE_CHARS = 3_000
 
 T = TypeVar("T")
 
@@ -52,6 +54,23 @@ class NoPager:
     async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:  # noqa: ARG002
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; snooze {incident_ref} in PagerDuty itself")
+
+    async def priorities(self) -> Sequence[str]:
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable("no PagerDuty API key is set; set the priority in PagerDuty itself")
+
+    async def set_priority(self, incident_ref: str, name: str, on_behalf_of: str) -> None:  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; set {incident_ref} to {name[:40]} in PagerDuty itself")
+
+    async def assign(self, incident_ref: str, to: Responder, on_behalf_of: str) -> None:  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; assign {incident_ref} to {to.name} in PagerDuty itself")
+
+    async def publish(self, incident_ref: str, text: str, on_behalf_of: str, *,  # noqa: ARG002
+                      since: datetime | None = None) -> None:  # fmt: skip  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; publish the update of {incident_ref} in PagerDuty itself")
 
     async def details(self, incident_ref: str) -> str:  # noqa: ARG002 - the port's signature
         """Nothing more than the webhook said."""
@@ -113,8 +132,28 @@ class PagerDuty:
     async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
         """See :class:`bot.ports.Pager`."""
         path = f"/incidents/{_checked(incident_ref)}/snooze"
-        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
-        await self._call(lambda session: session.rpost(path, json={"duration": seconds}, headers=headers))
+        asked = {"duration": seconds}
+        await self._call(lambda session: session.rpost(path, json=asked, headers=_named(on_behalf_of)))
+
+    async def priorities(self) -> Sequence[str]:
+        """See :class:`bot.ports.Pager`."""
+        return await self._call(pagerduty_acts.priorities)
+
+    async def set_priority(self, incident_ref: str, name: str, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`."""
+        path, headers = f"/incidents/{_checked(incident_ref)}", _named(on_behalf_of)
+        await self._call(lambda session: pagerduty_acts.set_priority(session, path, name, headers))
+
+    async def assign(self, incident_ref: str, to: Responder, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`."""
+        path, headers = f"/incidents/{_checked(incident_ref)}", _named(on_behalf_of)
+        await self._call(lambda session: pagerduty_acts.assign(session, path, to, headers))
+
+    async def publish(self, incident_ref: str, text: str, on_behalf_of: str, *, since: datetime | None = None) -> None:
+        """See :class:`bot.ports.Pager`. Secrets are taken out; otherwise it is the text as it was written."""
+        path, headers = f"/incidents/{_checked(incident_ref)}", _named(on_behalf_of)
+        said = cut(self._redact(text), MAX_UPDATE_CHARS)
+        await self._call(lambda session: pagerduty_acts.publish(session, path, said, headers, since))
 
     async def details(self, incident_ref: str) -> str:
         """See :class:`bot.ports.Pager`: at most 8,192 characters, cleaned, without secrets."""
@@ -133,9 +172,8 @@ class PagerDuty:
 
     async def _change(self, incident_ref: str, change: Mapping[str, Any], on_behalf_of: str) -> None:
         path = f"/incidents/{_checked(incident_ref)}"
-        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
         body = {"incident": {"type": "incident_reference", **change}}
-        await self._call(lambda session: session.rput(path, json=body, headers=headers))
+        await self._call(lambda session: session.rput(path, json=body, headers=_named(on_behalf_of)))
 
     async def _levels(self, incident_ref: str) -> tuple[int, list[int]]:
         """The highest level at which somebody is assigned now, and all there are."""
@@ -155,6 +193,11 @@ class PagerDuty:
     async def _call(self, ask: Callable[[Any], T]) -> T:
         async with self._one_at_a_time:
             return await asyncio.to_thread(self._session.ask, ask)
+
+
+def _named(on_behalf_of: str) -> dict[str, str]:
+    """In whose name it is done: a person's own address goes before that of the settings."""
+    return {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

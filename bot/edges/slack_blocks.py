@@ -29,7 +29,7 @@ _FIRST_ROW: tuple[Button, ...] = ("approve", "reject", "another", "done", "right
 _LABELS: Mapping[Button, str] = {
     "approve": "Approve", "reject": "Reject", "edit": "Edit", "another": "Other plan", "done": "Done",
     "did": "Did it", "why": "Why?", "acknowledge": "Ack", "escalate": "Escalate",
-    "right_cause": "Right cause", "wrong_cause": "Wrong cause", "noise": "Noise",
+    "right_cause": "Right cause", "wrong_cause": "Wrong cause", "noise": "Noise", "update": "Draft update",
 }  # fmt: skip
 _SPOKEN: Mapping[Button, str] = {
     "another": "Propose another option", "acknowledge": "Acknowledge", "did": "I did something by hand",
@@ -90,6 +90,25 @@ def mrkdwn_blocks(text: str) -> list[Block]:
     if part:
         blocks.append(_mrkdwn(part))
     return blocks[:MAX_BLOCKS]
+
+
+def said_blocks(data: Mapping[str, Any], incident_id: str) -> list[Block]:
+    """How a letter of the outbox is shown where its text alone does not do: with a button below it, or as an update for
+    stakeholders, whose text stands exactly as it was written. Empty for all others."""
+    if data.get("offer") == "update":
+        button = {"type": "button", "action_id": action_id("update"), "text": _plain(_LABELS["update"], 75),
+                  "value": incident_id, "accessibility_label": "Draft an update for stakeholders"}  # fmt: skip
+        return [*mrkdwn_blocks(str(data["text"])),
+                {"type": "actions", "block_id": "pagerunner_offer", "elements": [button]}]  # fmt: skip
+    if "plain" in data:
+        head = f"Update: {line(str(data['title']), 100)}"
+        by = f"Sent by {line(str(data['by']), 60)} through Pagerunner · {incident_id}"
+        return [
+            _rich([{"type": "rich_text_section", "elements": [_text(head, bold=True)]}]),
+            _rich([{"type": "rich_text_section", "elements": [_text(str(data["plain"]))]}]),
+            {"type": "context", "elements": [_plain(by, 200)]},
+        ]
+    return []
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:

@@ -50,11 +50,14 @@ class SlackChat:
         posted = await self._perhaps_posted(key, channel, None)
         return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False) -> None:  # fmt: skip
         """Reply in the thread below ``message``."""
         await self.must_be_ours(message.channel)
         digest = sha256(f"{message.channel}:{message.ts}:{text}".encode()).hexdigest()[:32]
         key, thread = f"say:{digest}", message.ts or None
+        if again:
+            self._unsure.add(key)
         if await self._perhaps_posted(key, message.channel, thread) is None:
             shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
             content = {"text": slack_blocks.cut(text), "blocks": shown}

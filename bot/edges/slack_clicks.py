@@ -1,6 +1,6 @@
 """Buttons and modals: every press is checked to come from our own card, counted once, and answered in words."""
 
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
@@ -16,6 +16,8 @@ from bot.edges.slack_client import Refused, ask
 from bot.edges.slack_desk import DOWN, FOREIGN, Json, Place, Reception, key, principal
 from bot.ports import Declaration, StorageDown, Told, VoteContext
 
+_BUTTONS: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge",
+                                "escalate", "right_cause", "wrong_cause", "noise")  # fmt: skip
 _TOO_LATE = "Slack gave me too little time to open the form. Please press the button again."
 
 
@@ -28,7 +30,7 @@ class Clicks:
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to. No lazy listeners: their header could skip the checks."""
-        for button in get_args(Button):
+        for button in _BUTTONS:
             app.action(action_id(button))(self.clicked)
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)

@@ -13,6 +13,7 @@ from bot.domain.view import IncidentView, MessageRef, ProposalView
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
+from bot.edges.slack_comms import CommsCommands
 from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
 from bot.edges.slack_duties import Duties
 from bot.edges.slack_followups import FollowCommands
@@ -50,10 +51,11 @@ class Commands:
              self._export),
             ("More", "help", "[COMMAND]", "this list", self._help),
         )  # fmt: skip
-        duties = Duties(self.reception, self.reception.deps.duty).rows() if self.reception.deps.duty else ()
-        follow = self.reception.deps.follow
-        follows = FollowCommands(self.reception, follow).rows() if follow is not None else ()
-        self._table.update({row[1]: Command(*row) for row in (*rows, *duties, *follows)})
+        deps = self.reception.deps
+        duties = Duties(self.reception, deps.duty).rows() if deps.duty else ()
+        comms = CommsCommands(self.reception, deps.comms).rows() if deps.comms else ()
+        follows = FollowCommands(self.reception, deps.follow).rows() if deps.follow else ()
+        self._table.update({row[1]: Command(*row) for row in (*rows, *duties, *comms, *follows)})
         app.command(self.reception.deps.command)(self.typed)
 
     async def typed(self, ack: AsyncAck, body: Json) -> None:

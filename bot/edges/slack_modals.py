@@ -12,12 +12,14 @@ from bot.domain.presentation import Redaction
 from bot.domain.proposal import Plan, Proposal
 from bot.domain.untrusted import clean, elide, line
 from bot.edges.zones import UnknownZone, zone
+from bot.ports import UpdateDraft
 from config.catalogue import Service
 
 EDIT = "pagerunner_edit_form"
 DID = "pagerunner_did_form"
 EXPORT = "pagerunner_export_form"
 DECLARE = "pagerunner_declare_form"
+UPDATE = "pagerunner_update_form"
 FORMS: Mapping[str, str] = {
     "md": "Markdown: the postmortem",
     "html": "HTML: one page with pictures",
@@ -35,6 +37,7 @@ MAX_SEEN = 3_000
 MAX_OPTIONS = 100
 MAX_FIELDS = 20
 MAX_VALUE = 3_000
+MAX_REFS = 20
 _ACTION = "value"
 View = dict[str, Any]
 
@@ -96,6 +99,22 @@ def read_declare(view: Mapping[str, Any], services: Collection[str]) -> Form:
         elif clean(text, lines=lines)[1]:
             errors[name] = "This contains characters that cannot be seen. Type it instead of pasting it."
     return Form(values=given, errors=errors)
+
+
+def update_view(drafted: UpdateDraft, incident_id: str, place: Mapping[str, str]) -> View:
+    """An update for stakeholders: a draft to edit, where it goes, and what it was made from."""
+    element = {"type": "plain_text_input", "action_id": _ACTION, "multiline": True, "max_length": MAX_VALUE,
+               "initial_value": drafted.text[:MAX_VALUE]}  # fmt: skip
+    goes = f"It goes, exactly as it stands here, to {' and to '.join(drafted.to)}. {drafted.lacks}".strip()
+    refs = ", ".join(drafted.references[:MAX_REFS]) or "nothing that was measured so far"
+    checks = f"Drafted from {refs}. Check it: nothing is sent before you press Send."
+    blocks = [
+        {"type": "section", "text": _plain(goes, 600)},
+        _input("text", "What stakeholders read", element),
+        {"type": "context", "elements": [_plain(checks, 600)]},
+    ]
+    told = {"incident": incident_id, "after": drafted.after, "refs": " ".join(drafted.references[:MAX_REFS]), **place}
+    return _modal(UPDATE, "Stakeholder update", "Send", blocks, told)
 
 
 def export_view(incidents: Sequence[Incident], place: Mapping[str, str], chosen: str = "") -> View:

@@ -1,7 +1,19 @@
 """The ports: what the flow needs from the outside, by role. Each has a real edge and an offline one."""
 
 from bot.ports.arriving import Inbox, Intake, Jobs, Placed, Received, StorageDown, Understand
-from bot.ports.asking import Declaration, Desk, Duty, Following, Quoted, Role, TimelineEdit, Told, VoteContext
+from bot.ports.asking import (
+    Comms,
+    Declaration,
+    Desk,
+    Duty,
+    Following,
+    Quoted,
+    Role,
+    TimelineEdit,
+    Told,
+    UpdateDraft,
+    VoteContext,
+)
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, FollowBook, History, Records, Scribe
@@ -25,6 +37,7 @@ __all__ = [
     "Casebook",
     "Chat",
     "Claim",
+    "Comms",
     "Declaration",
     "Desk",
     "Drafted",
@@ -63,6 +76,7 @@ __all__ = [
     "Triage",
     "Undeliverable",
     "Understand",
+    "UpdateDraft",
     "Verifier",
     "VoteContext",
     "WantedIssue",

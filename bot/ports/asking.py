@@ -200,3 +200,44 @@ class Duty(Protocol):
     async def overdue(self, teams: Sequence[str]) -> Sequence[Overdue]:
         """Runbooks of these teams whose review is overdue, the longest first."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpdateDraft:
+    """A draft of an update for stakeholders: a person makes it their own and sends it."""
+
+    text: str
+    references: tuple[str, ...]
+    """The facts that it was made from."""
+    to: tuple[str, ...]
+    """Where it goes when it is sent, in words."""
+    lacks: str
+    """Where else it should go and cannot, as a sentence; empty if nowhere."""
+    after: str
+    """The update that was the newest when it was made; empty: there was none."""
+
+
+class Comms(Protocol):
+    """Keeping the pager and the stakeholders in step. ``key`` is of the interaction: the same one does nothing twice.
+    What comes of it is told in the card's thread."""
+
+    async def set_priority(self, incident_id: str, name: str, who: Principal, key: str) -> Told:
+        """Give it one of the account's priorities; for any other name, which there are."""
+        ...
+
+    async def assign(self, incident_id: str, to: str, who: Principal, key: str) -> Told:
+        """Give it to a person, an escalation policy, or a team of the catalogue."""
+        ...
+
+    async def draft(self, incident_id: str) -> UpdateDraft | Told:
+        """What stakeholders may be told now, from facts alone; or why there is nothing to send it to."""
+        ...
+
+    async def send(self, incident_id: str, text: str, who: Principal, key: str, *, after: str | None = None,
+                   evidence: Sequence[str] = ()) -> Told:  # fmt: skip
+        """Send stakeholders exactly this text. ``after`` is of the draft: refused if somebody sent one meanwhile."""
+        ...
+
+    async def remind(self) -> int:
+        """Remind of every update that is due, once in each period; how many reminders there were."""
+        ...

@@ -24,9 +24,11 @@ class DutyBook(Protocol):
         ...
 
     async def act(self, incident_id: str, key: str, facts: Sequence[Fact], said: str, now: datetime, *,
-                  letters: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> bool:  # fmt: skip
+                  letters: Sequence[tuple[str, Mapping[str, Any]]] = (),
+                  posts: Sequence[tuple[str, Mapping[str, Any]]] = (), offer: str = "") -> bool:  # fmt: skip
         """Record, say in the thread, and tell the pager: once for each ``key``; False if it was done before.
-        ``letters`` are kinds and contents."""
+        ``letters`` are kinds and contents, ``posts`` channels and what is said there; ``offer`` puts a button below
+        what is said."""
         ...
 
     async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",

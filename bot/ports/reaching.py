@@ -30,8 +30,10 @@ class Chat(Protocol):
         """Post the card, or bring the posted one up to date."""
         ...
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped."""
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False) -> None:  # fmt: skip
+        """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped. ``again``: it may
+        have been said before a restart, and is not said twice."""
         ...
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
@@ -78,6 +80,23 @@ class Pager(Protocol):
 
     async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
         """Follow a person's click: quiet for so long, then triggered again."""
+        ...
+
+    async def priorities(self) -> Sequence[str]:
+        """Names of the account's priorities, the most severe first."""
+        ...
+
+    async def set_priority(self, incident_ref: str, name: str, on_behalf_of: str) -> None:
+        """Follow a person's word: one of :meth:`priorities`."""
+        ...
+
+    async def assign(self, incident_ref: str, to: "Responder", on_behalf_of: str) -> None:
+        """Follow a person's word: this one has it now."""
+        ...
+
+    async def publish(self, incident_ref: str, text: str, on_behalf_of: str, *, since: datetime | None = None) -> None:
+        """Publish a status update, as a person wrote it. ``since``: it may have been published then, and is not again
+        if the pager says that it was."""
         ...
 
     async def details(self, incident_ref: str) -> str:
