@@ -29,7 +29,7 @@ from bot.edges.inbox import SqlInbox
 from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
 from bot.edges.publisher import Publisher
-from bot.edges.records import SqlRecords
+from bot.edges.records import Names, SqlRecords, not_known
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
@@ -153,6 +153,8 @@ class Edges:
     golden_root: str
     tokens_per_incident: int
     channel_message_every_s: float = FRESH_EVERY_S
+    names: Names = not_known
+    """Who may approve for a team, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +194,9 @@ class Assistant:
 def assemble(edges: Edges) -> Assistant:
     """Build the assistant on these edges. Does no I/O."""
     casebook, gate = SqlCasebook(edges.database), SqlGate(edges.database)
-    history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue)
+    history, records = SqlHistory(edges.database), SqlRecords(
+        edges.database, edges.catalogue, edges.names
+    )
     inbox = SqlInbox(edges.database, edges.fault)
     reading = ReadingHttp(edges.http)
     registry = probes()

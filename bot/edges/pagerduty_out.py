@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,13 +12,15 @@ from bot.edges import pagerduty_people
 from bot.edges.addresses import is_loopback
 from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
 from bot.edges.text import Redact, cut, fit
-from bot.ports import Responder, RetryLater, Undeliverable
+from bot.ports import OnCall, Responder, RetryLater, Undeliverable
 
 MAX_DETAILS_CHARS = 8_192
 MAX_NOTE_CHARS = 25_000
 MAX_MESSAGE_CHARS = 500
 TIMEOUT_S = (3.05, 10.0)
 """To connect, and to read."""
+QUICK_S = (1.0, 1.2)
+"""The same, where somebody waits for a click to be answered; nothing is tried a second time then."""
 
 T = TypeVar("T")
 
@@ -70,7 +72,7 @@ class PagerDuty:
     """
 
     def __init__(self, api_key: str, from_email: str = "", base_url: str = "https://api.pagerduty.com", *,
-                 redact: Redact = str, backoff_s: float = 0.25) -> None:  # fmt: skip
+                 redact: Redact = str, backoff_s: float = 0.25, quick: bool = False) -> None:  # fmt: skip
         parts = urlsplit(base_url)
         if parts.scheme != "https" and not is_loopback(parts.hostname or "?"):
             raise ValueError(f"PagerDuty's base URL must be https, not {base_url!r}")
@@ -79,6 +81,7 @@ class PagerDuty:
         self._base_url = base_url.rstrip("/")
         self._redact = redact
         self._backoff_s = backoff_s
+        self._quick = quick
         self._session: Any = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -120,6 +123,10 @@ class PagerDuty:
         sender = on_behalf_of if _EMAIL.fullmatch(on_behalf_of) else self._from_email
         said = fit(message, MAX_MESSAGE_CHARS, self._redact)
         await self._call(lambda session: pagerduty_people.request(session, path, responder, said, sender))
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """See :class:`bot.ports.Rota`; asked each time."""
+        return await self._call(lambda session: pagerduty_people.on_call(session, policy))
 
     async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
         """See :class:`bot.ports.Pager`."""
@@ -186,9 +193,9 @@ class PagerDuty:
         session.url = self._base_url
         session.trust_env = False
         session.max_redirects = 0
-        session.timeout = TIMEOUT_S
-        session.retry = {429: 2}
-        session.max_http_attempts = 2
+        session.timeout = QUICK_S if self._quick else TIMEOUT_S
+        session.retry = {429: 1 if self._quick else 2}  # without an entry it would be tried for ever
+        session.max_http_attempts = -1 if self._quick else 2
         session.max_network_attempts = 0
         session.sleep_timer = self._backoff_s
         return session

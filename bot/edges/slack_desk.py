@@ -17,7 +17,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Workspace, ask, read
 from bot.edges.slack_text import mentioned, written
-from bot.ports import Desk, Duty, People, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Desk, Duty, Links, People, Records, RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from config.clock import Clock
 
@@ -55,6 +55,8 @@ class SlackDeps:
     """None: what people on call do besides deciding is not offered."""
     people: People | None = None
     """None: there is no Home tab."""
+    links: Links | None = None
+    """None: no command line can be linked."""
     timeline_reaction: str = "pushpin"
     """The reaction that puts a message on the timeline; empty: none does."""
 

@@ -5,13 +5,26 @@ from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
-from bot.ports.reaching import Chat, Exporter, Made, Pager, People, Responder, RetryLater, Undeliverable
+from bot.ports.linking import CodeMade, Link, Links
+from bot.ports.reaching import (
+    Chat,
+    Exporter,
+    Made,
+    OnCall,
+    Pager,
+    People,
+    Responder,
+    RetryLater,
+    Rota,
+    Undeliverable,
+)
 
 __all__ = [
     "NOTHING",
     "Casebook",
     "Chat",
     "Claim",
+    "CodeMade",
     "Declaration",
     "Desk",
     "Duty",
@@ -25,7 +38,10 @@ __all__ = [
     "Intake",
     "Investigated",
     "Jobs",
+    "Link",
+    "Links",
     "Made",
+    "OnCall",
     "Pager",
     "People",
     "Placed",
@@ -37,6 +53,7 @@ __all__ = [
     "Responder",
     "RetryLater",
     "Role",
+    "Rota",
     "Scribe",
     "Step",
     "StorageDown",
