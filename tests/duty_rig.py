@@ -16,6 +16,7 @@ from bot.edges.courier import Courier
 from bot.edges.database import Database
 from bot.edges.duty_book import SqlDutyBook
 from bot.edges.inline_jobs import InlineJobs
+from bot.edges.links import SqlLinks
 from bot.edges.pagerduty_out import NoPager, PagerDuty
 from bot.edges.slack_app import build_app, home_tab, start_socket_mode
 from bot.edges.slack_chat import SlackChat
@@ -135,6 +136,8 @@ async def duty_rig(
         database = Database(folder / "pagerunner.sqlite")
         database.open()
         stack.callback(database.close)
+        if "key" in changes:
+            changes["links"] = SqlLinks(database, changes.pop("clock", WallClock()), changes.pop("key"))
         state = PagerDutyState()
         pager_url = await stack.enter_async_context(pagerduty(state))
         slack = await stack.enter_async_context(

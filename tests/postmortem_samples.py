@@ -98,6 +98,14 @@ FACTS: tuple[Told, ...] = (
     told(72, "entry_placed", H, ANA, entry=85, state="placed", at=at(6).isoformat(), by="Ana Ruiz", why="late note"),
     told(73, "key_moment", H, ANA, entry=66, state="marked", label="first vote", role="", by="Ana Ruiz"),
     told(74, "verdict_given", H, ANA, verdict="right_cause", runbook="provider-outage", by="Ana Ruiz"),
+    told(74, "glass_broken", H, ANA, proposal=PR, name="Ana Ruiz", reason="nobody else answers", team="assist"),
+    told(74, "review_denied", H, ANA, proposal=PR, name="Ana Ruiz", why="nobody reviews their own"),
+    told(74, "debt_reviewed", H, "slack:T0/U0BEN", proposal=PR, name="Ben Okafor", note="it was right"),
+    told(74, "link_made", H, LOCAL, link="ln-0a1b2c3d", label="root on box", by=LOCAL),
+    told(74, "link_claimed", H, ANA, link="ln-0a1b2c3d", label="root on box", name="Ana Ruiz"),
+    told(74, "link_confirmed", H, LOCAL, link="ln-0a1b2c3d", label="root on box", name="Ana Ruiz"),
+    told(74, "link_refused", H, ANA, name="Ana Ruiz", why="the code is not valid"),
+    told(74, "link_ended", H, ANA, link="ln-0a1b2c3d", label="root on box", by="Ana Ruiz"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""
 

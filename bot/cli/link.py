@@ -41,7 +41,9 @@ def command(listing: bool, config: Path | None, as_json: bool) -> None:
     click.echo(
         f"In Slack, type:\n\n  /oncall link {made['code']}\n\nIt works once, until {until:%H:%M} UTC. Waiting ..."
     )
-    taken = _wait(api, link, until)
+    own = Api(chosen, as_linked=False)
+    own.show(link)
+    taken = _wait(own, until)
     if taken is None:
         linked.remove(chosen.data)
         fail("Nobody typed the code in time. Nothing is linked.")
@@ -50,7 +52,7 @@ def command(listing: bool, config: Path | None, as_json: bool) -> None:
         api.post(f"/links/{link.id}/end", {})
         linked.remove(chosen.data)
         fail("Nothing is linked. Whoever typed it had your code: make a new one where nobody looks on.")
-    told = api.post("/links/self/confirm", {})
+    told = own.post("/links/self/confirm", {})
     linked.write(chosen.data, linked.Stored(id=link.id, secret=secret, active=True))
     show(told) if as_json else click.echo(f"{told['text']} `pagerunner unlink` takes it back.")
 
@@ -68,13 +70,12 @@ def _refuse_second(api: Api, chosen: Settings) -> None:
     linked.remove(chosen.data)
 
 
-def _wait(api: Api, link: linked.Stored, until: datetime) -> Any:
+def _wait(own: Api, until: datetime) -> Any:
     """Who typed the code; None if nobody did in time."""
-    api.show(link)
     while datetime.now(UTC) < until:
-        own = api.get("/links/self")
-        if own["principal"]:
-            return own
+        found = own.get("/links/self")
+        if found["principal"]:
+            return found
         time.sleep(LOOK_EVERY_S)
     return None
 

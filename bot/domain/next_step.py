@@ -105,6 +105,9 @@ def _without_proposal(view: IncidentView, last: ProposalView | None) -> str:
         return f"There is no other option{_passed_over(view)}. Escalate, or {tell}."
     if view.stale:
         return f"Nothing is being checked: this page is old. If it still matters, {tell}; if not, resolve it."
+    if given_up(view):
+        times = view.entries("proposal_expired")[-1].fact.data.get("asked")
+        return f"Asked {times} times, and nobody decided: press Ask again when somebody is there, or escalate."
     if diagnosis is None and view.service is None:
         return "A person must look: nothing is checked for a service that is not in the catalogue. Add it there."
     if diagnosis is None:
@@ -115,9 +118,6 @@ def _without_proposal(view: IncidentView, last: ProposalView | None) -> str:
         probe = diagnosis.next_probes[0].probe if diagnosis.next_probes else ""
         would = f"; {line(probe, 40)} would tell most" if probe else ""
         return f"Escalate, or {tell}{would}."
-    if given_up(view):
-        times = view.entries("proposal_expired")[-1].fact.data.get("asked")
-        return f"Asked {times} times, and nobody decided: press Ask again when somebody is there, or escalate."
     if last is not None and last.proposal.state is ProposalState.EXPIRED:
         why = plan_card.why(view, last.proposal, "proposal_expired")
         what = f"The approval was withdrawn: {why}." if why else "Nobody decided in time and nothing was done."
