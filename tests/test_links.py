@@ -125,6 +125,18 @@ async def test_a_code_is_over_after_ten_minutes_and_at_that_moment(links: SqlLin
     assert await links.links() == []
 
 
+async def test_what_was_typed_and_never_confirmed_is_void_soon(links: SqlLinks, clock: FakeClock) -> None:
+    code = await made(links)
+    clock.advance(CODE_VALID.total_seconds() - 1)
+    assert (await links.claim(code.code, ANA)).ok
+    clock.advance(60)
+    assert await links.of_secret(code.link, SECRET) is not None
+    clock.advance(rules.CONFIRM_WITHIN.total_seconds())
+
+    assert not (await links.confirm(code.link, SECRET)).ok
+    assert await links.links() == []
+
+
 async def test_guessing_is_counted_and_stopped_for_each_person_and_for_all(links: SqlLinks, clock: FakeClock) -> None:
     code = await made(links)
     for _ in range(WRONG_AT_MOST):

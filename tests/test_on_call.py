@@ -206,6 +206,25 @@ async def test_without_the_scope_for_addresses_the_reason_says_so(place: Place) 
     assert "no confirmed e-mail address" in why
 
 
+async def test_slack_is_not_asked_again_and_again_about_who_is_not_on_call(place: Place) -> None:
+    people = place.people()
+    for _ in range(5):
+        assert not (await people.may_approve(person("U0BEN"), "assist"))[0]
+    assert sum(call["method"] == "users.info" for call in place.slack.api.calls) == 1
+    place.on_call("PBEN")
+    place.clock.advance(KNOWN_FOR.total_seconds())
+
+    assert (await people.may_approve(person("U0BEN"), "assist"))[0]
+
+
+async def test_whoever_is_on_call_is_looked_at_in_slack_each_time(place: Place) -> None:
+    people = place.people()
+    assert (await people.may_approve(person("U0ANA"), "assist"))[0]
+    place.change("U0ANA", deleted=True)
+
+    assert not (await people.may_approve(person("U0ANA"), "assist"))[0]
+
+
 async def test_more_people_than_one_answer_holds_are_all_read(place: Place) -> None:
     for number in range(150):
         place.state.users[f"P{number:05}"] = (f"Person {number}", f"p{number}@example.com")

@@ -24,6 +24,8 @@ from bot.ports import CodeMade, Link, Told
 from config.clock import Clock
 
 CODE_VALID = timedelta(minutes=10)
+CONFIRM_WITHIN = timedelta(minutes=10)
+"""After the code's own time; what nobody confirmed by then is void."""
 LINK_VALID = timedelta(days=90)
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without letters and digits that are read for each other: 30 to the 8 codes."""
@@ -136,10 +138,12 @@ class SqlLinks:
         return await self._database.run(work)
 
     async def links(self, principal: str = "") -> Sequence[Link]:
-        at = codec.stamp(self._clock.now())
+        at, late = codec.stamp(self._clock.now()), codec.stamp(self._clock.now() - CONFIRM_WITHIN)
         query = select(cli_link).where(
             cli_link.c.ended_at.is_(None), cli_link.c.valid_until > at,
-            (cli_link.c.principal != "") | (cli_link.c.code_until > at),
+            cli_link.c.confirmed_at.is_not(None)
+                | (cli_link.c.code_until > at)
+                | ((cli_link.c.principal != "") & (cli_link.c.code_until > late)),
         ).order_by(cli_link.c.made_at.desc())  # fmt: skip
         if principal:
             query = query.where(cli_link.c.principal == principal)
@@ -155,9 +159,10 @@ class SqlLinks:
             row = connection.execute(select(cli_link).where(cli_link.c.id == link_id)).one_or_none()
             if row is None or not hmac.compare_digest(row.secret_hash, digest):
                 return None
-            if row.ended_at is not None or row.valid_until <= at:
+            confirmable = row.code_until + (CONFIRM_WITHIN.total_seconds() if row.principal else 0)
+            if row.ended_at is not None or row.valid_until <= at or (row.confirmed_at is None and confirmable <= at):
                 return None
-            return None if not row.principal and row.code_until <= at else work(connection, row)
+            return work(connection, row)
 
         return await self._database.run(look)
 

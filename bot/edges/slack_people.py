@@ -11,11 +11,14 @@ from bot.domain.proposal import Principal
 from bot.domain.untrusted import line
 from bot.edges.rota import NoRota
 from bot.edges.slack_client import Workspace, read
-from bot.ports import RetryLater, Rota, Undeliverable
+from bot.ports import OnCall, RetryLater, Rota, Undeliverable
 from config.catalogue import Approvers, Catalogue, Team
 from config.clock import Clock
 
 GROUP_TTL = timedelta(seconds=60)
+ADDRESS_TTL = timedelta(minutes=10)
+"""So long somebody's address is taken to be what it was, to say no; never to say yes."""
+MOST_ADDRESSES = 1_000
 ELSEWHERE = "approve at the console or with `pagerunner approve` instead"
 _SLACK_ID = re.compile(r"slack:([TE][A-Z0-9]{1,20})/([UW][A-Z0-9]{1,20})")
 
@@ -31,6 +34,7 @@ class SlackPeople:
         self._clock = clock
         self._rota = rota or NoRota()
         self._groups: dict[str, tuple[datetime, frozenset[str]]] = {}
+        self._addresses: dict[str, tuple[datetime, str]] = {}
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         """Whether this person is an approver of the team now, and why not in plain words otherwise."""
@@ -72,33 +76,49 @@ class SlackPeople:
             listed = listed or await self._in_a_group(user, [g for one in named for g in one.slack_groups])
         except (RetryLater, Undeliverable) as error:
             trouble = error
-        rota = any(one.on_call for one in named)
-        if not listed and not rota:
-            if trouble is not None:
-                raise trouble
-            return False, no
+        people: Sequence[OnCall] = ()
+        if not listed:
+            why = no
+            if any(one.on_call for one in named):
+                people, why = await self._on_call(owners, no)
+            if not people or self._surely_not(user, people):
+                if trouble is not None:
+                    raise trouble
+                return False, why
         told = (await read(self._client, "users.info", user=user)).get("user")
-        why = _unfit(told, user, us.team_id)
-        if why or listed:
-            return not why, why
-        on_call, why = await self._on_call(told or {}, owners, no)
+        unfit = _unfit(told, user, us.team_id)
+        if unfit or listed:
+            return not unfit, unfit
+        on_call, why = self._compared(user, told or {}, people, no)
         if not on_call and trouble is not None:
             raise trouble
         return on_call, why
 
-    async def _on_call(self, told: Mapping[str, Any], owners: Team, no: str) -> tuple[bool, str]:
+    async def _on_call(self, owners: Team, no: str) -> tuple[Sequence[OnCall], str]:
+        """Who is on call now, and what to tell who is not."""
+        try:
+            people = await self._rota.on_call(owners.pagerduty_escalation_policy)
+        except (RetryLater, Undeliverable) as error:
+            return (), f"PagerDuty cannot say who is on call now ({error}); a listed approver can decide"
+        return people, _not_among(people, no)
+
+    def _surely_not(self, user: str, people: Sequence[OnCall]) -> bool:
+        """Whether a person's address, as it was told lately, is of nobody on call: the Home tab asks this again and
+        again, and Slack is asked about somebody who may be in any case."""
+        until, email = self._addresses.get(user, (None, ""))
+        return until is not None and until > self._clock.now() and all(one.email != email for one in people)
+
+    def _compared(
+        self, user: str, told: Mapping[str, Any], people: Sequence[OnCall], no: str
+    ) -> tuple[bool, str]:  # fmt: skip
         """Whether PagerDuty has somebody with this person's own e-mail address on call now."""
         email = address_of(told)
         if not email:
             return False, f"{no}: Slack tells no confirmed e-mail address of you, so who is on call cannot be compared"
-        try:
-            people = await self._rota.on_call(owners.pagerduty_escalation_policy)
-        except (RetryLater, Undeliverable) as error:
-            return False, f"PagerDuty cannot say who is on call now ({error}); a listed approver can decide"
-        if any(one.email == email for one in people):
-            return True, ""
-        names = " and ".join(line(one.name, 40) for one in people[:3]) or "nobody"
-        return False, f"{no}: on call now is {names}"
+        if len(self._addresses) >= MOST_ADDRESSES:
+            self._addresses.clear()
+        self._addresses[user] = (self._clock.now() + ADDRESS_TTL, email)
+        return (True, "") if any(one.email == email for one in people) else (False, _not_among(people, no))
 
     async def _in_a_group(self, user: str, groups: Sequence[str]) -> bool:
         """Membership of any of the groups; a group that cannot be read raises only if no other one has the user."""
@@ -122,6 +142,11 @@ class SlackPeople:
         members = frozenset(str(user) for user in told.get("users") or ())
         self._groups[group] = (now + GROUP_TTL, members)
         return members
+
+
+def _not_among(people: Sequence[OnCall], no: str) -> str:
+    names = " and ".join(line(one.name, 40) for one in people[:3]) or "nobody"
+    return f"{no}: on call now is {names}"
 
 
 def _local(who: Principal, approvers: Approvers, team: str) -> tuple[bool, str]:
