@@ -77,15 +77,16 @@ class Flow:
     # --- decide ----------------------------------------------------------------------------------------------------
 
     async def decide(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                     context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
+                     context: VoteContext, reason: str = "", *, break_glass: bool = False) -> VoteResult:  # fmt: skip
         """Count a person's vote on exactly this plan; an approved plan becomes a job of its own."""
         self._.fault("K6")
         proposal = await self._.gate.proposal(proposal_id)
         if proposal is None:
             return VoteResult.NOT_FOUND
         allowed = await self._.people.may_approve(who, proposal.plan.approver_team)
+        glass = await self.proposer.may_break_glass(proposal, who) if break_glass else None
         result = await self._.gate.vote(
-            proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason
+            proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason, glass=glass
         )
         self._.fault("K7")
         if result is VoteResult.EXPIRED:

@@ -36,7 +36,7 @@ from bot.edges.issue_markdown import written
 from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
 from bot.edges.publisher import QUICK, Publisher
-from bot.edges.records import SqlRecords
+from bot.edges.records import Names, SqlRecords, not_known
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
@@ -181,6 +181,8 @@ class Edges:
     followups_redaction: Redaction = "company"
     embedder: TextEmbedder | None = None
     """For golden checks by similarity."""
+    names: Names = not_known
+    """Who may approve for a team, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,7 +225,7 @@ class Assistant:
 def assemble(edges: Edges) -> Assistant:
     """Build the assistant on these edges. Does no I/O."""
     casebook, gate = SqlCasebook(edges.database), SqlGate(edges.database)
-    history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue)
+    history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue, edges.names)
     inbox = SqlInbox(edges.database, edges.fault)
     reading = ReadingHttp(edges.http)
     registry = probes()

@@ -5,14 +5,16 @@ Everything that a probe or an action can touch has a name here; text from outsid
 
 import difflib
 from collections.abc import Iterable
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-Risk = Literal["R0", "R1", "R2", "R3"]
-"""R0 informs. R1 is reversible and quality-neutral. R2 is reversible, but changes behaviour, cost or quality.
-R3 is hard to reverse, spends money, or touches safety or security."""
+from config.policy import Approvers, BreakGlass, Declared, Name, Policy, Risk, Rule
+
+__all__ = [
+    "Approvers", "BreakGlass", "Catalogue", "Declared", "Gateway", "Index", "Link", "Name", "Policy", "PromptStore",
+    "Provider", "ProviderApi", "Risk", "Rule", "Service", "ServiceKind", "StatusPage", "Target", "Team", "Tool",
+]  # fmt: skip
 
 ServiceKind = Literal[
     "chat", "rag", "agent", "code", "moderation-text", "moderation-voice", "generation-image", "generation-material"
@@ -21,12 +23,6 @@ ProviderApi = Literal["openai", "anthropic"]
 
 
 T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Judge", "Team", "Service")
-
-
-class Declared(BaseModel):
-    """Base of every declared thing: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Target(Declared):
@@ -156,14 +152,6 @@ class Service(Declared):
     latency_slo_s: float = 5.0
 
 
-class Approvers(Declared):
-    """People who may approve. Slack user ids, Slack user-group ids, and whether a local person may (console, CLI)."""
-
-    slack_users: tuple[str, ...] = ()
-    slack_groups: tuple[str, ...] = ()
-    local: bool = False
-
-
 class Updates(Declared):
     """How stakeholders of a team's incidents are kept up to date: Pagerunner reminds and drafts, people send."""
 
@@ -199,24 +187,6 @@ class Team(Declared):
     approvers: Approvers = Approvers()
     updates: Updates | None = None
     """How stakeholders are kept up to date; none: nobody is reminded, and updates go to PagerDuty alone."""
-
-
-class Rule(Declared):
-    """For these services and this risk: ``count`` different approvers of ``team`` (empty: the service's own team)."""
-
-    services: tuple[str, ...]
-    """Service names, ``tag:NAME``, or ``*``."""
-    risk: Risk
-    count: int = Field(ge=1, le=5)
-    team: Name | None = None
-
-
-class Policy(Declared):
-    """Who may approve what. No rule that matches means nobody may."""
-
-    version: str = "1"
-    rules: tuple[Rule, ...] = ()
-    proposal_ttl_s: int = Field(default=900, ge=30, le=86_400)
 
 
 class Catalogue(Declared):
@@ -268,7 +238,7 @@ class Catalogue(Declared):
 
     @model_validator(mode="after")
     def _references_resolve(self) -> "Catalogue":
-        problems = [*_duplicates(self), *_dangling(self)]
+        problems = [*_duplicates(self), *_dangling(self), *_without_policy(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -353,15 +323,27 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         ]
     for number, rule in enumerate(catalogue.policy.rules):
         references.append((f"policy.rules.{number}.team", "teams", rule.team))
-        references += [
-            (f"policy.rules.{number}.services", "services", name)
-            for name in rule.services
-            if name != "*" and not name.startswith("tag:")
-        ]
+    covered = [(f"rules.{number}", rule.services) for number, rule in enumerate(catalogue.policy.rules)]
+    covered += [(f"break_glass.{number}", rule.services) for number, rule in enumerate(catalogue.policy.break_glass)]
+    references += [
+        (f"policy.{where}.services", "services", name)
+        for where, names in covered
+        for name in names
+        if name != "*" and not name.startswith("tag:")
+    ]
     return [
         f"{where}: no such name in {kind}: {name!r}{_nearest(name, known[kind])}"
         for where, kind, name in references
         if name is not None and name not in known[kind]
+    ]
+
+
+def _without_policy(catalogue: Catalogue) -> list[str]:
+    """Who is on call can only be asked of an escalation policy."""
+    return [
+        f"teams.{team.name}.approvers.on_call: needs pagerduty_escalation_policy, the id (P...) of who is on call"
+        for team in catalogue.teams
+        if team.approvers.on_call and not team.pagerduty_escalation_policy
     ]
 
 

@@ -21,6 +21,7 @@ from bot.edges.follow_book import SqlFollowBook
 from bot.edges.github import GitHub
 from bot.edges.inline_jobs import InlineJobs
 from bot.edges.issue_markdown import written
+from bot.edges.links import SqlLinks
 from bot.edges.pagerduty_out import NoPager, PagerDuty
 from bot.edges.slack_app import build_app, home_tab, start_socket_mode
 from bot.edges.slack_chat import SlackChat
@@ -171,6 +172,8 @@ async def duty_rig(
         database = Database(folder / "pagerunner.sqlite")
         database.open()
         stack.callback(database.close)
+        if "key" in changes:
+            changes["links"] = SqlLinks(database, changes.pop("clock", WallClock()), changes.pop("key"))
         state = PagerDutyState()
         pager_url = await stack.enter_async_context(pagerduty(state))
         slack = await stack.enter_async_context(

@@ -43,6 +43,8 @@ class PagerDutyState:
         "PBEN": ("Ben Okafor", "ben@example.com"), "PEVA": ("Eva Ruiz", "eva@example.com"),
     })  # fmt: skip
     policies: dict[str, str] = field(default_factory=lambda: {"PEP1": "Assist"})
+    rotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Who is on call by policy, where that is not ``levels``: user, and level, start, end if need be."""
     levels: dict[int, str] = field(default_factory=lambda: {1: "PANA", 2: "PBEN", 3: "PCHI"})
     priorities: dict[str, str] = field(default_factory=lambda: {"PPRIO1": "P1", "PPRIO2": "P2", "PPRIO3": "P3"})
     updates: list[dict[str, Any]] = field(default_factory=list)
@@ -228,15 +230,27 @@ async def _fields(_: web.Request, state: PagerDutyState) -> web.Response:
 
 
 async def _oncalls(request: web.Request, state: PagerDutyState) -> web.Response:
-    assert request.query.getall("escalation_policy_ids[]") == ["PEP1"]
-    policy, rota = reference("escalation_policy", "PEP1", "Assist"), reference("schedule", "PSCH", "Rota")
-    times = {"start": "2026-11-22T00:00:00Z", "end": "2026-11-23T00:00:00Z"}
+    (asked,) = request.query.getall("escalation_policy_ids[]")
+    assert asked == "PEP1" or asked in state.rotas
+    whole = "users" in request.query.getall("include[]", [])
+    policy, rota = reference("escalation_policy", asked, "Assist"), reference("schedule", "PSCH", "Rota")
+    times = {"start": "2026-11-22T00:00:00Z", "end": "2126-11-23T00:00:00Z"}
+    held = state.rotas.get(asked, [{"user": user, "escalation_level": level} for level, user in state.levels.items()])
     oncalls = [
-        {"user": reference("user", user, user), "escalation_level": level, "escalation_policy": policy,
-         "schedule": rota, **times}
-        for level, user in state.levels.items()
+        {"escalation_level": 1, "escalation_policy": policy, "schedule": rota, **times, **one,
+         "user": _user(one["user"], state, whole=whole)}
+        for one in held
     ]  # fmt: skip
-    return web.json_response({"oncalls": oncalls, "limit": 100, "offset": 0, "more": False, "total": None})
+    limit, offset = int(request.query.get("limit", "25")), int(request.query.get("offset", "0"))
+    more = len(oncalls) > offset + limit
+    found = {"oncalls": oncalls[offset : offset + limit], "limit": limit, "offset": offset, "more": more}
+    return web.json_response({**found, "total": None})
+
+
+def _user(identifier: str, state: PagerDutyState, *, whole: bool) -> dict[str, str]:
+    """A user as a reference, or in full where that was asked for."""
+    known = next((one for one in _people("users", state) if one["id"] == identifier), None)
+    return known if whole and known else reference("user", identifier, identifier)
 
 
 @asynccontextmanager

@@ -125,6 +125,14 @@ FACTS: tuple[Told, ...] = (
          occurred_at=at(78).isoformat()),
     told(79, "update_due", C, US, due_at=at(79).isoformat()),
     told(80, "update_sent", H, ANA, text="Some requests fail. We work on it.", by="Ana Ruiz", to=["PagerDuty Q1"]),
+    told(74, "glass_broken", H, ANA, proposal=PR, name="Ana Ruiz", reason="nobody else answers", team="assist"),
+    told(74, "review_denied", H, ANA, proposal=PR, name="Ana Ruiz", why="nobody reviews their own"),
+    told(74, "debt_reviewed", H, "slack:T0/U0BEN", proposal=PR, name="Ben Okafor", note="it was right"),
+    told(74, "link_made", H, LOCAL, link="ln-0a1b2c3d", label="root on box", by=LOCAL),
+    told(74, "link_claimed", H, ANA, link="ln-0a1b2c3d", label="root on box", name="Ana Ruiz"),
+    told(74, "link_confirmed", H, LOCAL, link="ln-0a1b2c3d", label="root on box", name="Ana Ruiz"),
+    told(74, "link_refused", H, ANA, name="Ana Ruiz", why="the code is not valid"),
+    told(74, "link_ended", H, ANA, link="ln-0a1b2c3d", label="root on box", by="Ana Ruiz"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""
 

@@ -18,7 +18,7 @@ from bot.domain.page import Remark
 from bot.domain.stakeholder import due, next_due, updates
 from bot.edges.courier import Courier
 from bot.edges.slack_comms import ELSEWHERE
-from bot.ports import UpdateDraft, RetryLater, StorageDown, Told
+from bot.ports import RetryLater, StorageDown, Told, UpdateDraft
 from config.catalogue import Catalogue, Updates
 from tests.duty_rig import ANA, DutyRig, duty_rig
 

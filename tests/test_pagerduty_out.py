@@ -298,6 +298,16 @@ class TestContract:
             await client(url).details(REF)
         assert contract.wrong
 
+    async def test_who_is_on_call_is_asked_as_published(self) -> None:
+        """The published answer knows no users in full, which ``include[]`` asks for: that alone is different."""
+        schema = published_schema()
+        if schema is None:
+            return
+        contract, state = Contract(schema), PagerDutyState(rotas={"PEPASSIST": [{"user": "PANA"}]})
+        async with pagerduty(state, contract) as url:
+            assert [one.email for one in await client(url).on_call("PEPASSIST")] == ["ana@example.com"]
+        assert [one for one in contract.wrong if "is not one of ['user_reference']" not in one] == []
+
     async def test_the_check_itself_catches_a_request_that_is_wrong(self) -> None:
         schema = published_schema()
         if schema is None:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,17 @@ from bot.edges.export import Export
 from bot.edges.github import GitHub
 from bot.edges.http import ReadingHttp, SafeHttp
 from bot.edges.jobs import DurableJobs
+from bot.edges.links import SqlLinks
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
+from bot.edges.records import not_known
 from bot.edges.redact import Redactor
+from bot.edges.rota import CachedRota, NoRota
 from bot.edges.runbook_watch import RunbookWatch
 from bot.edges.templates import Templates
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
-from bot.ports import Pager, People, Received, Triage
+from bot.ports import Pager, People, Received, Rota, Triage
 from bot.triage.checkpoint import forget, open_saver, signing_key
 from bot.triage.late import LateTriage
 from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes, unlinked
@@ -112,6 +115,11 @@ class Built:
         if self.saver is not None:
             await forget(self.saver, await purge.closed(self.database))
 
+    async def refresh_names(self) -> None:
+        """Who is awaited, on the cards."""
+        if self.slack is not None:
+            await self.slack.refresh_names(self.database)
+
     async def record_baselines(self) -> None:
         """One round of recorded normality for every service that has no open incident."""
         await self.recorder.record_all()
@@ -147,7 +155,8 @@ def assemble_server(
     registry = action_registry(chosen)
     shelf = open_shelf(own_folders(chosen, declared), registry, declared, clock.now().date())
     librarian = open_librarian(shelf, chosen.data / "index", chosen.embedder)
-    slack = SlackSide(chosen, declared) if chosen.slack != "off" else None
+    links = SqlLinks(database, clock, signing_key(chosen.data / "links.key"))
+    slack = SlackSide(chosen, declared, _rota(chosen, clock), links) if chosen.slack != "off" else None
     triage = LateTriage()
     holder: list[Assistant] = []
 
@@ -167,10 +176,13 @@ def assemble_server(
             permalink=slack.permalink if slack is not None else unlinked,
             followups_redaction=chosen.followups_redaction,
             embedder=librarian.embedder,
+            names=slack.names if slack else not_known,
         )
     )  # fmt: skip
     holder.append(assistant)
-    web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact, jobs)
+    web = replace(
+        _web(chosen, declared, assistant, token, slack, clock, arrived, redact, jobs), links=links if slack else None
+    )
     recorder = BaselineRecorder(
         declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
         chosen.canary_tokens_per_hour, librarian.embedder,
@@ -213,6 +225,16 @@ def _pager(chosen: Settings, redact: Callable[[str], str]) -> Pager | None:
 def _tracker(chosen: Settings) -> GitHub | None:
     token = chosen.github_token.get_secret_value()
     return GitHub(token, chosen.github_api) if token else None
+
+
+def _rota(chosen: Settings, clock: SystemClock) -> Rota:
+    """Who is on call: asked by a client of its own, which never makes a click wait for a note that is being sent."""
+    key = chosen.pagerduty_api_key.get_secret_value()
+    if not key:
+        return NoRota()
+    from bot.edges.pagerduty_out import PagerDuty  # noqa: PLC0415
+
+    return CachedRota(PagerDuty(key, base_url=chosen.pagerduty_api, quick=True), clock)
 
 
 def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:

@@ -19,6 +19,7 @@ from config.settings import PREFIX, SECRETS, ConfigError, Settings, load, load_c
 if TYPE_CHECKING:
     from bot.edges.checks import Check
     from bot.edges.checks_clock import Reading
+    from bot.edges.checks_slack import SlackAccess
 
 OWN_VARIABLES = frozenset({"PAGERUNNER_CONFIG", "PAGERUNNER_CONTRACTS"})
 """Variables of ours that are no settings."""
@@ -221,6 +222,10 @@ async def _network(settings: Settings, catalogue: Catalogue | None, address: str
     found = [check for checks, _ in answers for check in checks]
     if catalogue is None:
         found.append(not_checked("targets and providers", "the catalogue must load first"))
+    else:
+        from bot.edges.checks_on_call import on_call  # noqa: PLC0415
+
+        found += await on_call(access, None if settings.slack == "off" else _slack_access(settings), catalogue)
     return [*found, clock([told for _, readings in answers for told in readings])]
 
 
@@ -230,13 +235,18 @@ async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list
     if settings.slack == "off":
         why = "it is switched off: cards are in `pagerunner incidents`, and `pagerunner approve` decides"
         return [not_checked("Slack", why, "set 'slack' to socket; docs/slack-and-pagerduty.md tells how")], []
-    from bot.edges.checks_slack import SlackAccess, slack  # noqa: PLC0415
+    from bot.edges.checks_slack import slack  # noqa: PLC0415
 
-    access = SlackAccess(
+    return await slack(_slack_access(settings), catalogue)
+
+
+def _slack_access(settings: Settings) -> "SlackAccess":
+    from bot.edges.checks_slack import SlackAccess  # noqa: PLC0415
+
+    return SlackAccess(
         mode=settings.slack, api=settings.slack_api, bot_token=settings.slack_bot_token.get_secret_value(),
         app_token=settings.slack_app_token.get_secret_value(), team=settings.slack_team, scopes=manifest_scopes(),
     )  # fmt: skip
-    return await slack(access, catalogue)
 
 
 async def _targets(catalogue: Catalogue | None) -> "tuple[list[Check], list[Reading]]":

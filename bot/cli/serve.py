@@ -29,6 +29,7 @@ log = logging.getLogger("pagerunner.serve")
 RECEIVE_S, SWEEP_S, SHELF_S, DRAFTS_S = 1.0, 2.0, 2.0, 2.0
 HOME_S = 20.0
 UPDATES_S = 10.0
+NAMES_S = 1.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
 
@@ -112,6 +113,7 @@ class Server:
             built.ticks.every(UPDATES_S, built.assistant.comms.remind, name="updates")
             if built.slack is not None:
                 built.ticks.every(HOME_S, built.slack.refresh_home, name="home")
+                built.ticks.every(NAMES_S, built.refresh_names, name="names")
             built.ticks.every(PURGE_S, built.purge, name="purge")
             if self._settings.canary_tokens_per_hour:
                 built.ticks.every(self._settings.baseline_every_s, built.record_baselines, name="baselines")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.domain import plan_card, wording
+from bot.domain import deciding, plan_card, wording
 from bot.domain.ballot import Ballot, Button, ballot, buttons
 from bot.domain.card_lines import Line, Section
 from bot.domain.card_plan import plan_sections
@@ -174,6 +174,10 @@ def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
         yield Line(label="STALE PAGE", text=text)
     if incident.active:
         yield from _alarms(view)
+    for each in view.proposals:
+        if each.debt is not None and each.debt.open:
+            refs = plan_card.timeline_refs(view, each.proposal, "glass_broken")
+            yield Line(label="BREAK-GLASS", text=deciding.debt_line(each.debt, incident.opened_at), refs=refs)
     if view.service is None:
         yield Line(label="UNMAPPED", text="this page is about no service of the catalogue; add it to be able to help")
     elif view.service.mode == "observe":
@@ -284,6 +288,12 @@ def _state(view: IncidentView, pv: ProposalView | None) -> Section | None:
     if pv is not None:
         became = plan_card.state_of(view, pv, short=True)
         lines += [Line(label=label, text=text, refs=refs) for label, text, refs in became]
+    for each in view.proposals:
+        if each.debt is not None and not each.debt.open:
+            refs = plan_card.timeline_refs(view, each.proposal, "debt_reviewed")
+            lines.append(
+                Line(label="Break-glass", text=deciding.debt_line(each.debt, view.incident.opened_at), refs=refs)
+            )
     if view.replaced:
         taken_back = wording.plural(view.replaced, "earlier proposal")
         lines.append(Line(text=f"{taken_back} taken back before anybody decided"))

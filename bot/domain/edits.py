@@ -16,7 +16,7 @@ EDITS = ("entry_hidden", "entry_annotated", "entry_placed", "key_moment")
 DECIDED = frozenset({
     "vote_cast", "vote_denied", "proposal_approved", "proposal_rejected", "effect_claimed", "effect_applied",
     "effect_reverted", "effect_failed", "effect_conflict", "effect_unknown", "manual_done", "verification_made",
-    "frozen", "unfrozen", "alarm", "update_sent",
+    "frozen", "unfrozen", "alarm", "update_sent", "glass_broken", "debt_reviewed", "review_denied",
 })  # fmt: skip
 """What was decided, done and verified: it cannot be hidden."""
 PAGES = frozenset({

@@ -87,27 +87,6 @@ def why_uninspectable(plan: Plan) -> str:
     return ""
 
 
-def approvals(pv: ProposalView) -> str:
-    """How many approvals there are and how many are wanted, of whom and until when."""
-    plan = pv.proposal.plan
-    have = sum(1 for vote in pv.votes if vote.decision == "approve")
-    team = f"team {plan.approver_team}" if plan.approver_team else "nobody: the policy names no approver"
-    where = " in Slack" if plan.min_approvers > 1 else ""
-    until = wording.clock(plan.expires_at, pv.proposal.created_at)
-    return f"{have} of {plan.min_approvers} approvals by {team}{where}, until {until}"
-
-
-def awaited(pv: ProposalView) -> str:
-    """Who is waited for, and until when: ``Team assist decides by 12:18 UTC (0 of 1)``."""
-    plan = pv.proposal.plan
-    until = wording.clock(plan.expires_at, pv.proposal.created_at)
-    have = sum(1 for vote in pv.votes if vote.decision == "approve")
-    team = line(plan.approver_team, 40)
-    if have:
-        return f"{plan.min_approvers - have} more of team {team} by {until} ({have} of {plan.min_approvers})"
-    return f"Team {team} decides by {until} (0 of {plan.min_approvers})"
-
-
 def confirmation(plan: Plan, limit: int = SENTENCE) -> str:
     """The plan once more, for the question before an approval; the card has all of it."""
     changes = "; ".join(f"{what}: {old} → {new}" for what, old, new in plan.diff[:MAX_CHANGES])

@@ -12,7 +12,7 @@ from typing import Any
 from bot.domain import wording
 from bot.domain.edits import moment
 from bot.domain.presentation import Redaction
-from bot.domain.proposal import Effect, Plan
+from bot.domain.proposal import Debt, Effect, Plan
 from bot.domain.redaction_names import LEFT_OUT, Names, tenants_in, without
 from bot.domain.timeline import KINDS, Entry
 from bot.domain.view import IncidentView, ProposalView
@@ -183,7 +183,18 @@ class _Public:
             withheld=LEFT_OUT if pv.proposal.withheld else "",
         )  # fmt: skip
         votes = tuple(replace(v, principal=names.actor(v.principal), name=names.person(v.principal)) for v in pv.votes)
-        return replace(pv, proposal=proposal, votes=votes, apply=_effect(pv.apply), revert=_effect(pv.revert))
+        return replace(pv, proposal=proposal, votes=votes, apply=_effect(pv.apply), revert=_effect(pv.revert),
+                       awaited=(), debt=self._debt(pv.debt))  # fmt: skip
+
+    def _debt(self, debt: Debt | None) -> Debt | None:
+        if debt is None:
+            return None
+        names, reviewed = self._names, debt.reviewed_by
+        return replace(
+            debt, service=names.service(debt.service), team="of the service", principal=names.actor(debt.principal),
+            name=names.person(debt.principal), reason=LEFT_OUT, note=LEFT_OUT if debt.note else "",
+            reviewed_by=names.actor(reviewed) if reviewed else "", reviewer=names.person(reviewed) if reviewed else "",
+        )  # fmt: skip
 
     def _change(self, number: int, change: Change) -> Change:
         kind = change.kind if change.kind in _CHANGES else "other"

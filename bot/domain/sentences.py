@@ -85,6 +85,15 @@ SENTENCES: Mapping[str, str] = {
              "[, the stored plan of {plan_hash_mismatch|code}"
              " does not match its hash][, checkpoint refused: {checkpoint}]",
     "foreign_team": "A signed request of another Slack workspace was refused[, team {team|code}][, app {app|code}]",
+    "glass_broken": "[{name|name} ]approved {proposal|code} alone, by break-glass[, saying {reason}]"
+                    "[; team {team|code} has to review it]",
+    "debt_reviewed": "[{name|name} ]reviewed the break-glass approval of {proposal|code}[, saying {note}]",
+    "review_denied": "A review[ of {name|name}] of the break-glass approval of {proposal|code} did not count[: {why}]",
+    "link_made": "A code to link the command line of {label} was made[, link {link|code}][, by {by|name}]",
+    "link_claimed": "[{name|name} ]typed the code of link {link|code}[, the command line of {label}]",
+    "link_confirmed": "The command line of {label} acts as {name|name} from now on[, link {link|code}]",
+    "link_ended": "Link {link|code} was ended[, the command line of {label}][, by {by|name}]",
+    "link_refused": "A code to link a command line was refused[, typed by {name|name}][: {why}]",
     "message_added": "Said in chat[ by {by|name}][, at {said_at|moment}]: {text}",
     "responder_requested": "[{by|name} ]had somebody paged in PagerDuty[: {target}][, saying {why}]",
     "snoozed": "Snoozed[ until {until|moment}][ by {by|name}]",

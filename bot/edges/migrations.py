@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from bot.domain import codec, joining
 from bot.domain.page import Page
 from bot.edges import pager_state
-from bot.edges.schema import page, pager
+from bot.edges.schema import cli_link, cli_link_try, debt, page, pager
 
 
 def _to_2(connection: Connection) -> None:
@@ -24,5 +24,11 @@ def _to_2(connection: Connection) -> None:
         pager_state.see(connection, incident_id, one, one.received_at)
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Break-glass leaves debts, and a command line can be linked to a person in Slack."""
+    for table in (debt, cli_link, cli_link_try):
+        table.create(connection)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """Version -> what makes the next one of it."""

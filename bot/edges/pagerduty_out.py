@@ -10,7 +10,7 @@ from bot.edges import pagerduty_acts, pagerduty_people
 from bot.edges.pagerduty_session import Session
 from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
 from bot.edges.text import Redact, cut, fit
-from bot.ports import Responder, Undeliverable
+from bot.ports import OnCall, Responder, Undeliverable
 
 MAX_DETAILS_CHARS = 8_192
 MAX_NOTE_CHARS = 25_000
@@ -84,8 +84,8 @@ class PagerDuty:
     """
 
     def __init__(self, api_key: str, from_email: str = "", base_url: str = "https://api.pagerduty.com", *,
-                 redact: Redact = str, backoff_s: float = 0.25) -> None:  # fmt: skip
-        self._session = Session(api_key, from_email, base_url, backoff_s=backoff_s)
+                 redact: Redact = str, backoff_s: float = 0.25, quick: bool = False) -> None:  # fmt: skip
+        self._session = Session(api_key, from_email, base_url, backoff_s=backoff_s, quick=quick)
         self._from_email = from_email
         self._redact = redact
         self._one_at_a_time = asyncio.Lock()
@@ -128,6 +128,10 @@ class PagerDuty:
         sender = on_behalf_of if _EMAIL.fullmatch(on_behalf_of) else self._from_email
         said = fit(message, MAX_MESSAGE_CHARS, self._redact)
         await self._call(lambda session: pagerduty_people.request(session, path, responder, said, sender))
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """See :class:`bot.ports.Rota`; asked each time."""
+        return await self._call(lambda session: pagerduty_people.on_call(session, policy))
 
     async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
         """See :class:`bot.ports.Pager`."""

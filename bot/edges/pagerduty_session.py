@@ -13,6 +13,8 @@ from bot.ports import RetryLater, Undeliverable
 
 TIMEOUT_S = (3.05, 10.0)
 """To connect, and to read."""
+QUICK_S = (1.0, 1.2)
+"""The same, where somebody waits for a click to be answered; nothing is tried a second time then."""
 T = TypeVar("T")
 
 _ADVICE = {
@@ -27,10 +29,18 @@ _READING = {**_ADVICE, 400: "", 403: "; the API key may not read this", 404: "; 
 
 class Session:
     """One session, opened when it is first used. Its attempts are bounded. ``reading``: it sends GET and nothing else,
-    whatever it is asked. Raises :class:`RetryLater` and :class:`Undeliverable`; blocks."""
+    whatever it is asked. ``quick``: somebody waits, and one short attempt has to do. Raises :class:`RetryLater` and
+    :class:`Undeliverable`; blocks."""
 
     def __init__(
-        self, api_key: str, from_email: str, base_url: str, *, backoff_s: float = 0.25, reading: bool = False
+        self,
+        api_key: str,
+        from_email: str,
+        base_url: str,
+        *,
+        backoff_s: float = 0.25,
+        reading: bool = False,
+        quick: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme != "https" and not is_loopback(parts.hostname or "?"):
@@ -40,6 +50,7 @@ class Session:
         self._base_url = base_url.rstrip("/")
         self._backoff_s = backoff_s
         self._reading = reading
+        self._quick = quick
         self._session: Any = None
 
     def ask(self, call: Callable[[Any], T]) -> T:
@@ -63,9 +74,9 @@ class Session:
         session.url = self._base_url
         session.trust_env = False
         session.max_redirects = 0
-        session.timeout = TIMEOUT_S
-        session.retry = {429: 2}
-        session.max_http_attempts = 2
+        session.timeout = QUICK_S if self._quick else TIMEOUT_S
+        session.retry = {429: 1 if self._quick else 2}  # without an entry it would be tried for ever
+        session.max_http_attempts = -1 if self._quick else 2
         session.max_network_attempts = 0
         session.sleep_timer = self._backoff_s
         if self._reading:

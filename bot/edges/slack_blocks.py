@@ -22,18 +22,23 @@ MAX_REFS = 1
 """References printed with a line of the card; the thread has all of them."""
 
 PREFIX = "pagerunner_"
-_VOTES: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done")
+_VOTES: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done", "glass")
 """Buttons that vote on a proposal; all others are about the incident."""
-_FIRST_ROW: tuple[Button, ...] = ("approve", "reject", "another", "done", "right_cause", "wrong_cause")
+_FIRST_ROW: tuple[Button, ...] = (
+    "approve", "reject", "another", "done", "right_cause", "wrong_cause", "again", "reviewed",
+)  # fmt: skip
 """What fits beside each other on a phone."""
 _LABELS: Mapping[Button, str] = {
     "approve": "Approve", "reject": "Reject", "edit": "Edit", "another": "Other plan", "done": "Done",
     "did": "Did it", "why": "Why?", "acknowledge": "Ack", "escalate": "Escalate",
-    "right_cause": "Right cause", "wrong_cause": "Wrong cause", "noise": "Noise", "update": "Draft update",
+    "update": "Draft update",
+    "glass": "Break glass", "again": "Ask again", "reviewed": "Reviewed",
+    "right_cause": "Right cause", "wrong_cause": "Wrong cause", "noise": "Noise",
 }  # fmt: skip
 _SPOKEN: Mapping[Button, str] = {
     "another": "Propose another option", "acknowledge": "Acknowledge", "did": "I did something by hand",
-    "why": "Why do you think so?",
+    "why": "Why do you think so?", "glass": "Approve this alone, in an emergency and with a reason",
+    "again": "Look at it once more and ask again", "reviewed": "I have reviewed the break-glass approval",
     "right_cause": "The named cause was right", "wrong_cause": "The named cause was wrong",
     "noise": "This page was noise",
 }  # fmt: skip

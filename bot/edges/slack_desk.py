@@ -17,7 +17,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Workspace, ask, read
 from bot.edges.slack_text import mentioned, written
-from bot.ports import Comms, Desk, Duty, Following, People, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Comms, Desk, Duty, Following, Links, People, Records, RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from config.clock import Clock
 
@@ -59,6 +59,8 @@ class SlackDeps:
     """None: there is no Home tab."""
     follow: Following | None = None
     """None: follow-ups are not offered."""
+    links: Links | None = None
+    """None: no command line can be linked."""
     timeline_reaction: str = "pushpin"
     """The reaction that puts a message on the timeline; empty: none does."""
 

@@ -57,14 +57,14 @@ def edit_view(proposal: Proposal, place: Mapping[str, str]) -> View:
     fields = [_field(name, value) for name, value in list(plan.params.items())[:MAX_FIELDS]]
     blocks = [{"type": "section", "text": _plain(about, 300)}, *fields]
     metadata = {"proposal": proposal.id, "hash": proposal.plan_hash, **place}
-    return _modal(EDIT, "Edit the proposal", "Propose this", blocks, metadata)
+    return modal(EDIT, "Edit the proposal", "Propose this", blocks, metadata)
 
 
 def did_view(incident_id: str, place: Mapping[str, str]) -> View:
     """What somebody did by themselves, for the timeline."""
     element = {"type": "plain_text_input", "action_id": _ACTION, "multiline": True, "max_length": 1_000}
     block = {"type": "input", "block_id": "text", "label": _plain("What did you do?", 100), "element": element}
-    return _modal(DID, "I did something", "Put on timeline", [block], {"incident": incident_id, **place})
+    return modal(DID, "I did something", "Put on timeline", [block], {"incident": incident_id, **place})
 
 
 def declare_view(services: Sequence[Service], place: Mapping[str, str]) -> View:
@@ -80,7 +80,7 @@ def declare_view(services: Sequence[Service], place: Mapping[str, str]) -> View:
         _input("title", "Title, as a page would have it", title),
         {**_input("seen", "What do you see? Error texts and numbers help most.", seen), "optional": True},
     ]
-    return _modal(DECLARE, "Declare an incident", "Declare", blocks, dict(place))
+    return modal(DECLARE, "Declare an incident", "Declare", blocks, dict(place))
 
 
 def read_declare(view: Mapping[str, Any], services: Collection[str]) -> Form:
@@ -114,7 +114,7 @@ def update_view(drafted: UpdateDraft, incident_id: str, place: Mapping[str, str]
         {"type": "context", "elements": [_plain(checks, 600)]},
     ]
     told = {"incident": incident_id, "after": drafted.after, "refs": " ".join(drafted.references[:MAX_REFS]), **place}
-    return _modal(UPDATE, "Stakeholder update", "Send", blocks, told)
+    return modal(UPDATE, "Stakeholder update", "Send", blocks, told)
 
 
 def export_view(incidents: Sequence[Incident], place: Mapping[str, str], chosen: str = "") -> View:
@@ -130,7 +130,7 @@ def export_view(incidents: Sequence[Incident], place: Mapping[str, str], chosen:
         _select("redaction", "Who will read it", readers, readers[0]),
         _input("zone", "Time zone, such as Europe/Berlin", zone),
     ]
-    return _modal(EXPORT, "Export an incident", "Export", blocks, dict(place))
+    return modal(EXPORT, "Export an incident", "Export", blocks, dict(place))
 
 
 def read_export(view: Mapping[str, Any]) -> Form:
@@ -251,7 +251,19 @@ def _plain(text: str, limit: int) -> View:
     return {"type": "plain_text", "text": elide(text, limit), "emoji": False}
 
 
-def _modal(callback: str, title: str, submit: str, blocks: Sequence[View], told: Mapping[str, str]) -> View:
+def paragraph(text: str) -> View:
+    """A text that nothing in it is read from."""
+    return {"type": "section", "text": _plain(text, MAX_VALUE)}
+
+
+def text_input(block: str, label: str, most: int) -> View:
+    """Several lines that somebody writes."""
+    return _input(block, label, {"type": "plain_text_input", "action_id": _ACTION, "multiline": True,
+                                 "max_length": most})  # fmt: skip
+
+
+def modal(callback: str, title: str, submit: str, blocks: Sequence[View], told: Mapping[str, str]) -> View:
+    """A form; ``told`` comes back with it."""
     return {
         "type": "modal", "callback_id": callback, "title": _plain(title, 24), "submit": _plain(submit, 24),
         "close": _plain("Cancel", 24), "private_metadata": json.dumps(dict(told)), "blocks": list(blocks),

@@ -17,16 +17,19 @@ from bot.ports.asking import (
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, FollowBook, History, Records, Scribe
+from bot.ports.linking import CodeMade, Link, Links
 from bot.ports.reaching import (
     Chat,
     Drafted,
     Exporter,
     Issue,
     Made,
+    OnCall,
     Pager,
     People,
     Responder,
     RetryLater,
+    Rota,
     Tracker,
     Undeliverable,
     WantedIssue,
@@ -37,6 +40,7 @@ __all__ = [
     "Casebook",
     "Chat",
     "Claim",
+    "CodeMade",
     "Comms",
     "Declaration",
     "Desk",
@@ -55,7 +59,10 @@ __all__ = [
     "Investigated",
     "Issue",
     "Jobs",
+    "Link",
+    "Links",
     "Made",
+    "OnCall",
     "Pager",
     "People",
     "Placed",
@@ -67,6 +74,7 @@ __all__ = [
     "Responder",
     "RetryLater",
     "Role",
+    "Rota",
     "Scribe",
     "Step",
     "StorageDown",

@@ -67,8 +67,13 @@ class Desk(Protocol):
     """What people can do, whatever surface they do it from (Slack, console, CLI, API). The same rules for all."""
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                   context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
-        """Cast a vote on exactly this plan. ``plan_hash`` is whole, as the surface showed it."""
+                   context: VoteContext, reason: str = "", *, break_glass: bool = False) -> VoteResult:  # fmt: skip
+        """Cast a vote on exactly this plan. ``plan_hash`` is whole, as the surface showed it. ``break_glass``: approve
+        alone what needs others, with a reason, where the policy lets this person; it leaves a debt."""
+        ...
+
+    async def review(self, proposal_id: str, note: str, who: Principal) -> Told:
+        """An ordinary approver, not the one who broke the glass, has looked at it."""
         ...
 
     async def edit(self, proposal_id: str, params: Mapping[str, str], who: Principal) -> Told:
@@ -77,6 +82,10 @@ class Desk(Protocol):
 
     async def another(self, proposal_id: str, who: Principal) -> Told:
         """Withdraw this proposal and propose the runbook's next option."""
+        ...
+
+    async def again(self, incident_id: str, who: Principal) -> Told:
+        """Ask once more what nobody decided in time, for the target as it is now."""
         ...
 
     async def done(self, proposal_id: str, who: Principal) -> Told:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
 from bot.domain.presentation import Redaction
-from bot.domain.proposal import Principal, Proposal
+from bot.domain.proposal import Debt, Principal, Proposal
 from bot.domain.timeline import Entry, Fact
 from bot.domain.view import IncidentView, MessageRef
 from bot.ports.arriving import Placed
@@ -78,6 +78,10 @@ class Records(Protocol):
         ...
 
     async def proposal(self, proposal_id: str) -> Proposal | None: ...
+
+    async def debts(self, *, open_only: bool = True) -> Sequence[Debt]:
+        """What break-glass approvals left, oldest first."""
+        ...
 
     async def timeline(self, incident_id: str, *, after: int = 0) -> Sequence[Entry]:
         """Entries with ``seq`` greater than ``after``, oldest first."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from bot.domain.presentation import AS_RECORDED, Form, Presentation
 from bot.domain.proposal import Principal
 from bot.domain.view import IncidentView, MessageRef
+from config.policy import Approvers
 
 
 class RetryLater(Exception):
@@ -136,11 +137,34 @@ class Tracker(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnCall:
+    """Somebody who is on call now."""
+
+    email: str
+    name: str
+    level: int
+    until: datetime | None = None
+    """The end of the shift; None: for good."""
+
+
+class Rota(Protocol):
+    """Who is on call now. Raises :class:`RetryLater` or :class:`Undeliverable` when that cannot be told."""
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """Everybody, at any level of this escalation policy; what is told may be up to 60 seconds old."""
+        ...
+
+
 class People(Protocol):
     """Who somebody is, as far as approval is concerned. When unsure, the answer is no."""
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         """Whether this person is an approver of the team now, and why not in plain words otherwise."""
+        ...
+
+    async def may_break_glass(self, who: Principal, team: str, named: Sequence[Approvers]) -> tuple[bool, str]:
+        """Whether this person is one of those named now; who is on call is asked of the team's policy."""
         ...
 
 

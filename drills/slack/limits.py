@@ -14,7 +14,7 @@ TIERS = {
     "conversations.list": 2, "conversations.info": 3, "conversations.history": 3, "conversations.replies": 3,
     "conversations.members": 4, "conversations.join": 3, "conversations.open": 3, "conversations.create": 2,
     "conversations.setTopic": 2, "conversations.invite": 3, "conversations.archive": 2,
-    "users.list": 2, "users.info": 4, "usergroups.list": 2, "usergroups.users.list": 2,
+    "users.list": 2, "users.info": 4, "users.lookupByEmail": 3, "usergroups.list": 2, "usergroups.users.list": 2,
     "views.open": 4, "views.push": 4, "views.update": 4, "views.publish": 4,
     "reactions.add": 3, "pins.add": 2, "bookmarks.add": 2, "team.info": 3,
     "files.getUploadURLExternal": 4, "files.completeUploadExternal": 4, "apps.connections.open": 1,

@@ -59,6 +59,8 @@ class User(_Frozen):
     real_name: str
     title: str = ""
     tz: str = "Etc/UTC"
+    email: str = ""
+    is_email_confirmed: bool = True
     team_id: str = ""
     is_admin: bool = False
     is_bot: bool = False

@@ -148,6 +148,7 @@ class LoopbackSlack:
             "usergroups.list": people.usergroups_list,
             "usergroups.users.list": people.usergroup_users,
             "users.info": people.users_info,
+            "users.lookupByEmail": people.users_lookup,
             "users.list": people.users_list,
             "views.open": views.open,
             "views.publish": views.publish,

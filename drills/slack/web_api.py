@@ -22,6 +22,7 @@ SCOPES = {
     "conversations.open": "im:write", "conversations.create": "channels:manage",
     "conversations.setTopic": "channels:manage", "conversations.invite": "channels:manage",
     "conversations.archive": "channels:manage", "users.list": "users:read", "users.info": "users:read",
+    "users.lookupByEmail": "users:read.email",
     "usergroups.list": "usergroups:read", "usergroups.users.list": "usergroups:read",
     "reactions.get": "reactions:read", "reactions.add": "reactions:write", "reactions.remove": "reactions:write",
     "pins.add": "pins:write", "bookmarks.add": "bookmarks:write", "files.getUploadURLExternal": "files:write",

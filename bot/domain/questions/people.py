@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bot.domain import plan_card, wording
+from bot.domain import deciding, plan_card, wording
 from bot.domain.paging import paging
 from bot.domain.questions.change import around
 from bot.domain.questions.kind import SPECIFIC, USUAL, Case, Kind
@@ -100,7 +100,7 @@ def approvers(case: Case) -> Iterator[Statement]:
         yield Statement(text=text, refs=made)
         return
     by = f"risk {proposed.risk}, policy {plain(proposed.policy_version)}"
-    yield Statement(text=f"{plain(plan_card.approvals(pv))} ({by}).", refs=made)
+    yield Statement(text=f"{plain(deciding.approvals(pv))} ({by}).", refs=made)
     team = view.team
     if team is not None and team.name == proposed.approver_team:
         users = ", ".join(code(user) for user in team.approvers.slack_users)
