@@ -11,6 +11,7 @@ from bot.acting import AGAIN as _AGAIN
 from bot.acting import human as _human
 from bot.acting import opened
 from bot.acting import unknown as _unknown
+from bot.authors import Authors
 from bot.domain import probing, wording
 from bot.domain.edits import edits_of
 from bot.domain.handover import ROLES, handover
@@ -57,6 +58,7 @@ class DutyParts:
     scribe: Scribe
     library: Library
     search: Callable[[Query], Awaitable[Retrieval]]
+    authors: Authors
     ask: Callable[[Incident, str], Awaitable[Finding]]
     """Runs one probe for an incident, within its budget."""
 
@@ -141,7 +143,7 @@ class DutyDesk:
         view = await self._more.records.view(incident_id)
         if view is None:
             return Told(ok=False, text=f"There is no incident {incident_id}.")
-        return await judging.judge(view, verdict, who, self._, self._more)
+        return await judging.judge(view, verdict, who, self._, self._more, self._more.authors)
 
     async def take_role(self, incident_id: str, role: Role, holder: str, who: Principal, key: str) -> Told:
         incident, problem = await self._open(incident_id)

@@ -153,6 +153,7 @@ class Flow:
         await self._.casebook.send(incident_id, key, self._.main_form, now)
         facts = [computed("exported", {"files": list(drafted.files)}), computed("incident_closed", {})]
         facts[:0] = [computed("alarm", {"why": problem}) for problem in drafted.problems]
+        await self._.ended(incident_id)
         await self._.casebook.move(incident_id, Status.CLOSED, facts, now)
 
     # --- what the rows imply ----------------------------------------------------------------------------------------

@@ -11,6 +11,10 @@ from config.clock import Clock
 from diagnostics.model import ProbeSpec
 
 
+async def _nothing(_: str) -> None:
+    """Where nothing follows."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """One of each."""
@@ -36,6 +40,8 @@ class Parts:
     """A closed incident in a few lines for the thread, escaped."""
     main_form: Form = "md"
     """The form of the postmortem that goes into the thread."""
+    ended: Callable[[str], Awaitable[None]] = _nothing
+    """What else is to be done when an incident has been closed; again: no change."""
     pager_connected: bool = False
     """Whether the pager can be told anything."""
     fault: FaultPoint = no_fault

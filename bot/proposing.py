@@ -8,6 +8,7 @@ from bot.domain.approval import break_glass, counts, requirement, stricter
 from bot.domain.incident import MAX_ATTEMPTS, Incident
 from bot.domain.plan_card import why_uninspectable
 from bot.domain.proposal import Plan, Principal, Proposal, ProposalState
+from bot.domain.provenance import used_fact
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import line
 from bot.parts import Parts
@@ -32,6 +33,10 @@ class Proposer:
     async def propose(self, incident: Incident, number: int, found: Investigated) -> tuple[list[Fact], str]:
         """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed, and
         with them comes the proposal's id, empty if there is none."""
+        facts, proposed = await self._proposed(incident, number, found)
+        return [*map(used_fact, found.used), *facts], proposed
+
+    async def _proposed(self, incident: Incident, number: int, found: Investigated) -> tuple[list[Fact], str]:
         ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
         if incident.attempts >= MAX_ATTEMPTS:
             ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"

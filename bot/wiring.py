@@ -11,6 +11,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from bot.authors import Authors, no_link
 from bot.comms import CommsDesk, CommsParts
 from bot.desk import FlowDesk
 from bot.domain.closing import closing
@@ -20,6 +21,7 @@ from bot.domain.incident import Incident
 from bot.domain.presentation import Form, Redaction
 from bot.domain.view import MessageRef
 from bot.duty import DutyDesk, DutyParts
+from bot.edges.author_book import SqlAuthorBook
 from bot.edges.casebook import SqlCasebook
 from bot.edges.courier import FRESH_EVERY_S, Courier
 from bot.edges.database import Database
@@ -109,6 +111,7 @@ PROBES: tuple[AnyProbe, ...] = (
 )
 
 LIBRARY = Path(__file__).resolve().parent.parent / "runbooks" / "library"
+BUILT_IN_LIBRARY = Folder(path=LIBRARY, name="built-in")
 
 
 def probes() -> ProbeRegistry:
@@ -128,7 +131,7 @@ def open_shelf(
     check = partial(
         lint, probes=specs(), actions={n: a.spec for n, a in registry.items()}, catalogue=catalogue, today=today
     )
-    shelf = Shelf([LIBRARY, *folders], check=check)
+    shelf = Shelf([BUILT_IN_LIBRARY, *folders], check=check)
     shelf.refresh()
     return shelf
 
@@ -145,11 +148,6 @@ def open_librarian(shelf: Library, index: Path | None, model: Path | None = None
 def actions(declared: Sequence[AnyAction] = ()) -> ActionRegistry:
     """Action name -> action, the declared ones after the built-in."""
     return {action.spec.name: action for action in (*BUILT_IN, *declared)}
-
-
-async def unlinked(message: MessageRef) -> str:  # noqa: ARG001 - where there is no chat
-    """No address: there is no chat that could tell one."""
-    return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +175,7 @@ class Edges:
     drafts: Sequence[Form] = QUICK
     """Forms of the postmortem that are written when an incident closes; the first goes into the thread."""
     tracker: Tracker | None = None
-    permalink: Callable[[MessageRef], Awaitable[str]] = unlinked
+    permalink: Callable[[MessageRef], Awaitable[str]] = no_link
     followups_redaction: Redaction = "company"
     embedder: TextEmbedder | None = None
     """For golden checks by similarity."""
@@ -204,6 +202,7 @@ class Assistant:
     follow: FollowUps
     drafter: Drafter
     comms: CommsDesk
+    authors: Authors
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
         """Run a job: the verbs of the flow by name."""
@@ -256,6 +255,8 @@ def assemble(edges: Edges) -> Assistant:
 
     publisher = Publisher(records, edges.exports, edges.fault, forms=edges.drafts, exporter=Export(edges.redact))
     drafter = Drafter(edges.database, publisher.publish, edges.clock)
+    book = SqlAuthorBook(edges.database)
+    authors = Authors(edges.catalogue, edges.clock, records, edges.library, book, edges.permalink)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
         casebook=casebook, gate=gate, triage=edges.triage,
@@ -264,6 +265,7 @@ def assemble(edges: Edges) -> Assistant:
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
         publish=drafter.publish, detail=told, summary=summary, fault=edges.fault,
         main_form=edges.drafts[0] if edges.drafts else "md",
+        ended=authors.note,
         pager_connected=not isinstance(edges.pager, NoPager | None),
     )  # fmt: skip
     flow = Flow(parts)
@@ -278,7 +280,7 @@ def assemble(edges: Edges) -> Assistant:
         return (await new_runner(known, unwatched).run(calls, await context(incident)))[0]
 
     more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
-                     library=edges.library, search=search, ask=ask)  # fmt: skip
+                     library=edges.library, search=search, ask=ask, authors=authors)  # fmt: skip
     talk = CommsParts(records=records, book=more.book, pager=edges.pager, redact=edges.redact,
                       chat_connected=edges.chat is not None)  # fmt: skip
     courier = Courier(
@@ -294,6 +296,7 @@ def assemble(edges: Edges) -> Assistant:
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
         duty=DutyDesk(parts, more), follow=follow, drafter=drafter, comms=CommsDesk(parts, talk),
+        authors=authors,
     )  # fmt: skip
 
 

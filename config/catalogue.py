@@ -9,13 +9,13 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from config.library import TeamLibrary
 from config.policy import Approvers, BreakGlass, Declared, Name, Policy, Risk, Rule
 
 __all__ = [
     "Approvers", "BreakGlass", "Catalogue", "Declared", "Gateway", "Index", "Link", "Name", "Policy", "PromptStore",
     "Provider", "ProviderApi", "Risk", "Rule", "Service", "ServiceKind", "StatusPage", "Target", "Team", "Tool",
 ]  # fmt: skip
-
 ServiceKind = Literal[
     "chat", "rag", "agent", "code", "moderation-text", "moderation-voice", "generation-image", "generation-material"
 ]
@@ -182,8 +182,10 @@ class Team(Declared):
     pagerduty_escalation_policy: str = ""
     github_repository: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
     """Repository in which follow-ups of the team's incidents become issues, as ``owner/name``; empty: they do not."""
-    runbooks: str = ""
-    """Folder of the team's own runbooks, relative to the catalogue file; empty: the built-in library alone."""
+    runbooks: TeamLibrary = ""
+    """The team's own runbooks: a folder, relative to the catalogue file, or a Git repository; empty: none."""
+    tell_authors: bool = True
+    """Whether those who keep the team's runbooks hear in Slack how they fared."""
     approvers: Approvers = Approvers()
     updates: Updates | None = None
     """How stakeholders are kept up to date; none: nobody is reminded, and updates go to PagerDuty alone."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from config import strict_yaml
 from config.catalogue import Catalogue
+from config.library import FOLDER, REPOSITORY, CompanyLibrary, GitSource
 
 PREFIX = "PAGERUNNER_"
 SECRETS = (
@@ -42,8 +43,10 @@ class Settings(BaseModel):
     catalogue: Path = Path("catalogue.yaml")
     http_actions: Path | None = None
     """YAML file with declared HTTP actions."""
-    runbooks: tuple[Path, ...] = ()
-    """Further runbook folders beside the built-in library and the teams' own."""
+    runbooks: tuple[CompanyLibrary, ...] = ()
+    """The company's runbook libraries beside the built-in one and the teams' own: folders and Git repositories."""
+    runbooks_every_s: int = Field(default=60, ge=10, le=86_400)
+    """How often branches and tags of runbook libraries are looked up."""
     exports: Path | None = None
     """Folder for postmortems; empty: ``exports`` below ``data``."""
     templates: Path | None = None
@@ -130,11 +133,12 @@ class Origin:
     document: strict_yaml.Document
     variables: Mapping[str, str]
 
-    def of(self, key: str) -> str:
+    def of(self, key: str, place: strict_yaml.Path = ()) -> str:
+        """Of ``key``, or more exactly of ``place`` in it."""
         if key in self.variables:
             return f"environment variable {self.variables[key]}"
         if (key,) in self.document.positions:
-            line, column = self.document.position((key,))
+            line, column = self.document.position(place or (key,))
             return f"{self.file}:{line}:{column}"
         return self.file or "settings"
 
@@ -159,10 +163,12 @@ def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
         values[key] = [p for p in environ[name].split(":") if p] if key == "runbooks" else environ[name]
     values = {key: value for key, value in values.items() if value is not None}
     try:
-        return Settings.model_validate(values)
+        read = Settings.model_validate(values)
     except ValidationError as error:
         origin = Origin(str(path or ""), document, variables)
         raise ConfigError([_explain(e, origin) for e in error.errors()]) from None
+    books = tuple(one.beside(folder) if isinstance(one, GitSource) else one for one in read.runbooks)
+    return read.model_copy(update={"runbooks": books})
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -173,7 +179,7 @@ def load_catalogue(path: Path) -> Catalogue:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            location = tuple(part for part in item["loc"] if part != "function-after")
+            location = _place(item)
             for message in _message(item).split("\n"):
                 line, column = document.position(location or _named(document, message))
                 what = f"{'.'.join(map(str, location))}: " if location else ""
@@ -216,7 +222,13 @@ def _explain(item: Any, origin: Origin) -> str:
     key = str(item["loc"][0]) if item["loc"] else ""
     if not key:
         return "; ".join(f"{origin.of(part.split(':')[0])}: {part}" for part in _message(item).split("; "))
-    return f"{origin.of(key)}: {key}: {_message(item)}"
+    place = _place(item)
+    return f"{origin.of(key, place)}: {'.'.join(map(str, place))}: {_message(item)}"
+
+
+def _place(item: Any) -> tuple[str | int, ...]:
+    """Where a mistake stands, without what pydantic adds about how it looked at it."""
+    return tuple(part for part in item["loc"] if part not in ("function-after", FOLDER, REPOSITORY))
 
 
 def _message(item: Any) -> str:

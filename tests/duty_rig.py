@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.comms import CommsDesk, CommsParts
+from bot.authors import Authors
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal
 from bot.domain.view import IncidentView
 from bot.duty import DutyDesk, DutyParts
+from bot.edges.author_book import SqlAuthorBook
 from bot.edges.courier import Courier
 from bot.edges.database import Database
 from bot.edges.duty_book import SqlDutyBook
@@ -40,6 +42,7 @@ from drills.slack.acts import Done
 from drills.slack.server import LoopbackSlack, Options
 from knowledge.model import Query, Retrieval
 from runbooks.actions.catalogue_of_actions import BUILT_IN
+from runbooks.shelf import Shelf
 from tests.conftest import FakeClock
 from tests.flow_fakes import Rig as FlowRig
 from tests.flow_fakes import finding
@@ -71,6 +74,9 @@ class DutyRig:
     """Everything that is running."""
 
     slack: LoopbackSlack
+    shelf: Shelf
+    books: Path
+    """A library of the company's own."""
     flow: FlowRig
     duty: DutyDesk
     jobs: InlineJobs
@@ -199,16 +205,21 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         evidence = (Evidence(source=f"read by {probe}", excerpt="HTTP 529 <!channel> *overloaded*"),)
         return replace(shown, reading=replace(shown.reading, evidence=evidence))
 
-    shelf = open_shelf([], {action.spec.name: action for action in BUILT_IN}, catalogue, clock.now().date())
+    books = database.path.parent / "books"
+    books.mkdir()
+    shelf = open_shelf([books], {action.spec.name: action for action in BUILT_IN}, catalogue, clock.now().date())
     librarian = open_librarian(shelf, None)
 
     async def search(query: Query) -> Retrieval:
         await asyncio.sleep(0)
         return librarian.search(query)
 
-    scribe = TimelineScribe(flow.records, flow.casebook, clock)
+    scribe = TimelineScribe(flow.records, flow.casebook, clock, publish=flow.publish)
+    client = new_client("xoxb-loopback", f"{slack.url}/api/")
+    chat = SlackChat(client, clock)
+    authors = Authors(catalogue, clock, flow.records, shelf, SqlAuthorBook(database), chat.permalink)
     more = DutyParts(inbox=flow.inbox, records=flow.records, book=SqlDutyBook(database), scribe=scribe, library=shelf,
-                     search=search, ask=ask)  # fmt: skip
+                     search=search, ask=ask, authors=authors)  # fmt: skip
     holder: list[DutyDesk] = []
 
     async def perform(kind: str, arguments: Any) -> None:
@@ -217,8 +228,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
 
     jobs = InlineJobs(perform)
     holder.append(DutyDesk(replace(flow._parts, jobs=jobs, specs=specs()), more))
-    client = new_client("xoxb-loopback", f"{slack.url}/api/")
-    workspace, chat = Workspace(client), SlackChat(client, clock)
+    workspace = Workspace(client)
     people = SlackPeople(client, workspace, catalogue, clock)
     pager = PagerDuty(KEY, "oncall@example.com", pager_url, backoff_s=0.001) if pager_url else NoPager()
 
@@ -246,6 +256,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,
                    pager=state, asked=asked, home=home, comms=comms)  # fmt: skip
+                   pager=state, asked=asked, home=home, shelf=shelf, books=books)  # fmt: skip
 
 
 __all__ = ["ANA", "DutyRig", "FakeClock", "duty_rig"]

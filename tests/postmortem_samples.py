@@ -133,6 +133,9 @@ FACTS: tuple[Told, ...] = (
     told(74, "link_confirmed", H, LOCAL, link="ln-0a1b2c3d", label="root on box", name="Ana Ruiz"),
     told(74, "link_refused", H, ANA, name="Ana Ruiz", why="the code is not valid"),
     told(74, "link_ended", H, ANA, link="ln-0a1b2c3d", label="root on box", by="Ana Ruiz"),
+    told(74, "runbook_used", C, US, runbook="provider-outage", library="company", file="oncall/provider-outage.md",
+         commit="1a2b3c4d5e6f" + 28 * "0", sha256=64 * "f", source="git@git.internal.example:sre/runbooks.git",
+         link="https://git.internal.example/sre/runbooks/blob/1a2b3c4d5e6f/oncall/provider-outage.md"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""
 

@@ -20,6 +20,7 @@ DROP TABLE pager;
 DROP TABLE debt;
 DROP TABLE cli_link;
 DROP TABLE cli_link_try;
+DROP TABLE author_note;
 ALTER TABLE incident DROP COLUMN reopened_at;
 ALTER TABLE incident DROP COLUMN attempts_before;
 ALTER TABLE incident ADD COLUMN pager_at FLOAT NOT NULL DEFAULT 0;

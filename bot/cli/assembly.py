@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from bot.authors import no_link
+from bot.cli import libraries
 from bot.cli.local import person
 from bot.cli.slack_side import SlackSide
 from bot.domain.faults import FaultPoint
@@ -27,6 +28,7 @@ from bot.edges.export import Export
 from bot.edges.github import GitHub
 from bot.edges.http import ReadingHttp, SafeHttp
 from bot.edges.jobs import DurableJobs
+from bot.edges.library_sync import LibrarySync
 from bot.edges.links import SqlLinks
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
@@ -40,7 +42,7 @@ from bot.edges.web_deps import ReadyCheck, WebDeps
 from bot.ports import Pager, People, Received, Rota, Triage
 from bot.triage.checkpoint import forget, open_saver, signing_key
 from bot.triage.late import LateTriage
-from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes, unlinked
+from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes
 from config.catalogue import Catalogue
 from config.settings import Settings
 from diagnostics.statistics import warm_up
@@ -48,7 +50,7 @@ from knowledge.ingest import documents
 from knowledge.retrieval import HybridLibrarian
 from runbooks.actions.http_action_file import load_http_actions
 from runbooks.model import ActionRegistry
-from runbooks.shelf import Folder, Shelf
+from runbooks.shelf import Shelf
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -73,6 +75,7 @@ class Built:
     triage: LateTriage
     shelf: Shelf
     watch: RunbookWatch
+    sync: LibrarySync
     librarian: HybridLibrarian
     slack: SlackSide | None
     http: SafeHttp
@@ -80,6 +83,7 @@ class Built:
     database: Database
     saver: "BaseCheckpointSaver[Any] | None" = None
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
+    refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self, stack: contextlib.AsyncExitStack) -> None:
         """What takes its time: Slack, the queue, the graph; numerics and the search index go on behind it."""
@@ -95,13 +99,33 @@ class Built:
         await self.jobs.start()
         stack.callback(self.jobs.stop)
         warm = self._warm(GraphTriage(self.assistant.tools, saver))
-        background = [warm] if self.slack is None else [warm, self.slack.connect()]
+        background = [warm, self.sync_libraries(), *([] if self.slack is None else [self.slack.connect()])]
         for work in background:
             stack.callback(asyncio.create_task(work).cancel)
 
     async def refresh_runbooks(self) -> None:
         """Pick up edits; what is broken keeps its last good version, and is said once."""
+        async with self.refreshing:
+            await self._refresh()
+
+    async def sync_libraries(self) -> None:
+        """Look at the repositories of runbook libraries, and pick up what is new there. Without a network, what was
+        loaded last stays in use."""
+        now = self.assistant.parts.clock.now()
+        new = await asyncio.to_thread(self.sync.look, now)
+        await asyncio.to_thread(self.sync.show, now)
+        if new:
+            await self.refresh_runbooks()
+            in_use = {book.origin.commit for book in self.shelf.all() if book.origin}
+            await asyncio.to_thread(self.sync.forget, in_use)
+
+    async def tell_authors(self) -> None:
+        """Those who keep runbooks hear how they fared, when it is time."""
+        await self.assistant.authors.tell()
+
+    async def _refresh(self) -> None:
         change = await asyncio.to_thread(self.watch.look)
+        await self.assistant.authors.broken(self.watch.appeared)
         if change:
             await asyncio.to_thread(self.librarian.reload, documents(self.shelf.all()))
             log.info("runbooks changed: %s; removed: %s", ", ".join(change.changed), ", ".join(change.removed))
@@ -147,13 +171,14 @@ def assemble_server(
     """Put the server together."""
     targets = target_secrets(declared)
     named = {**{f"target-{n.lower()}": v for n, v in targets.items()}, "api": token}
+    named |= {f"library-{n.lower()}": value for n, value in libraries.tokens(chosen, declared).items()}
     named |= {f"configured-{i}": value for i, value in enumerate(chosen.secrets())}
     redact = Redactor(named, signing_key(chosen.data / "redaction.key"))
     logs.set_up(redact, level=chosen.log_level)
     clock = SystemClock()
     http = SafeHttp(declared, targets)
     registry = action_registry(chosen)
-    shelf = open_shelf(own_folders(chosen, declared), registry, declared, clock.now().date())
+    shelf = open_shelf(libraries.folders(chosen, declared), registry, declared, clock.now().date())
     librarian = open_librarian(shelf, chosen.data / "index", chosen.embedder)
     links = SqlLinks(database, clock, signing_key(chosen.data / "links.key"))
     slack = SlackSide(chosen, declared, _rota(chosen, clock), links) if chosen.slack != "off" else None
@@ -173,15 +198,19 @@ def assemble_server(
             actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
             golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
             channel_message_every_s=chosen.channel_message_every_s, drafts=chosen.drafts, tracker=tracker,
-            permalink=slack.permalink if slack is not None else unlinked,
+            permalink=slack.permalink if slack is not None else no_link,
             followups_redaction=chosen.followups_redaction,
             embedder=librarian.embedder,
             names=slack.names if slack else not_known,
         )
     )  # fmt: skip
     holder.append(assistant)
+    metrics = Metrics()
+    sync = LibrarySync(libraries.repositories(chosen, declared), metrics)
+    ready = _checks(assistant, jobs, sync)
     web = replace(
-        _web(chosen, declared, assistant, token, slack, clock, arrived, redact, jobs), links=links if slack else None
+        _web(chosen, declared, assistant, token, slack, clock, arrived, redact, ready, metrics),
+        links=links if slack else None,
     )
     recorder = BaselineRecorder(
         declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
@@ -189,7 +218,7 @@ def assemble_server(
     )  # fmt: skip
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,
-        watch=RunbookWatch(shelf, web.metrics),
+        watch=RunbookWatch(shelf, metrics), sync=sync,
         librarian=librarian, slack=slack, http=http, recorder=recorder, database=database,
     )  # fmt: skip
 
@@ -203,12 +232,6 @@ def action_registry(chosen: Settings) -> ActionRegistry:
     """The built-in actions and the declared ones."""
     path = chosen.http_actions
     return actions(load_http_actions(path.read_text("utf-8"), str(path)) if path else ())
-
-
-def own_folders(chosen: Settings, declared: Catalogue) -> list[Path | Folder]:
-    """Runbook folders beside the built-in library: the configured ones, then the teams' own."""
-    beside, teams = chosen.catalogue.parent, declared.teams
-    return [*chosen.runbooks, *(Folder(path=beside / t.runbooks, team=t.name) for t in teams if t.runbooks)]
 
 
 def _pager(chosen: Settings, redact: Callable[[str], str]) -> Pager | None:
@@ -243,7 +266,8 @@ def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:
 
 def _web(
     chosen: Settings, declared: Catalogue, assistant: Assistant, token: str, slack: SlackSide | None,
-    clock: SystemClock, arrived: Callable[[], None], redact: Callable[[str], str], jobs: DurableJobs,
+    clock: SystemClock, arrived: Callable[[], None], redact: Callable[[str], str], ready: tuple[ReadyCheck, ...],
+    metrics: Metrics,
 ) -> WebDeps:  # fmt: skip
     def on_accept(_: Received) -> None:
         arrived()
@@ -253,16 +277,16 @@ def _web(
         inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, clock=clock,
         exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe, follow=assistant.follow,
         comms=assistant.comms,
-        metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
+        metrics=metrics, pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,
         change_tokens=(change_token,) if change_token else (), services=frozenset(s.name for s in declared.services),
-        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant, jobs),
+        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=ready,
         on_accept=on_accept, redact=redact,
     )  # fmt: skip
 
 
-def _checks(assistant: Assistant, jobs: DurableJobs) -> tuple[ReadyCheck, ...]:
+def _checks(assistant: Assistant, jobs: DurableJobs, sync: LibrarySync | None = None) -> tuple[ReadyCheck, ...]:
     async def storage() -> str:
         backlog = await assistant.inbox.backlog()
         return "" if backlog < 10_000 else f"{backlog} deliveries wait"
@@ -270,4 +294,8 @@ def _checks(assistant: Assistant, jobs: DurableJobs) -> tuple[ReadyCheck, ...]:
     async def work() -> str:
         return "" if jobs.started else "still starting: pages are kept, and looked into in a moment"
 
-    return (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work))
+    async def books() -> str:
+        return await asyncio.to_thread(sync.why_not, assistant.parts.clock.now()) if sync is not None else ""
+
+    return (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work),
+            ReadyCheck(name="runbook libraries", check=books, required=False))  # fmt: skip

@@ -4,6 +4,7 @@ import asyncio
 import difflib
 import os
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from bot.cli.init import EXAMPLE
 from bot.cli.local import show
 from config import strict_yaml
 from config.catalogue import Catalogue
+from config.library import GitSource
 from config.settings import PREFIX, SECRETS, ConfigError, Settings, load, load_catalogue
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class Doctor:
             found.append(checks.not_checked("everything else", "the settings must load first"))
             return found
         catalogue = self._catalogue(settings, found)
-        found += _strange_variables(os.environ, catalogue)
+        found += _strange_variables(os.environ, catalogue, _token_variables(settings, catalogue))
         found += self._machine(settings)
         found += _content(settings, catalogue)
         if self._offline:
@@ -137,12 +139,15 @@ class Doctor:
         ]  # fmt: skip
 
 
-def _strange_variables(environ: Mapping[str, str], catalogue: Catalogue | None) -> "list[Check]":
+def _strange_variables(
+    environ: Mapping[str, str], catalogue: Catalogue | None, tokens: AbstractSet[str] = frozenset()
+) -> "list[Check]":
     """A misspelt variable would be ignored without a word."""
     from bot.edges.checks import problem  # noqa: PLC0415
 
     known = {f"{PREFIX}{key.upper()}" for key in Settings.model_fields} | OWN_VARIABLES
     known |= {target.auth_env for target in catalogue.targets} if catalogue else set()
+    known |= tokens
     found = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
@@ -150,6 +155,13 @@ def _strange_variables(environ: Mapping[str, str], catalogue: Catalogue | None) 
             fix = f"did you mean {near[0]}?" if near else "remove it"
             found.append(problem("environment", f"{name} is not a setting, and is ignored", fix))
     return found
+
+
+def _token_variables(settings: Settings, catalogue: Catalogue | None) -> set[str]:
+    """The variables that runbook libraries name."""
+    from bot.cli.libraries import sources  # noqa: PLC0415
+
+    return {one.at.token_env for one in sources(settings, catalogue) if isinstance(one.at, GitSource)}
 
 
 def _private(path: Path) -> "list[Check]":
@@ -167,17 +179,21 @@ def _private(path: Path) -> "list[Check]":
 
 def _content(settings: Settings, catalogue: Catalogue | None) -> "list[Check]":
     """What people wrote: declared actions, runbooks, golden sets."""
+    from bot.cli.libraries import repositories  # noqa: PLC0415
     from bot.edges.checks import not_checked  # noqa: PLC0415
+    from bot.edges.checks_libraries import libraries  # noqa: PLC0415
     from bot.edges.checks_targets import golden_sets  # noqa: PLC0415
+    from bot.edges.clock import SystemClock  # noqa: PLC0415
 
     if catalogue is None:
         return [not_checked("declared actions, runbooks, golden sets", "the catalogue must load first")]
-    return [*_runbooks(settings, catalogue), golden_sets(catalogue, settings.catalogue.parent)]
+    found = libraries(repositories(settings, catalogue), os.environ, SystemClock().now())
+    return [*found, *_runbooks(settings, catalogue), golden_sets(catalogue, settings.catalogue.parent)]
 
 
 def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
     """The declared actions, and the runbooks that may use them."""
-    from bot.cli.assembly import own_folders  # noqa: PLC0415
+    from bot.cli.libraries import folders  # noqa: PLC0415
     from bot.edges.checks import not_checked, ok, problem  # noqa: PLC0415
     from bot.edges.clock import SystemClock  # noqa: PLC0415
     from bot.wiring import actions, open_shelf  # noqa: PLC0415
@@ -190,7 +206,7 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
         told = str(error).splitlines() if isinstance(error, InvalidDeclarationError) else [f"{path}: {error}"]
         return [*(problem("declared actions", line, "correct it, or the setting 'http_actions'") for line in told),
                 not_checked("runbooks", "the declared actions must load first")]  # fmt: skip
-    shelf = open_shelf(own_folders(settings, catalogue), actions(declared), catalogue, SystemClock().now().date())
+    shelf = open_shelf(folders(settings, catalogue), actions(declared), catalogue, SystemClock().now().date())
     wrong = [one for one in shelf.problems if one.severity == "error"]
     remarks = sum(one.severity == "warning" for one in shelf.problems)
     found = [ok("declared actions", f"{len(declared)} in {path}" if path else "none are declared")]
@@ -204,9 +220,11 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
 
 async def _network(settings: Settings, catalogue: Catalogue | None, address: str) -> "list[Check]":
     """Slack, PagerDuty, GitHub and the targets, at the same time; then the clock, by what they all said."""
+    from bot.cli.libraries import repositories as known_to_git  # noqa: PLC0415
     from bot.edges.checks import not_checked  # noqa: PLC0415
     from bot.edges.checks_clock import clock  # noqa: PLC0415
     from bot.edges.checks_github import github  # noqa: PLC0415
+    from bot.edges.checks_libraries import repositories  # noqa: PLC0415
     from bot.edges.checks_pagerduty import PagerAccess, pagerduty  # noqa: PLC0415
 
     access = PagerAccess(
@@ -220,6 +238,7 @@ async def _network(settings: Settings, catalogue: Catalogue | None, address: str
         _targets(catalogue),
     )  # fmt: skip
     found = [check for checks, _ in answers for check in checks]
+    found += await repositories(known_to_git(settings, catalogue))
     if catalogue is None:
         found.append(not_checked("targets and providers", "the catalogue must load first"))
     else:

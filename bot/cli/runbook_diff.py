@@ -61,9 +61,10 @@ def command(
 ) -> None:  # fmt: skip
     """Show which pages now find another runbook first than at the Git revision REV.
 
-    FOLDERS are the runbook folders to compare; without them, the configured ones and the teams' own. The pages are the
-    phrases of all runbooks, of then and of now, and those of --cases. The libraries are searched as they are, each with
-    its own phrases in place. What is not in a repository is the same on both sides.
+    REV may also be LIBRARY=REV, for one library that is configured as a Git repository. FOLDERS are the runbook folders
+    to compare; without them, the configured ones and the teams' own. The pages are the phrases of all runbooks, of then
+    and of now, and those of --cases. The libraries are searched as they are, each with its own phrases in place. What
+    is not in a repository is the same on both sides.
     """
     where = Installed(config)
     with tempfile.TemporaryDirectory(prefix="pagerunner-") as folder:
@@ -149,8 +150,16 @@ def _ids(library: "Library") -> set[str]:
 
 
 def _changed(before: "Library", now: "Library") -> set[str]:
-    then: Mapping[str, str] = {book.id: book.revision for book in before.all()}
-    return {book.id for book in now.all() if then.get(book.id, book.revision) != book.revision}
+    then, texts = _texts(before), _texts(now)
+    return {name for name in texts if name in then and texts[name] != then[name]}
+
+
+def _texts(library: "Library") -> Mapping[str, set[str]]:
+    """The texts of each id: several libraries may have one."""
+    found: dict[str, set[str]] = {}
+    for book in library.all():
+        found.setdefault(book.id, set()).add(book.revision)
+    return found
 
 
 def _print(revision: str, books: Mapping[str, set[str]], moved: Sequence[Moved], pages: int) -> None:

@@ -30,6 +30,7 @@ RECEIVE_S, SWEEP_S, SHELF_S, DRAFTS_S = 1.0, 2.0, 2.0, 2.0
 HOME_S = 20.0
 UPDATES_S = 10.0
 NAMES_S = 1.0
+AUTHORS_S = 15.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
 
@@ -111,6 +112,8 @@ class Server:
             built.ticks.every(DRAFTS_S, built.assistant.drafter.look, name="drafts")
             built.ticks.every(SHELF_S, built.refresh_runbooks, name="runbooks")
             built.ticks.every(UPDATES_S, built.assistant.comms.remind, name="updates")
+            built.ticks.every(self._settings.runbooks_every_s, built.sync_libraries, name="libraries")
+            built.ticks.every(AUTHORS_S, built.tell_authors, name="authors")
             if built.slack is not None:
                 built.ticks.every(HOME_S, built.slack.refresh_home, name="home")
                 built.ticks.every(NAMES_S, built.refresh_names, name="names")

@@ -99,6 +99,8 @@ SENTENCES: Mapping[str, str] = {
     "snoozed": "Snoozed[ until {until|moment}][ by {by|name}]",
     "role_taken": "The role of {role|word}[ went to {holder|name}][, set by {by|name}]",
     "handed_over": "Handed over[ by {by|name}][ to {holder|name}]",
+    "runbook_used": "A runbook was used[: {runbook|code}][ of library {library|code}][, commit {commit|code}]"
+                    "[, file {file|code}][, text {sha256|hash}]",
     "verdict_given": "[{by|name} ]said of the diagnosis: {verdict|word}[; the runbook was {runbook|code}]",
     "followup_added": "To follow[, owner {owner|name}]: {text}[, noted by {by|name}]",
     "issues_requested": "[{by|name} ]asked for GitHub issues[ in {repository|code}][ of follow-ups {entries|list}]"

@@ -61,7 +61,7 @@ KINDS = frozenset({
     "effect_held", "manual_done", "lease_started", "lease_ended",
     "verification_started", "verification_made", "users_recovered", "users_not_recovered",
     "frozen", "unfrozen", "question_asked", "question_answered", "note_added", "person_did", "exported", "alarm",
-    "foreign_team", "verdict_given",
+    "foreign_team", "verdict_given", "runbook_used",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
     "glass_broken", "debt_reviewed", "review_denied",
     "link_made", "link_claimed", "link_confirmed", "link_ended", "link_refused",

@@ -16,7 +16,7 @@ from bot.domain import codec
 from bot.domain.faults import FaultPoint
 from bot.domain.presentation import Presentation
 from bot.domain.timeline import Fact, Provenance
-from bot.domain.untrusted import quote
+from bot.domain.untrusted import escape, line, quote
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import chain, outbox, pager_letters, pictures, slack_blocks, tracker_letters
 from bot.edges.database import Database
@@ -161,6 +161,11 @@ class Courier:
         return LOOK_EVERY_S
 
     async def _send(self, letter: Letter) -> None:
+        if letter.kind == "notice":
+            if self._chat is not None:
+                await self._chat.say(MessageRef(channel=letter.data["channel"], ts=""), str(letter.data["text"]))
+            await self._database.run(lambda c: outbox.delivered(c, letter))
+            return
         view = await self._records.view(letter.incident_id)
         if view is None:
             raise Undeliverable("the incident does not exist")
@@ -279,6 +284,15 @@ class Courier:
 
     def _give_up(self, connection: Connection, letter: Letter, reason: str) -> None:
         outbox.undeliverable(connection, letter, reason)
+        if letter.kind == "notice":
+            log.error("undeliverable: a notice to %s: %s", letter.lane, reason)
+            return
+        if letter.data.get("or_thread"):
+            to, text = escape(line(str(letter.data["channel"]), 80)), str(letter.data["text"])
+            told = f"{text}\n_{to} could not be told: {escape(line(reason, 200))}_"
+            outbox.say(connection, letter.incident_id, f"or:{letter.id}", told, self._clock.now())
+            log.warning("%s could not be told of %s: %s", letter.lane, letter.incident_id, reason)
+            return
         data = {"undeliverable": letter.kind, "lane": letter.lane, "why": reason}
         if "update" in letter.data:
             data |= {"update": letter.data["update"], "to": letter.data["destination"]}

@@ -43,12 +43,9 @@ class SqlDutyBook:
 
         return await self._database.run(work)
 
-    async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",
-                     at: MessageRef | None = None) -> None:  # fmt: skip
+    async def judged(self, incident_id: str, fact: Fact, now: datetime) -> None:
         def work(connection: Connection) -> None:
             chain.append(connection, now, incident_id, [fact])
-            if said:
-                outbox.say(connection, incident_id, key, said, now, at=at)
             outbox.card(connection, incident_id, now, decision=True)
 
         await self._database.run(work)

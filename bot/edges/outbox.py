@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, func, insert, select, update
 
 from bot.domain import codec
 from bot.domain.view import MessageRef
+from bot.edges.chain import INSTALLATION
 from bot.edges.schema import incident, meta, outbox
 
 AT_ONCE = 12
@@ -59,13 +60,21 @@ def card(connection: Connection, incident_id: str, now: datetime, *, decision: b
 
 def say(
     connection: Connection, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None,
-    more: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None, or_thread: bool = False,
 ) -> None:  # fmt: skip
     """Say something in the thread below the card, or below ``at``, once for each ``key``; ``more`` is how it is shown,
-    for :func:`bot.edges.slack_blocks.said_blocks`."""
+    for :func:`bot.edges.slack_blocks.said_blocks`. ``or_thread``: if ``at`` cannot be reached, below the card after
+    all."""
     lane, place = _place(connection, incident_id, at)
-    data = {**(more or {}), "text": text, **place}
+    otherwise = {"or_thread": True} if or_thread and at is not None else {}
+    data = {**(more or {}), "text": text, **place, **otherwise}
     _put(connection, lane, "say", f"say:{incident_id}:{key}", incident_id, data, now)
+
+
+def notice(connection: Connection, channel: str, key: str, text: str, now: datetime) -> None:
+    """Tell a channel something that is about no incident, once for each ``key``."""
+    data = {"text": text, "channel": channel, "ts": ""}
+    _put(connection, f"chat:{channel}", "notice", f"notice:{channel}:{key}", INSTALLATION, data, now)
 
 
 def send(

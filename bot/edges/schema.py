@@ -220,6 +220,20 @@ document = Table(
 )  # fmt: skip
 Index("document_key", document.c.service, document.c.key, document.c.at)
 
+author_note = Table(  # who hears how their runbooks fared, and when they did
+    "author_note", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("incident", String, nullable=False),
+    Column("episode", Float, nullable=False),  # when the incident was resolved
+    Column("owner", String, nullable=False),
+    Column("place", String, nullable=False),  # channel, person, or empty: the card's thread
+    Column("due_at", Float, nullable=False),
+    Column("told_at", Float),
+    UniqueConstraint("incident", "episode", "owner"),
+)  # fmt: skip
+Index("author_note_told", author_note.c.told_at)
+Index("author_note_place", author_note.c.place, author_note.c.told_at)
+
 seen = Table(
     "seen", metadata,
     Column("key", String, primary_key=True),

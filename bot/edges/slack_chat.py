@@ -1,5 +1,6 @@
 """The chat port over Slack's Web API: one card for an incident, edited in place, and its thread."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,7 +12,7 @@ from bot.domain import card
 from bot.domain.untrusted import escape
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import slack_blocks
-from bot.edges.slack_client import Refused, ask, read
+from bot.edges.slack_client import Refused, Workspace, ask, read
 from bot.ports import RetryLater
 from config.clock import Clock
 
@@ -22,6 +23,10 @@ SNIPPET = 2_000
 _EVENT = "pagerunner_message"
 _BINARY = ("pdf", "docx")
 _GONE = frozenset({"message_not_found", "cant_update_message"})
+_PERSON = re.compile(r"[UW][A-Z0-9]{2,20}")
+_UNFIT = (("deleted", "their account is deactivated"), ("is_bot", "it is a bot"),
+          ("is_stranger", "they belong to another organisation"), ("is_restricted", "they are a guest"),
+          ("is_ultra_restricted", "they are a guest"))  # fmt: skip
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 
 
@@ -33,6 +38,7 @@ class SlackChat:
         self._clock = clock
         self._own_until: dict[str, datetime] = {}
         self._unsure: set[str] = set()
+        self._workspace = Workspace(client)
 
     async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
         """Post the card, or bring the posted one up to date; one that somebody deleted is posted again."""
@@ -52,7 +58,14 @@ class SlackChat:
 
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
                   again: bool = False) -> None:  # fmt: skip
-        """Reply in the thread below ``message``."""
+        """Reply in the thread below ``message``; or write to a person, whose id or e-mail address is the channel."""
+        if _PERSON.fullmatch(message.channel) or "@" in message.channel:
+            shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
+            content = {"text": slack_blocks.cut(text), "blocks": shown}
+            # Whether it arrived when an answer was lost cannot be looked up: that would need their messages.
+            await self._send(f"direct:{sha256(text.encode()).hexdigest()[:32]}", await self._person(message.channel),
+                             None, content)  # fmt: skip
+            return
         await self.must_be_ours(message.channel)
         digest = sha256(f"{message.channel}:{message.ts}:{text}".encode()).hexdigest()[:32]
         key, thread = f"say:{digest}", message.ts or None
@@ -141,6 +154,20 @@ class SlackChat:
                 self._unsure.discard(key)
                 return MessageRef(channel=channel, ts=str(message["ts"]))
         return None
+
+    async def _person(self, who: str) -> str:
+        """The id of somebody of ours, by id or e-mail address, who may hear of incidents. Raises :class:`Refused`."""
+        if "@" in who:
+            told = (await read(self._client, "users.lookupByEmail", email=who)).get("user") or {}
+        else:
+            told = (await read(self._client, "users.info", user=who)).get("user") or {}
+        us = await self._workspace.us()
+        unfit = next((why for flag, why in _UNFIT if told.get(flag)), "")
+        if not unfit and told.get("team_id") != us.team_id:
+            unfit = "they belong to another workspace"
+        if unfit or not told.get("id"):
+            raise Refused("user_not_found", unfit or "Slack does not know them")
+        return str(told["id"])
 
     async def must_be_ours(self, channel: str) -> None:
         """Incidents stay inside: refuse a channel that people of another organisation can read, or soon can."""

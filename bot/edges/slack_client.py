@@ -30,6 +30,7 @@ _HINTS = {
     "channel_not_found": "there is no such channel for the bot; check slack_channel in the catalogue",
     "not_in_channel": "the bot is not in the channel; invite it there",
     "is_archived": "the channel is archived; name another one in the catalogue",
+    "messages_tab_disabled": "the app's Messages tab is off; compare the app with the manifest and install it again",
     "restricted_action": "the workspace forbids the bot to post there",
 }
 

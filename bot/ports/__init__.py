@@ -14,6 +14,7 @@ from bot.ports.asking import (
     UpdateDraft,
     VoteContext,
 )
+from bot.ports.authoring import AuthorBook, Owed, Permalink
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, FollowBook, History, Records, Scribe
@@ -37,6 +38,7 @@ from bot.ports.reaching import (
 
 __all__ = [
     "NOTHING",
+    "AuthorBook",
     "Casebook",
     "Chat",
     "Claim",
@@ -63,8 +65,10 @@ __all__ = [
     "Links",
     "Made",
     "OnCall",
+    "Owed",
     "Pager",
     "People",
+    "Permalink",
     "Placed",
     "Planned",
     "Planner",

@@ -31,9 +31,8 @@ class DutyBook(Protocol):
         what is said."""
         ...
 
-    async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",
-                     at: MessageRef | None = None) -> None:  # fmt: skip
-        """Record a verdict, and tell ``said`` to the runbook's owner ``at`` their channel, once for each ``key``."""
+    async def judged(self, incident_id: str, fact: Fact, now: datetime) -> None:
+        """Record a verdict."""
         ...
 
     async def keep(self, incident_id: str, fact: Fact, now: datetime) -> tuple[int, bool]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bot.domain import codec, searching
 from bot.domain.card import against
 from bot.domain.incident import Incident
+from bot.domain.provenance import libraries
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.verification import GUARD
 from bot.ports import Casebook, History, Pager, RetryLater, Step, Undeliverable
@@ -135,7 +136,8 @@ async def retrieve(state: State, tools: Tools) -> State:
     retrieval = await asyncio.to_thread(tools.librarian.search, query, limit=5)
     matches = [match.document for match in retrieval.matches]
     priors = await asyncio.to_thread(tools.librarian.priors, query)
-    await tools.casebook.retrieved(incident.id, retrieval, _retrieved(retrieval), tools.clock.now())
+    fact = _retrieved(retrieval, libraries(tools.library.all()))
+    await tools.casebook.retrieved(incident.id, retrieval, fact, tools.clock.now())
     return {
         "priors": dict(priors), "began": tools.clock.now().timestamp(), "probed_s": 0.0,
         "matches": matches,
@@ -235,6 +237,13 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
     return found
 
 
+def used(diagnosis: Diagnosis, service: Service, tools: Tools) -> tuple[Runbook, ...]:
+    """The runbooks of the causes, as this service has them now."""
+    runbooks = tools.library.for_service(service)
+    causes = diagnosis.causes if diagnosis.conclusion == "cause" else ()
+    return tuple(runbooks[cause] for cause in causes if cause in runbooks)
+
+
 def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifyStep | None:
     """How a step is to be verified now; None if its check already holds. Ten canaries may pass by luck, or thanks to
     the gateway's retries, while one user in twenty fails: then what users feel is the check."""
@@ -307,9 +316,9 @@ def _whole(call: ProbeCall, specs: Mapping[str, ProbeSpec]) -> dict[str, Any]:
         return dict(call.params)
 
 
-def _retrieved(retrieval: Retrieval) -> Fact:
+def _retrieved(retrieval: Retrieval, searched: Sequence[Mapping[str, str]]) -> Fact:
     data = {
-        "mode": retrieval.mode, "notice": retrieval.notice,
+        "mode": retrieval.mode, "notice": retrieval.notice, "libraries": searched,
         "matches": [
             {"runbook": m.document, "title": m.title, "score": round(m.score, 4), "reference": m.best_chunk,
              "reasons": [r.text for r in m.reasons]}

@@ -20,7 +20,7 @@ class ChatMethods:
 
     def post_message(self, args: Json) -> Json:
         """``chat.postMessage``."""
-        channel = self._postable(required(args, "channel"))
+        channel = self._postable(self._inbox(required(args, "channel")))
         content = message_content(args)
         if len(content["text"]) > LONGEST_POST:
             raise SlackError("msg_too_long")
@@ -109,6 +109,19 @@ class ChatMethods:
         channel.bookmarks.append(bookmark)
         self._workspace.changed()
         return {"bookmark": bookmark}
+
+    def _inbox(self, target: str) -> str:
+        """A person's id stands for the direct conversation with them: the app's Messages tab, which may be off."""
+        user = self._workspace.users.get(target)
+        if user is None:
+            return target
+        if user.is_bot:
+            raise SlackError("cannot_dm_bot")
+        if user.deleted:
+            raise SlackError("channel_not_found")
+        if not self._workspace.app.messages_tab:
+            raise SlackError("messages_tab_disabled")
+        return self._workspace.direct([self._workspace.app.user, user.id]).id
 
     def _postable(self, channel_id: str) -> Channel:
         channel = self._workspace.visible_channel(channel_id)

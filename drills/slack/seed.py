@@ -49,6 +49,8 @@ class App(_Frozen):
     shortcuts: tuple[Shortcut, ...] = ()
     scopes: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    messages_tab: bool = True
+    """Whether people can be written to directly."""
 
 
 class User(_Frozen):
