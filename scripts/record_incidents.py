@@ -70,9 +70,7 @@ def kept_in_step(view: IncidentView) -> IncidentView:
         assert isinstance(page, Page)
         fact, seq, last = fact_of(kind_of(page), page), entries[-1].seq + 1, entries[-1].hash
         digest = link(last, seq, view.incident.id, at, fact)
-        entries.append(
-            Entry(seq=seq, incident_id=view.incident.id, at=at, fact=fact, previous=last, hash=digest)
-        )
+        entries.append(Entry(seq=seq, incident_id=view.incident.id, at=at, fact=fact, previous=last, hash=digest))
     team = view.team.model_copy(update={"updates": Updates(every_min=30)})
     return replace(view, timeline=tuple(entries), team=team)
 
