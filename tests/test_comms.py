@@ -21,6 +21,8 @@ from bot.edges.slack_comms import ELSEWHERE
 from bot.ports import RetryLater, StorageDown, Told, UpdateDraft
 from config.catalogue import Catalogue, Updates
 from tests.duty_rig import ANA, DutyRig, duty_rig
+from tests.test_cli_acts import typed
+from tests.web_fakes import site
 
 EVERY = timedelta(minutes=30)
 POLICY = Updates(every_min=30, channel="C0UPDATES")
@@ -195,8 +197,8 @@ async def test_without_a_key_the_answer_says_where_to_do_it(alone: DutyRig, type
 
 async def test_of_an_incident_that_is_over_nothing_is_changed(duty: DutyRig) -> None:
     await duty.hear("E9", "resolved")
-    for typed in (f"priority {duty.incident} P1", f"assign {duty.incident} Ben Okafor", f"update {duty.incident}"):
-        assert "resolved; nothing was done." in await duty.type("U0ANA", f"/oncall {typed}")
+    for said in (f"priority {duty.incident} P1", f"assign {duty.incident} Ben Okafor", f"update {duty.incident}"):
+        assert "resolved; nothing was done." in await duty.type("U0ANA", f"/oncall {said}")
     assert changes(duty) == []
 
 
@@ -467,3 +469,45 @@ async def test_what_is_drafted_says_where_it_goes(duty: DutyRig) -> None:
     assert drafted.to == ("PagerDuty (Q2PQ7M1)", "Slack channel C0UPDATES")
     assert drafted.text.endswith(" UTC.")
     assert isinstance(await duty.comms.draft("inc-nothing"), Told)
+
+
+# --- The API and the command line -------------------------------------------------------------------------------------
+
+
+async def test_the_api_drafts_and_sends_once_for_each_key(duty: DutyRig) -> None:
+    async with site(desk=duty.deps.desk, records=duty.flow.records, comms=duty.comms) as here:
+        path = f"/api/v1/incidents/{duty.incident}"
+        draft = (await here.client.get(f"{path}/update", headers=here.api())).json()
+        assert draft["to"] == ["PagerDuty (Q2PQ7M1)", "Slack channel C0UPDATES"]
+        for _ in range(2):
+            body = {"text": draft["text"], "key": "k1", "after": draft["after"]}
+            answer = await here.client.post(f"{path}/update", json=body, headers=here.api())
+            assert answer.status_code == 200, answer.text
+        stale = await here.client.post(f"{path}/update", json={"text": "x", "after": ""}, headers=here.api())
+        assert stale.status_code == 409
+        assert "after this draft was made" in stale.text
+        wrong = await here.client.post(f"{path}/priority", json={"priority": "P9"}, headers=here.api())
+        assert (wrong.status_code, "There are: P1, P2, P3." in wrong.text) == (409, True)
+        for name, body in (("priority", {"priority": "P1"}), ("assign", {"to": "Ben Okafor"})):
+            done = await here.client.post(f"{path}/{name}", json=body, headers=here.api())
+            assert done.status_code == 200, done.text
+    await duty.deliver()
+    assert [one["message"] for one in duty.pager.updates] == [draft["text"]]
+    assert len(changes(duty)) == 2
+
+
+async def test_a_draft_is_printed_and_sent_from_the_terminal(duty: DutyRig, tmp_path: Path) -> None:
+    async with (
+        site(desk=duty.deps.desk, records=duty.flow.records, comms=duty.comms) as here,
+        typed(tmp_path, here.port) as run,
+    ):
+        shown = await run("update", duty.incident)
+        assert duty.pager.updates == []
+        sent = await run("update", duty.incident, "--send", "-", stdin="We work on it.\nMore at 13:00.\n")
+        empty = await run("update", duty.incident, "--send", " ")
+    await duty.deliver()
+    assert shown.output.startswith("Chat assistant: we are looking into a problem that was reported")
+    assert "It would go to PagerDuty (Q2PQ7M1) and to Slack channel C0UPDATES." in shown.output
+    assert (sent.exit_code, "is on its way to PagerDuty" in sent.output) == (0, True)
+    assert empty.exit_code == 1
+    assert [one["message"] for one in duty.pager.updates] == ["We work on it.\nMore at 13:00."]

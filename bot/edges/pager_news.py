@@ -1,6 +1,7 @@
 """Events of the pager that people look to: which of them are only the answer to what was done from here, and which the
 thread is told. Text and names in them are untrusted."""
 
+import html
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -73,7 +74,7 @@ def _meant(data: Mapping[str, Any], new: Page) -> bool:
 
 def _same_text(sent: str, came: str, *, cut: bool) -> bool:
     """Whether it is the same text, whatever became of its spaces and signs on the way."""
-    mine, theirs = _letters(sent), _letters(came.removesuffix(" … [cut]"))
+    mine, theirs = _letters(sent), _letters(html.unescape(came.removesuffix(" … [cut]")))
     return bool(theirs) and (mine == theirs or (mine.startswith(theirs) and (cut or came.endswith("[cut]"))))
 
 
