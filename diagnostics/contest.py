@@ -94,8 +94,9 @@ class _Asking:
     async def _one(self, lane: Lane, item: GoldenItem) -> ItemResult:
         if self._answered(lane, item):
             return self.known[item.id]
+        asked, marked = lane.side.most(item), self.marker.most(item, lane.side.limit)
         async with self.slots:
-            aside = await self.purse.reserve(*lane.side.most(item))
+            aside = await self.purse.reserve(asked[0] + marked[0], asked[1] + marked[1])
             result = await one(item, lane.side.ask, self.marker)
             await self.purse.settle(aside, result.tokens, lane.side.usd(result.answer) + result.mark.usd)
         return result

@@ -23,6 +23,7 @@ from diagnostics.chat_api import Answer, ChatApi, ChatRequest, Endpoint
 from diagnostics.chat_replies import json_object
 from diagnostics.golden import ItemId
 from diagnostics.item_file import Strict, items_of, read_text
+from diagnostics.purse import BudgetGone, Purse
 
 LEAST_LABELS: Final = 20
 LEAST_EACH: Final = 5
@@ -34,6 +35,7 @@ LEAST_AGREEMENT: Final = 0.70
 PARALLEL: Final = 8
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER: Final = 8_000
+MAX_TOKENS: Final = 40
 _SHAPE: Final = {
     "type": "object",
     "properties": {"meets": {"type": "boolean"}},
@@ -121,7 +123,7 @@ class Judge:
             model=self.declared.model,
             prompt=json.dumps(material, ensure_ascii=False),
             system=_SYSTEM,
-            max_tokens=40,
+            max_tokens=MAX_TOKENS,
             json_schema=_SHAPE,
         )
         async with self._slots:
@@ -130,16 +132,36 @@ class Judge:
         meets = said.get("meets") if said else None
         return Opinion(meets=meets if isinstance(meets, bool) else None, tokens=reply.tokens, usd=self._usd(reply))
 
-    async def calibrate(self) -> Calibration:
+    def most(self, rubric: str, question: str, answer: int) -> tuple[int, float]:
+        """Tokens and US dollars that one opinion costs at most; ``answer`` is its length in characters."""
+        asked = (len(_SYSTEM) + len(rubric) + len(question) + min(answer, MAX_ANSWER)) // 2 + 100
+        return asked + MAX_TOKENS, (asked * self.price[0] + MAX_TOKENS * self.price[1]) / 1000
+
+    async def calibrate(self, purse: Purse) -> Calibration:
         """Ask about all labels, and compare with what people said."""
         few = _too_few(self.labels)
         if few:
             return Calibration(agreed=0, labels=0, kappa=0.0, interval=(0.0, 1.0), reason=few)
-        asked = [self.opinion(label.rubric, label.input, label.answer) for label in self.labels.items]
-        opinions = await asyncio.gather(*asked)
+        before = purse.spent_tokens, purse.spent_usd
+        asked = await asyncio.gather(*(self._asked(label, purse) for label in self.labels.items))
+        opinions = [opinion for opinion in asked if opinion is not None]
+        tokens, usd = purse.spent_tokens - before[0], purse.spent_usd - before[1]
+        if len(opinions) < len(asked):
+            why = "the budget does not cover its calibration"
+            return Calibration(agreed=0, labels=len(opinions), kappa=0.0, interval=(0.0, 1.0), reason=why,
+                               tokens=tokens, usd=usd)  # fmt: skip
         pairs = [(label.meets, opinion.meets) for label, opinion in zip(self.labels.items, opinions, strict=True)]
-        tokens, usd = sum(opinion.tokens for opinion in opinions), sum(opinion.usd for opinion in opinions)
         return _compared(pairs, tokens=tokens, usd=usd)
+
+    async def _asked(self, label: Label, purse: Purse) -> Opinion | None:
+        """None if the budget does not cover it."""
+        try:
+            aside = await purse.reserve(*self.most(label.rubric, label.input, len(label.answer)))
+        except BudgetGone:
+            return None
+        opinion = await self.opinion(label.rubric, label.input, label.answer)
+        await purse.settle(aside, opinion.tokens, opinion.usd)
+        return opinion
 
     def _usd(self, reply: Answer) -> float:
         if reply.completion is None:

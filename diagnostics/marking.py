@@ -15,6 +15,7 @@ from diagnostics.golden_checks import MAX_ANSWER, Similar
 from diagnostics.item_file import ItemFileError
 from diagnostics.judge import Calibration, Judge, judge_of
 from diagnostics.model import ProbeContext, TextEmbedder
+from diagnostics.purse import Purse
 
 NO_EMBEDDER: Final = "no embedding model is set up here"
 NO_JUDGE: Final = "no judge: declare one under 'judges' in the catalogue, and name it in the service's 'judge'"
@@ -43,6 +44,12 @@ class Marker:
     no_judge: str = NO_JUDGE
     calibration: Calibration | None = None
     _vectors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def most(self, item: GoldenItem, answer_tokens: int) -> tuple[int, float]:
+        """Tokens and US dollars that marking one answer costs at most."""
+        rubrics = [check.rubric for check in item.checks if check.rubric is not None] if self.judge else []
+        costs = [self.judge.most(rubric, item.input, 4 * answer_tokens) for rubric in rubrics if self.judge]
+        return sum(tokens for tokens, _ in costs), sum(usd for _, usd in costs)
 
     async def mark(self, item: GoldenItem, answer: str) -> Mark:
         """Mark one answer. Raises whatever the embedding model raises."""
@@ -88,10 +95,10 @@ class Marker:
         return tuple(vector)
 
 
-async def marker_for(golden: GoldenSet, context: ProbeContext) -> Marker:
+async def marker_for(golden: GoldenSet, context: ProbeContext, purse: Purse | None = None) -> Marker:
     """The marker of a set, its judge calibrated if the set has rubrics and the service has a judge.
 
-    What is wrong with the judge becomes the reason why items are not judged. Raises nothing for that.
+    What is wrong with the judge becomes the reason why items are not judged. Raises nothing for that. ``purse`` pays.
     """
     if "rubric" not in golden.needs:
         return Marker(embedder=context.embedder)
@@ -101,7 +108,7 @@ async def marker_for(golden: GoldenSet, context: ProbeContext) -> Marker:
         return Marker(embedder=context.embedder, no_judge=f"the judge's labels cannot be used: {error.problems[0]}")
     if judge is None:
         return Marker(embedder=context.embedder)
-    calibration = await judge.calibrate()
+    calibration = await judge.calibrate(purse or Purse())
     if calibration.reason:
         why = f"the judge {judge.declared.name} is not calibrated: {calibration.reason}"
         return Marker(embedder=context.embedder, no_judge=why, calibration=calibration)

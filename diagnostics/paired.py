@@ -27,6 +27,8 @@ EARLY: Final = 0.2
 """Share of the interval's error that all looks before the last may use up together, so that it holds at every look."""
 SHOWN_POWER: Final = 0.80
 """A drop that is shown with this chance is one that the set can see."""
+USUAL: Final = 0.20
+"""A drop that nobody overlooks; sixty items show it."""
 
 Word = Literal["worse", "no_worse", "undecided"]
 
@@ -230,6 +232,11 @@ def items_needed(drop: float, *, alpha: float = statistics.ALPHA, shown: float =
         middle = (low + high) // 2
         low, high = (low, middle) if power.mcnemar(middle, drop, alpha=alpha) >= shown else (middle, high)
     return high
+
+
+def guarded(n: int, *, alpha: float = statistics.ALPHA) -> float:
+    """The drop to guard against where nobody has said which one matters: what ``n`` items show, or :data:`USUAL`."""
+    return min(USUAL, smallest_shown(n, alpha=alpha) or USUAL)
 
 
 def smallest_shown(n: int, *, alpha: float = statistics.ALPHA, shown: float = SHOWN_POWER) -> float | None:

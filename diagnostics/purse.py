@@ -29,11 +29,6 @@ class Purse:
     _aside: list[tuple[int, float]] = field(default_factory=list)
     _settled: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    def spend(self, tokens: int, usd: float) -> None:
-        """Something was spent on the way, such as on calibrating a judge."""
-        self.spent_tokens += tokens
-        self.spent_usd += usd
-
     def affords(self, calls: int) -> bool:
         """Whether so many further calls fit, at the price of the dearest so far; yes, if none is known yet."""
         return self._calls < KNOWN or self._fits(self._dearest[0] * calls, self._dearest[1] * calls)
@@ -57,7 +52,8 @@ class Purse:
             self._aside.remove(aside)
             self._calls += 1
             self._dearest = (max(self._dearest[0], tokens), max(self._dearest[1], usd))
-            self.spend(tokens, usd)
+            self.spent_tokens += tokens
+            self.spent_usd += usd
             self._settled.notify_all()
 
     def _fits(self, tokens: int, usd: float) -> bool:

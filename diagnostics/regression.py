@@ -127,9 +127,8 @@ async def compare(plan: Plan, asker: Asker, marker: Marker, purse: Purse) -> Reg
     word, reason = _word(done, result, pairs)
     named = None
     if word == "worse" and plan.bisect and not plan.candidate.route:
-        asked = tuple(pair.item for pair in pairs) if result.early else plan.items
         bisection = Bisection(
-            good=plan.baseline, bad=plan.candidate, asker=asker, items=asked, marker=marker, purse=purse
+            good=plan.baseline, bad=plan.candidate, asker=asker, items=plan.items, marker=marker, purse=purse
         )
         named = await bisection.run()
     return Regression(

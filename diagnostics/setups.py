@@ -120,11 +120,17 @@ class Side:
         spent_in = answer.completion.input_tokens * self.price.usd_per_1k_input
         return (spent_in + answer.completion.output_tokens * self.price.usd_per_1k_output) / 1000
 
+    @property
+    def limit(self) -> int:
+        """Tokens of an answer at most."""
+        wanted = self.setup.params.get("max_completion_tokens", self.setup.params.get("max_tokens"))
+        return wanted if isinstance(wanted, int) and wanted > 0 else MAX_TOKENS
+
     def most(self, item: GoldenItem) -> tuple[int, float]:
         """Tokens and US dollars that a call costs at most, as far as is known before any was made: what a gateway adds
         to the question is not."""
         known = len(self.setup.text) + len(item.input) + len(json.dumps(self.setup.tools.written("openai")))
-        asked, answered = known // 2, _limit(self.setup)
+        asked, answered = known // 2, self.limit
         usd = (asked * self.price.usd_per_1k_input + answered * self.price.usd_per_1k_output) / 1000
         return asked + answered, usd
 
@@ -198,8 +204,3 @@ def _request(setup: Setup, item: GoldenItem) -> ChatRequest:
         tools=setup.tools,
         indexes=(setup.index,) if setup.index else (),
     )
-
-
-def _limit(setup: Setup) -> int:
-    wanted = setup.params.get("max_completion_tokens", setup.params.get("max_tokens"))
-    return wanted if isinstance(wanted, int) and wanted > 0 else MAX_TOKENS

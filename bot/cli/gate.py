@@ -36,7 +36,7 @@ class Ask:
     golden: Path | None
     tags: tuple[str, ...]
     n: int
-    smallest: float
+    smallest: float | None
     alpha: float
     max_tokens: int
     max_usd: float | None
@@ -59,11 +59,9 @@ nothing was asked; 4 cannot tell (too few items, or the budget was used up); 5 t
 @click.option(
     "--smallest-drop",
     "smallest",
-    default=0.15,
-    show_default=True,
     metavar="SHARE",
     type=click.FloatRange(0.01, 0.5),
-    help="The smallest drop of the pass rate that matters.",
+    help="The smallest drop of the pass rate that matters; default: what so many items show with 80 %, at most 0.2.",
 )
 @click.option(
     "--alpha",
@@ -202,10 +200,9 @@ async def _ask(
         asker = Asker.of(context, [baseline, candidate])
         _priced(ask, {asker.side("", setup).price for setup in (baseline, candidate)})
         purse = Purse(tokens=ask.max_tokens, usd=ask.max_usd)
-        marker = await marker_for(golden, context)
-        if marker.calibration is not None:
-            purse.spend(marker.calibration.tokens, marker.calibration.usd)
-        rule = paired.Rule(planned=len(items), alpha=ask.alpha, smallest=ask.smallest)
+        marker = await marker_for(golden, context, purse)
+        smallest = ask.smallest or paired.guarded(len(items), alpha=ask.alpha)
+        rule = paired.Rule(planned=len(items), alpha=ask.alpha, smallest=smallest)
         plan = Plan(baseline=baseline, candidate=candidate, items=tuple(items), rule=rule, bisect=ask.bisect)
         return await compare(plan, asker, marker, purse)
 
