@@ -8,7 +8,7 @@ from bot.domain.credit import Credit, credit, headline, letter, runbooks_used
 from bot.domain.statement import code, plain
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.ports import AuthorBook, Link, Owed, Records
+from bot.ports import AuthorBook, Owed, Permalink, Records
 from config.catalogue import Catalogue, Team
 from config.clock import Clock
 from runbooks.front_matter import is_person
@@ -32,7 +32,7 @@ class Authors:
     """Collects, waits, and tells."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, records: Records, library: Library, book: AuthorBook,
-                 link: Link = no_link) -> None:  # fmt: skip
+                 link: Permalink = no_link) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._clock = clock
         self._records = records

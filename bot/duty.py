@@ -2,11 +2,15 @@
 
 import difflib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import judging
+from bot.acting import AGAIN as _AGAIN
+from bot.acting import human as _human
+from bot.acting import opened
+from bot.acting import unknown as _unknown
 from bot.authors import Authors
 from bot.domain import probing, wording
 from bot.domain.edits import edits_of
@@ -269,16 +273,7 @@ class DutyDesk:
     # --- private -----------------------------------------------------------------------------------------------------
 
     async def _open(self, incident_id: str) -> tuple[Incident | None, str]:
-        """The incident, if it goes on; otherwise why nothing can be done about it."""
-        incident = await self._.casebook.incident(incident_id)
-        if incident is None:
-            return None, _unknown(incident_id)
-        if not incident.active:
-            return None, f"{incident_id} is {incident.status.value}; nothing was done."
-        return incident, ""
-
-
-_AGAIN = Told(ok=True, text="That was done already; nothing was done twice.")
+        return await opened(self._.casebook, incident_id)
 
 
 def _query(words: str, service: Service | None) -> Query:
@@ -286,11 +281,3 @@ def _query(words: str, service: Service | None) -> Query:
     if service is None:
         return Query(title=title, body=body)
     return Query(title=title, body=body, service=service.name, service_kind=service.kind, service_tags=service.tags)
-
-
-def _unknown(incident_id: str) -> str:
-    return f"There is no incident {line(incident_id, 60)}; `/oncall list` shows those that are open."
-
-
-def _human(kind: str, who: Principal, data: Mapping[str, object]) -> Fact:
-    return Fact(kind=kind, provenance=Provenance.HUMAN, actor=who.id, data=data)

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bot.domain.faults import FaultPoint, no_fault
-from bot.ports import Casebook, Executor, Gate, Intake, Jobs, People, Planner, Triage, Understand, Verifier
+from bot.domain.presentation import Form
+from bot.ports import Casebook, Drafted, Executor, Gate, Intake, Jobs, People, Planner, Triage, Understand, Verifier
 from config.catalogue import Catalogue
 from config.clock import Clock
 from diagnostics.model import ProbeSpec
@@ -31,12 +32,14 @@ class Parts:
     people: People
     jobs: Jobs
     specs: dict[str, ProbeSpec]
-    publish: Callable[[str], Awaitable[Sequence[str]]]
-    """Writes the postmortem files of an incident; returns their names."""
+    publish: Callable[[str], Awaitable[Drafted]]
+    """Writes the postmortem files of an incident."""
     detail: Callable[[str], Awaitable[Sequence[str]]]
     """What the thread is told of an investigation: messages that our own code wrote and escaped."""
     summary: Callable[[str], Awaitable[str]]
     """A closed incident in a few lines for the thread, escaped."""
+    main_form: Form = "md"
+    """The form of the postmortem that goes into the thread."""
     ended: Callable[[str], Awaitable[None]] = _nothing
     """What else is to be done when an incident has been closed; again: no change."""
     pager_connected: bool = False

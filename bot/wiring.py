@@ -12,38 +12,54 @@ from functools import partial
 from pathlib import Path
 
 from bot.authors import Authors, no_link
+from bot.comms import CommsDesk, CommsParts
 from bot.desk import FlowDesk
 from bot.domain.closing import closing
 from bot.domain.detail import detail
 from bot.domain.faults import FaultPoint
 from bot.domain.incident import Incident
+from bot.domain.presentation import Form, Redaction
+from bot.domain.view import MessageRef
 from bot.duty import DutyDesk, DutyParts
 from bot.edges.author_book import SqlAuthorBook
 from bot.edges.casebook import SqlCasebook
 from bot.edges.courier import FRESH_EVERY_S, Courier
 from bot.edges.database import Database
+from bot.edges.drafts import Drafter
 from bot.edges.duty_book import SqlDutyBook
 from bot.edges.executor import PlanExecutor
+from bot.edges.export import Export
+from bot.edges.follow_book import SqlFollowBook
 from bot.edges.gate import SqlGate
 from bot.edges.history import SqlHistory
 from bot.edges.http import ReadingHttp
 from bot.edges.inbox import SqlInbox
+from bot.edges.issue_markdown import written
 from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
-from bot.edges.publisher import Publisher
-from bot.edges.records import SqlRecords
+from bot.edges.publisher import QUICK, Publisher
+from bot.edges.records import Names, SqlRecords, not_known
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
 from bot.flow import Flow
+from bot.following import FollowParts, FollowUps
 from bot.parts import Parts
-from bot.ports import Chat, Jobs, Link, Pager, People, Triage
+from bot.ports import Chat, Jobs, Pager, People, Tracker, Triage
 from bot.triage import nodes
 from config.catalogue import Catalogue
 from config.clock import Clock
 from config.http import Http
 from diagnostics.differential import diagnose
-from diagnostics.model import AnyProbe, Finding, ProbeCall, ProbeContext, ProbeRegistry, ProbeSpec
+from diagnostics.model import (
+    AnyProbe,
+    Finding,
+    ProbeCall,
+    ProbeContext,
+    ProbeRegistry,
+    ProbeSpec,
+    TextEmbedder,
+)
 from diagnostics.order import next_calls
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
@@ -156,7 +172,15 @@ class Edges:
     golden_root: str
     tokens_per_incident: int
     channel_message_every_s: float = FRESH_EVERY_S
-    link: Link = no_link
+    drafts: Sequence[Form] = QUICK
+    """Forms of the postmortem that are written when an incident closes; the first goes into the thread."""
+    tracker: Tracker | None = None
+    permalink: Callable[[MessageRef], Awaitable[str]] = no_link
+    followups_redaction: Redaction = "company"
+    embedder: TextEmbedder | None = None
+    """For golden checks by similarity."""
+    names: Names = not_known
+    """Who may approve for a team, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +199,9 @@ class Assistant:
     tools: nodes.Tools
     parts: Parts
     duty: DutyDesk
+    follow: FollowUps
+    drafter: Drafter
+    comms: CommsDesk
     authors: Authors
 
     async def perform(self, kind: str, arguments: Mapping[str, str]) -> None:
@@ -197,7 +224,7 @@ class Assistant:
 def assemble(edges: Edges) -> Assistant:
     """Build the assistant on these edges. Does no I/O."""
     casebook, gate = SqlCasebook(edges.database), SqlGate(edges.database)
-    history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue)
+    history, records = SqlHistory(edges.database), SqlRecords(edges.database, edges.catalogue, edges.names)
     inbox = SqlInbox(edges.database, edges.fault)
     reading = ReadingHttp(edges.http)
     registry = probes()
@@ -212,6 +239,7 @@ def assemble(edges: Edges) -> Assistant:
         catalogue=edges.catalogue, casebook=casebook, history=history, librarian=edges.librarian,
         library=edges.library, runner=new_runner, pager=edges.pager, http=reading, clock=edges.clock, specs=specs(),
         diagnose=diagnose, next_calls=next_calls, resolve=resolve, golden_root=edges.golden_root,
+        embedder=edges.embedder,
     )  # fmt: skip
 
     async def context(incident: Incident) -> ProbeContext:
@@ -225,20 +253,23 @@ def assemble(edges: Edges) -> Assistant:
         view = await records.view(incident_id)
         return "" if view is None else closing(view)
 
+    publisher = Publisher(records, edges.exports, edges.fault, forms=edges.drafts, exporter=Export(edges.redact))
+    drafter = Drafter(edges.database, publisher.publish, edges.clock)
     book = SqlAuthorBook(edges.database)
-    authors = Authors(edges.catalogue, edges.clock, records, edges.library, book, edges.link)
-    publisher = Publisher(records, edges.exports, edges.fault)
+    authors = Authors(edges.catalogue, edges.clock, records, edges.library, book, edges.permalink)
     parts = Parts(
         catalogue=edges.catalogue, clock=edges.clock, intake=inbox, understand=understand(edges.redact),
         casebook=casebook, gate=gate, triage=edges.triage,
         planner=ActionPlanner(edges.actions, edges.catalogue, reading, edges.clock),
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
-        publish=publisher.publish, detail=told, summary=summary, fault=edges.fault, ended=authors.note,
+        publish=drafter.publish, detail=told, summary=summary, fault=edges.fault,
+        main_form=edges.drafts[0] if edges.drafts else "md",
+        ended=authors.note,
         pager_connected=not isinstance(edges.pager, NoPager | None),
     )  # fmt: skip
     flow = Flow(parts)
-    scribe = TimelineScribe(records, casebook, edges.clock, publish=publisher.publish, redact=edges.redact)
+    scribe = TimelineScribe(records, casebook, edges.clock, redact=edges.redact)
 
     async def search(query: Query) -> Retrieval:
         return await asyncio.to_thread(edges.librarian.search, query)
@@ -250,14 +281,22 @@ def assemble(edges: Edges) -> Assistant:
 
     more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
                      library=edges.library, search=search, ask=ask, authors=authors)  # fmt: skip
+    talk = CommsParts(records=records, book=more.book, pager=edges.pager, redact=edges.redact,
+                      chat_connected=edges.chat is not None)  # fmt: skip
     courier = Courier(
         edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
-        fresh_every_s=edges.channel_message_every_s,
+        fresh_every_s=edges.channel_message_every_s, tracker=edges.tracker,
     )  # fmt: skip
+    follow = FollowUps(FollowParts(
+        catalogue=edges.catalogue, clock=edges.clock, records=records, book=SqlFollowBook(edges.database),
+        write=written, permalink=edges.permalink, redact=edges.redact, redaction=edges.followups_redaction,
+        connected=edges.tracker is not None,
+    ))  # fmt: skip
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
         desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
-        duty=DutyDesk(parts, more), authors=authors,
+        duty=DutyDesk(parts, more), follow=follow, drafter=drafter, comms=CommsDesk(parts, talk),
+        authors=authors,
     )  # fmt: skip
 
 

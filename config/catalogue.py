@@ -5,30 +5,24 @@ Everything that a probe or an action can touch has a name here; text from outsid
 
 import difflib
 from collections.abc import Iterable
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from config.library import TeamLibrary
+from config.policy import Approvers, BreakGlass, Declared, Name, Policy, Risk, Rule
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-Risk = Literal["R0", "R1", "R2", "R3"]
-"""R0 informs. R1 is reversible and quality-neutral. R2 is reversible, but changes behaviour, cost or quality.
-R3 is hard to reverse, spends money, or touches safety or security."""
-
+__all__ = [
+    "Approvers", "BreakGlass", "Catalogue", "Declared", "Gateway", "Index", "Link", "Name", "Policy", "PromptStore",
+    "Provider", "ProviderApi", "Risk", "Rule", "Service", "ServiceKind", "StatusPage", "Target", "Team", "Tool",
+]  # fmt: skip
 ServiceKind = Literal[
     "chat", "rag", "agent", "code", "moderation-text", "moderation-voice", "generation-image", "generation-material"
 ]
 ProviderApi = Literal["openai", "anthropic"]
 
 
-T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Team", "Service")
-
-
-class Declared(BaseModel):
-    """Base of every declared thing: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Judge", "Team", "Service")
 
 
 class Target(Declared):
@@ -106,6 +100,16 @@ class Tool(Declared):
     target: Name
 
 
+class Judge(Declared):
+    """A model that judges answers by a rubric, and the labels of people that show whether it can."""
+
+    name: Name
+    provider: Name
+    model: str
+    labels: str
+    """Path of its frozen labels, relative to the catalogue file."""
+
+
 class Link(Declared):
     """A page for people: a dashboard, a console, an owner's document."""
 
@@ -141,17 +145,32 @@ class Service(Declared):
     """Value of the ``service`` label on this service's metrics; empty: its name."""
     golden_set: str = ""
     """Path of its golden set, relative to the catalogue file."""
+    judge: Name | None = None
+    """Judges the rubric checks of the golden set; none: they are not judged."""
     dashboards: tuple[Link, ...] = ()
     error_slo: float = 0.01
     latency_slo_s: float = 5.0
 
 
-class Approvers(Declared):
-    """People who may approve. Slack user ids, Slack user-group ids, and whether a local person may (console, CLI)."""
+class Updates(Declared):
+    """How stakeholders of a team's incidents are kept up to date: Pagerunner reminds and drafts, people send."""
 
-    slack_users: tuple[str, ...] = ()
-    slack_groups: tuple[str, ...] = ()
-    local: bool = False
+    every_min: int = Field(ge=5, le=1_440)
+    """Minutes after which the next update is due."""
+    channel: str = ""
+    """Slack channel that gets each update; empty: none does."""
+    to_pagerduty: bool = True
+    """Whether each update is also published as PagerDuty's status update."""
+    priorities: tuple[str, ...] = ()
+    """Only incidents with one of these PagerDuty priorities; empty: every incident."""
+    readers: Literal["company", "public"] = "company"
+    """How much a draft may tell: for ``company`` services and causes by name, for ``public`` neither."""
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> "Updates":
+        if not self.channel and not self.to_pagerduty:
+            raise ValueError("updates go nowhere: name a channel, or leave to_pagerduty on")
+        return self
 
 
 class Team(Declared):
@@ -161,29 +180,15 @@ class Team(Declared):
     title: str = ""
     slack_channel: str
     pagerduty_escalation_policy: str = ""
+    github_repository: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
+    """Repository in which follow-ups of the team's incidents become issues, as ``owner/name``; empty: they do not."""
     runbooks: TeamLibrary = ""
     """The team's own runbooks: a folder, relative to the catalogue file, or a Git repository; empty: none."""
     tell_authors: bool = True
     """Whether those who keep the team's runbooks hear in Slack how they fared."""
     approvers: Approvers = Approvers()
-
-
-class Rule(Declared):
-    """For these services and this risk: ``count`` different approvers of ``team`` (empty: the service's own team)."""
-
-    services: tuple[str, ...]
-    """Service names, ``tag:NAME``, or ``*``."""
-    risk: Risk
-    count: int = Field(ge=1, le=5)
-    team: Name | None = None
-
-
-class Policy(Declared):
-    """Who may approve what. No rule that matches means nobody may."""
-
-    version: str = "1"
-    rules: tuple[Rule, ...] = ()
-    proposal_ttl_s: int = Field(default=900, ge=30, le=86_400)
+    updates: Updates | None = None
+    """How stakeholders are kept up to date; none: nobody is reminded, and updates go to PagerDuty alone."""
 
 
 class Catalogue(Declared):
@@ -195,6 +200,7 @@ class Catalogue(Declared):
     prompt_stores: tuple[PromptStore, ...] = ()
     indexes: tuple[Index, ...] = ()
     tools: tuple[Tool, ...] = ()
+    judges: tuple[Judge, ...] = ()
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
     policy: Policy = Policy()
@@ -219,6 +225,9 @@ class Catalogue(Declared):
     def tool(self, name: str) -> Tool | None:
         return _named(self.tools, name)
 
+    def judge(self, name: str) -> Judge | None:
+        return _named(self.judges, name)
+
     def team(self, name: str) -> Team | None:
         return _named(self.teams, name)
 
@@ -231,7 +240,7 @@ class Catalogue(Declared):
 
     @model_validator(mode="after")
     def _references_resolve(self) -> "Catalogue":
-        problems = [*_duplicates(self), *_dangling(self)]
+        problems = [*_duplicates(self), *_dangling(self), *_without_policy(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -241,9 +250,22 @@ def _named(things: Iterable[T], name: str) -> T | None:
     return next((thing for thing in things if thing.name == name), None)
 
 
+_KINDS = ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "judges", "teams", "services")
+
+
 def _duplicates(catalogue: Catalogue) -> list[str]:
     problems = []
-    for kind in ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "teams", "services"):
+    for kind in (
+        "targets",
+        "providers",
+        "gateways",
+        "prompt_stores",
+        "indexes",
+        "tools",
+        "judges",
+        "teams",
+        "services",
+    ):
         names = [thing.name for thing in getattr(catalogue, kind)]
         problems += [f"{kind}: {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1})]
     claimed: dict[str, str] = {}
@@ -261,7 +283,17 @@ def _dangling(catalogue: Catalogue) -> list[str]:
     """Every reference that names nothing, with the nearest name that exists."""
     known = {
         kind: [thing.name for thing in getattr(catalogue, kind)]
-        for kind in ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "teams", "services")
+        for kind in (
+            "targets",
+            "providers",
+            "gateways",
+            "prompt_stores",
+            "indexes",
+            "tools",
+            "judges",
+            "teams",
+            "services",
+        )
     }
     references: list[tuple[str, str, str | None]] = []
     for provider in catalogue.providers:
@@ -277,6 +309,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         references.append((f"indexes.{index.name}.admin", "targets", index.admin))
     for tool in catalogue.tools:
         references.append((f"tools.{tool.name}.target", "targets", tool.target))
+    references += [(f"judges.{judge.name}.provider", "providers", judge.provider) for judge in catalogue.judges]
     for service in catalogue.services:
         where = f"services.{service.name}"
         references += [
@@ -287,19 +320,32 @@ def _dangling(catalogue: Catalogue) -> list[str]:
             (f"{where}.prompts", "prompt_stores", service.prompts),
             (f"{where}.index", "indexes", service.index),
             (f"{where}.prometheus", "targets", service.prometheus),
+            (f"{where}.judge", "judges", service.judge),
             *((f"{where}.tools", "tools", tool) for tool in service.tools),
         ]
     for number, rule in enumerate(catalogue.policy.rules):
         references.append((f"policy.rules.{number}.team", "teams", rule.team))
-        references += [
-            (f"policy.rules.{number}.services", "services", name)
-            for name in rule.services
-            if name != "*" and not name.startswith("tag:")
-        ]
+    covered = [(f"rules.{number}", rule.services) for number, rule in enumerate(catalogue.policy.rules)]
+    covered += [(f"break_glass.{number}", rule.services) for number, rule in enumerate(catalogue.policy.break_glass)]
+    references += [
+        (f"policy.{where}.services", "services", name)
+        for where, names in covered
+        for name in names
+        if name != "*" and not name.startswith("tag:")
+    ]
     return [
         f"{where}: no such name in {kind}: {name!r}{_nearest(name, known[kind])}"
         for where, kind, name in references
         if name is not None and name not in known[kind]
+    ]
+
+
+def _without_policy(catalogue: Catalogue) -> list[str]:
+    """Who is on call can only be asked of an escalation policy."""
+    return [
+        f"teams.{team.name}.approvers.on_call: needs pagerduty_escalation_policy, the id (P...) of who is on call"
+        for team in catalogue.teams
+        if team.approvers.on_call and not team.pagerduty_escalation_policy
     ]
 
 

@@ -15,7 +15,9 @@ from config.catalogue import Catalogue
 from config.library import FOLDER, REPOSITORY, CompanyLibrary, GitSource
 
 PREFIX = "PAGERUNNER_"
-SECRETS = ("slack_bot_token", "slack_app_token", "slack_signing_secret", "pagerduty_api_key", "changes_token")
+SECRETS = (
+    "slack_bot_token", "slack_app_token", "slack_signing_secret", "pagerduty_api_key", "changes_token", "github_token",
+)  # fmt: skip
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -75,6 +77,18 @@ class Settings(BaseModel):
     changes_token: SecretStr = SecretStr("")
     """Bearer token for ``POST /changes``; empty: the API token."""
 
+    github_api: str = Field(default="https://api.github.com", pattern=r"^https?://")
+    """Of GitHub Enterprise: ``https://HOST/api/v3``."""
+    github_token: SecretStr = SecretStr("")
+    """Token that may write issues in the teams' repositories; empty: follow-ups stay on the timeline."""
+    followups_redaction: Literal["internal", "company"] = "company"
+    """How much an issue may tell; see ``--redaction`` of ``pagerunner export``."""
+    drafts: tuple[Literal["md", "html", "json", "csv", "pdf", "docx"], ...] = Field(
+        default=("md", "html", "json", "csv", "pdf", "docx"), min_length=1
+    )
+    """Forms in which a postmortem is drafted when an incident closes, and again when something about it changes. The
+    first goes into the card's thread."""
+
     embedder: Path | None = None
     """Folder of another sentence-transformers model; empty: the packaged all-MiniLM-L6-v2."""
     canary_tokens_per_hour: int = Field(default=20_000, ge=0)
@@ -83,9 +97,9 @@ class Settings(BaseModel):
     canary_tokens_per_incident: int = Field(default=60_000, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("pagerduty_secrets", mode="before")
+    @field_validator("pagerduty_secrets", "drafts", mode="before")
     @classmethod
-    def _split_secrets(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")

@@ -131,6 +131,9 @@ MODEL_OF_PROVIDER = {
     ACME: (ACME_LARGE, ACME_LARGE_PINNED, ACME_SMALL, "acme-embed"),
     BETA: (BETA_SONNET, BETA_HAIKU),
 }
+VECTOR_STORES = {"support-kb": 0.0, "support-kb-next": 0.5}
+"""Retrieval indexes that the gateway searches when a request names one -> share of questions for which it finds the
+wrong documents. The first is production's; the second is a rebuild with another embedding model, not in use yet."""
 SERVICE_OVERHEAD = 1.1
 """What a worker spends on an item, against the model call alone."""
 PRICE = {ACME: (0.0025, 0.010), BETA: (0.003, 0.015)}

@@ -56,6 +56,15 @@ def read_openai(body: Any) -> Question:
         user=str(body.get("user") or ""),
         stream=bool(body.get("stream")),
         usage_in_stream=bool((body.get("stream_options") or {}).get("include_usage")),
+        indexes=_indexes(body.get("tools")),
+    )
+
+
+def _indexes(tools: object) -> tuple[str, ...]:
+    """What LiteLLM reads out of ``{"type": "file_search", "vector_store_ids": [...]}``."""
+    searches = [t for t in tools if isinstance(t, dict)] if isinstance(tools, list) else []
+    return tuple(
+        str(name) for t in searches if t.get("type") == "file_search" for name in t.get("vector_store_ids") or ()
     )
 
 

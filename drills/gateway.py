@@ -10,7 +10,20 @@ import numpy as np
 from drills import dialects
 from drills.admin import Admin
 from drills.answers import stale_share
-from drills.company import ACME, APPS, BY_ROUTE, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, PROVIDERS, App
+from drills.company import (
+    ACME,
+    APPS,
+    BETA,
+    BY_ROUTE,
+    DEPLOYMENT_PROVIDER,
+    DEPLOYMENTS,
+    ERRORS,
+    MODEL_OF_PROVIDER,
+    MODELS,
+    PROVIDERS,
+    VECTOR_STORES,
+    App,
+)  # fmt: skip
 from drills.dialects import BadRequest, Envelope, Timing
 from drills.draws import uniform
 from drills.exported import catalogue
@@ -104,6 +117,8 @@ class Gateway:
         except BadRequest as bad:
             return dialects.openai_error(bad.status, bad.kind, bad.code or "400", bad.message, param=bad.param)
         app = BY_ROUTE.get(question.model)
+        if question.model in MODELS:
+            return self._by_model(question, request)
         if app is None:
             message = (
                 f"Invalid model name passed in model={question.model}. Call `/v1/models` to view available models."
@@ -126,6 +141,28 @@ class Gateway:
         )  # fmt: skip
         first = trail.elapsed_s + timing.first_s + OVERHEAD_S
         return dialects.openai_answer(asked, done, Timing(first_s=first, token_s=timing.token_s), around)
+
+    def _by_model(self, question: Question, request: Incoming) -> Outgoing:
+        """A model under its own name, as LiteLLM serves it beside the routes: only what is asked for is added."""
+        unknown = [name for name in question.indexes if name not in VECTOR_STORES]
+        if unknown:
+            return dialects.openai_error(400, "invalid_request_error", "400", f"no vector store {unknown[0]}")
+        world, moment = self.world, self.world.moment(request.at)
+        nonce = world.nonce("gateway", request.body)
+        provider = ACME if question.model in MODEL_OF_PROVIDER[ACME] else BETA
+        trail = Trail(provider=provider, model=question.model, deployment=DEPLOYMENTS[0 if provider == ACME else 2])
+        trail.last = attempt(world, moment, question.model, nonce, zone=None)
+        headers = self._headers(trail, nonce)
+        if trail.last.error:
+            return self._refusal(APPS[0], trail, headers, nonce)
+        lag = float(stale_share(world.ingestion.lag(np.array([moment.at])))[0]) if question.indexes else 0.0
+        missed = max((VECTOR_STORES[name] for name in question.indexes), default=0.0)
+        shape = form(world, moment, question, stale=lag, missed=missed)
+        done = complete(world.seed, question, shape, nonce)
+        around = Envelope(answer_id=f"chatcmpl-{nonce[:24]}", created=int(moment.at), model=question.model,
+                          headers={**headers, **_forwarded(trail, moment, nonce)})  # fmt: skip
+        first = trail.last.timing.first_s + OVERHEAD_S
+        return dialects.openai_answer(question, done, Timing(first_s=first, token_s=trail.last.timing.token_s), around)
 
     def _walk(self, app: App, moment: Moment, nonce: str) -> Trail:
         """Choose a provider by weight, then try its deployments until one answers or the retries are used up."""

@@ -39,6 +39,8 @@ class Question:
     user: str = ""
     stream: bool = False
     usage_in_stream: bool = False
+    indexes: tuple[str, ...] = ()
+    """Vector stores that the request asks the gateway to search."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,8 @@ class Form:
     unresolved: bool = False
     stale: float = 0.0
     """Share of fresh matters that retrieval does not find; 0 without retrieval."""
+    missed: float = 0.0
+    """Share of all questions for which retrieval finds the wrong documents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +122,8 @@ def _succeeds(seed: int, item: Item, question: Question, form: Form, loss: float
     chance = success(item.difficulty, effect)
     if "fresh" in item.tags and form.stale > 0.0:
         chance = form.stale * min(STALE_SUCCESS, chance) + (1.0 - form.stale) * chance
+    if "retrieval" in item.tags:
+        chance *= 1.0 - form.missed
     own = uniform(seed, "item", item.id, MODELS[question.model].ability)
     anew = uniform(seed, "form", item.id, nonce) < _FRESH_DRAW
     return (uniform(seed, "answer", item.id, nonce) if anew else own) < chance

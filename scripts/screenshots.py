@@ -61,7 +61,7 @@ def take(url: str) -> None:
         shoot(phone, "phone.png")
         page.get_by_role("button", name="Approve").click()
         page.get_by_role("alertdialog").get_by_role("button", name="Approve").click()
-        page.get_by_text("· mitigated ·").first.wait_for(timeout=PATIENCE_S * 1000)
+        page.get_by_text("· mitigated since").first.wait_for(timeout=PATIENCE_S * 1000)
         page.wait_for_timeout(1000)
         shoot(page, "verified.png")
         browser.close()

@@ -56,7 +56,7 @@ class Place:
         self.rig, self.chat, self.clock, self.folder = Rig(database, catalogue, clock), Desk(), clock, folder
         self.shelf = Shelf([Folder(path=folder, name="company")])
         self.book = SqlAuthorBook(database)
-        self.authors = Authors(catalogue, clock, self.rig.records, self.shelf, self.book, self.chat.link)
+        self.authors = Authors(catalogue, clock, self.rig.records, self.shelf, self.book, self.chat.permalink)
         self.rig._parts = replace(self.rig._parts, ended=self.authors.note)
         self.rig.flow = Flow(self.rig._parts)
         self.courier = Courier(database, self.rig.records, self.chat, NoPager(), clock, no_fault, fresh_every_s=0)

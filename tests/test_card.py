@@ -103,6 +103,13 @@ def test_why_is_one_sentence_in_the_words_of_the_strongest_finding_with_its_evid
     assert causes.lines[0].refs == ("ev-00000002", "ev-00000004")
 
 
+def test_the_card_says_in_a_few_words_what_users_feel() -> None:
+    felt = [each for each in build(provider_outage()).context if each.label == "Users"]
+
+    assert [(each.text, each.refs) for each in felt] == [("34 % fail, normally 0.4 %", ("ev-00000001",))]
+    assert "Users" not in [each.label for each in build(SAMPLES["resolved"]()).context]
+
+
 def test_where_the_cause_is_not_sure_the_others_stay_on_the_card_with_what_rules_them_out() -> None:
     causes = next(section for section in build(SAMPLES["inconclusive"]()).sections if section.key == "causes")
 
@@ -156,6 +163,14 @@ def test_a_verified_mitigation_shows_before_and_after_and_the_lease() -> None:
 
     assert "Verified it helped: gateway_canary server_error → ok, user_signal errors → recovered" in state
     assert "Lease goes back by itself at 13:04 UTC" in state
+
+
+def test_what_a_mitigation_left_as_it_was_is_said_in_one_breath() -> None:
+    view = SAMPLES["verified"]()
+    ill = [replace(f, outcome="errors") if f.probe == "user_signal" else f for f in view.findings]
+    state = lines(build(replace(view, findings=tuple(ill))), "state")
+
+    assert "Verified it helped: gateway_canary server_error → ok, still user_signal errors" in state
 
 
 def test_a_mitigation_that_did_not_help_is_shown_as_undone_and_hands_over_to_people() -> None:

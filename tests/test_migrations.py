@@ -17,6 +17,9 @@ from tests.incident_samples import page, settle
 
 TO_1 = """
 DROP TABLE pager;
+DROP TABLE debt;
+DROP TABLE cli_link;
+DROP TABLE cli_link_try;
 DROP TABLE author_note;
 ALTER TABLE incident DROP COLUMN reopened_at;
 ALTER TABLE incident DROP COLUMN attempts_before;

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +25,21 @@ from bot.edges.baselines import BaselineRecorder
 from bot.edges.clock import SystemClock
 from bot.edges.database import Database
 from bot.edges.export import Export
+from bot.edges.github import GitHub
 from bot.edges.http import ReadingHttp, SafeHttp
 from bot.edges.jobs import DurableJobs
 from bot.edges.library_sync import LibrarySync
+from bot.edges.links import SqlLinks
 from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
+from bot.edges.records import not_known
 from bot.edges.redact import Redactor
+from bot.edges.rota import CachedRota, NoRota
 from bot.edges.runbook_watch import RunbookWatch
 from bot.edges.templates import Templates
 from bot.edges.ticks import Ticks
 from bot.edges.web_deps import ReadyCheck, WebDeps
-from bot.ports import Pager, People, Received, Triage
+from bot.ports import Pager, People, Received, Rota, Triage
 from bot.triage.checkpoint import forget, open_saver, signing_key
 from bot.triage.late import LateTriage
 from bot.wiring import Assistant, Edges, actions, assemble, open_librarian, open_shelf, probes
@@ -135,6 +139,11 @@ class Built:
         if self.saver is not None:
             await forget(self.saver, await purge.closed(self.database))
 
+    async def refresh_names(self) -> None:
+        """Who is awaited, on the cards."""
+        if self.slack is not None:
+            await self.slack.refresh_names(self.database)
+
     async def record_baselines(self) -> None:
         """One round of recorded normality for every service that has no open incident."""
         await self.recorder.record_all()
@@ -171,7 +180,8 @@ def assemble_server(
     registry = action_registry(chosen)
     shelf = open_shelf(libraries.folders(chosen, declared), registry, declared, clock.now().date())
     librarian = open_librarian(shelf, chosen.data / "index", chosen.embedder)
-    slack = SlackSide(chosen, declared) if chosen.slack != "off" else None
+    links = SqlLinks(database, clock, signing_key(chosen.data / "links.key"))
+    slack = SlackSide(chosen, declared, _rota(chosen, clock), links) if chosen.slack != "off" else None
     triage = LateTriage()
     holder: list[Assistant] = []
 
@@ -180,23 +190,31 @@ def assemble_server(
 
     jobs = DurableJobs(chosen.data / "jobs.sqlite", perform, fault)
     people: People = slack or LocalPeople(declared)
+    tracker = _tracker(chosen)
     assistant = assemble(
         Edges(
             catalogue=declared, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
             librarian=librarian, library=shelf, people=people, chat=slack, pager=_pager(chosen, redact),
             actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
             golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
-            channel_message_every_s=chosen.channel_message_every_s, link=slack.link if slack is not None else no_link,
+            channel_message_every_s=chosen.channel_message_every_s, drafts=chosen.drafts, tracker=tracker,
+            permalink=slack.permalink if slack is not None else no_link,
+            followups_redaction=chosen.followups_redaction,
+            embedder=librarian.embedder,
+            names=slack.names if slack else not_known,
         )
     )  # fmt: skip
     holder.append(assistant)
     metrics = Metrics()
     sync = LibrarySync(libraries.repositories(chosen, declared), metrics)
     ready = _checks(assistant, jobs, sync)
-    web = _web(chosen, declared, assistant, token, slack, clock, arrived, redact, ready, metrics)
+    web = replace(
+        _web(chosen, declared, assistant, token, slack, clock, arrived, redact, ready, metrics),
+        links=links if slack else None,
+    )
     recorder = BaselineRecorder(
         declared, probes(), assistant.history, ReadingHttp(http), clock, str(chosen.catalogue.parent),
-        chosen.canary_tokens_per_hour,
+        chosen.canary_tokens_per_hour, librarian.embedder,
     )  # fmt: skip
     return Built(
         settings=chosen, assistant=assistant, web=web, ticks=Ticks(), jobs=jobs, triage=triage, shelf=shelf,
@@ -227,6 +245,21 @@ def _pager(chosen: Settings, redact: Callable[[str], str]) -> Pager | None:
     return PagerDuty(key, chosen.pagerduty_from, base_url=chosen.pagerduty_api, redact=redact)
 
 
+def _tracker(chosen: Settings) -> GitHub | None:
+    token = chosen.github_token.get_secret_value()
+    return GitHub(token, chosen.github_api) if token else None
+
+
+def _rota(chosen: Settings, clock: SystemClock) -> Rota:
+    """Who is on call: asked by a client of its own, which never makes a click wait for a note that is being sent."""
+    key = chosen.pagerduty_api_key.get_secret_value()
+    if not key:
+        return NoRota()
+    from bot.edges.pagerduty_out import PagerDuty  # noqa: PLC0415
+
+    return CachedRota(PagerDuty(key, base_url=chosen.pagerduty_api, quick=True), clock)
+
+
 def _secrets(values: tuple[SecretStr, ...]) -> tuple[SigningSecret, ...]:
     return tuple(SigningSecret(value=value.get_secret_value()) for value in values if value.get_secret_value())
 
@@ -242,7 +275,8 @@ def _web(
     change_token = chosen.changes_token.get_secret_value()
     return WebDeps(
         inbox=assistant.inbox, desk=assistant.desk, records=assistant.records, clock=clock,
-        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe,
+        exporter=Export(redact, Templates(chosen.templates)), scribe=assistant.scribe, follow=assistant.follow,
+        comms=assistant.comms,
         metrics=metrics, pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,

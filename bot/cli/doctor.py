@@ -21,6 +21,7 @@ from config.settings import PREFIX, SECRETS, ConfigError, Settings, load, load_c
 if TYPE_CHECKING:
     from bot.edges.checks import Check
     from bot.edges.checks_clock import Reading
+    from bot.edges.checks_slack import SlackAccess
 
 OWN_VARIABLES = frozenset({"PAGERUNNER_CONFIG", "PAGERUNNER_CONTRACTS"})
 """Variables of ours that are no settings."""
@@ -90,7 +91,7 @@ class Doctor:
         found += self._machine(settings)
         found += _content(settings, catalogue)
         if self._offline:
-            found.append(checks.not_checked("Slack, PagerDuty, targets and clock", "--offline"))
+            found.append(checks.not_checked("Slack, PagerDuty, GitHub, targets and clock", "--offline"))
         else:
             found += asyncio.run(_network(settings, catalogue, self._address))
         return found
@@ -218,10 +219,11 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
 
 
 async def _network(settings: Settings, catalogue: Catalogue | None, address: str) -> "list[Check]":
-    """Slack, PagerDuty and the targets, at the same time; then the clock, by what they all said."""
+    """Slack, PagerDuty, GitHub and the targets, at the same time; then the clock, by what they all said."""
     from bot.cli.libraries import repositories as known_to_git  # noqa: PLC0415
     from bot.edges.checks import not_checked  # noqa: PLC0415
     from bot.edges.checks_clock import clock  # noqa: PLC0415
+    from bot.edges.checks_github import github  # noqa: PLC0415
     from bot.edges.checks_libraries import repositories  # noqa: PLC0415
     from bot.edges.checks_pagerduty import PagerAccess, pagerduty  # noqa: PLC0415
 
@@ -230,11 +232,19 @@ async def _network(settings: Settings, catalogue: Catalogue | None, address: str
         author=settings.pagerduty_from, secrets=sum(bool(s.get_secret_value()) for s in settings.pagerduty_secrets),
         address=address,
     )  # fmt: skip
-    answers = await asyncio.gather(_slack(settings, catalogue), pagerduty(access, catalogue), _targets(catalogue))
+    token = settings.github_token.get_secret_value()
+    answers = await asyncio.gather(
+        _slack(settings, catalogue), pagerduty(access, catalogue), github(settings.github_api, token, catalogue),
+        _targets(catalogue),
+    )  # fmt: skip
     found = [check for checks, _ in answers for check in checks]
     found += await repositories(known_to_git(settings, catalogue))
     if catalogue is None:
         found.append(not_checked("targets and providers", "the catalogue must load first"))
+    else:
+        from bot.edges.checks_on_call import on_call  # noqa: PLC0415
+
+        found += await on_call(access, None if settings.slack == "off" else _slack_access(settings), catalogue)
     return [*found, clock([told for _, readings in answers for told in readings])]
 
 
@@ -244,13 +254,18 @@ async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list
     if settings.slack == "off":
         why = "it is switched off: cards are in `pagerunner incidents`, and `pagerunner approve` decides"
         return [not_checked("Slack", why, "set 'slack' to socket; docs/slack-and-pagerduty.md tells how")], []
-    from bot.edges.checks_slack import SlackAccess, slack  # noqa: PLC0415
+    from bot.edges.checks_slack import slack  # noqa: PLC0415
 
-    access = SlackAccess(
+    return await slack(_slack_access(settings), catalogue)
+
+
+def _slack_access(settings: Settings) -> "SlackAccess":
+    from bot.edges.checks_slack import SlackAccess  # noqa: PLC0415
+
+    return SlackAccess(
         mode=settings.slack, api=settings.slack_api, bot_token=settings.slack_bot_token.get_secret_value(),
         app_token=settings.slack_app_token.get_secret_value(), team=settings.slack_team, scopes=manifest_scopes(),
     )  # fmt: skip
-    return await slack(access, catalogue)
 
 
 async def _targets(catalogue: Catalogue | None) -> "tuple[list[Check], list[Reading]]":

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from bot.domain.proposal import Principal
 from bot.domain.timeline import Fact
-from bot.domain.view import IncidentView, MessageRef
+from bot.domain.view import Awaited, IncidentView, MessageRef
+from bot.edges import awaiting
 from bot.edges.chain import INSTALLATION
 from bot.edges.clock import SystemClock
+from bot.edges.database import Database
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
-from bot.ports import People
-from config.catalogue import Catalogue
+from bot.ports import Links, People, Rota
+from config.catalogue import Approvers, Catalogue
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from bot.edges.slack_chat import SlackChat
     from bot.edges.slack_home import HomeTab
+    from bot.edges.slack_roster import Roster
     from bot.wiring import Assistant
 
 
@@ -32,6 +35,7 @@ class Opened:
     people: People
     app: "AsyncApp"
     home: "HomeTab | None"
+    roster: "Roster"
     handle: SlackHandler
 
 
@@ -39,26 +43,43 @@ class SlackSide:
     """Everything of Slack: the chat, the people, the app and its connection. See :class:`bot.ports.Chat` and
     :class:`bot.ports.People`."""
 
-    def __init__(self, chosen: Settings, declared: Catalogue) -> None:
+    def __init__(self, chosen: Settings, declared: Catalogue, rota: Rota, links: Links) -> None:
         self._settings = chosen
         self._catalogue = declared
+        self._rota = rota
+        self._links = links
         self._opened: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
 
     async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
         return await (await self._there()).chat.card(view, message)
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
-        await (await self._there()).chat.say(message, text, blocks=blocks)
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False) -> None:  # fmt: skip
+        await (await self._there()).chat.say(message, text, blocks=blocks, again=again)
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
         await (await self._there()).chat.file(message, name, content)
 
-    async def link(self, message: MessageRef) -> str:
-        """The web address of a message; empty if it cannot be asked for now."""
-        return await (await self._there()).chat.link(message)
+    async def permalink(self, message: MessageRef) -> str:
+        """The address of a message in chat."""
+        return await (await self._there()).chat.permalink(message)
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         return await (await self._there()).people.may_approve(who, team)
+
+    async def may_break_glass(self, who: Principal, team: str, named: Sequence[Approvers]) -> tuple[bool, str]:
+        return await (await self._there()).people.may_break_glass(who, team, named)
+
+    def names(self, team: str) -> tuple[Awaited, ...]:
+        """Who may approve for a team, by name, as far as that is known now. Answers at once."""
+        return self._opened.result().roster.names(team) if self._opened.done() else ()
+
+    async def refresh_names(self, database: Database) -> None:
+        """Look up who is awaited, and edit the cards on which that is different now."""
+        waiting = await awaiting.teams(database)
+        if waiting:
+            changed = await (await self._there()).roster.refresh(waiting)
+            await awaiting.redraw(database, changed, SystemClock().now())
 
     async def handle(self, request: SlackRequest) -> SlackReply:
         """A request in HTTP mode, verified."""
@@ -72,6 +93,7 @@ class SlackSide:
         from bot.edges.slack_client import Workspace, new_client  # noqa: PLC0415
         from bot.edges.slack_desk import SlackDeps  # noqa: PLC0415
         from bot.edges.slack_people import SlackPeople  # noqa: PLC0415
+        from bot.edges.slack_roster import Roster  # noqa: PLC0415
 
         clock = SystemClock()
         client = new_client(self._settings.slack_bot_token.get_secret_value(), self._settings.slack_api)
@@ -84,15 +106,19 @@ class SlackSide:
         async def audit(fact: Fact) -> None:
             await assistant.casebook.record(INSTALLATION, [fact], clock.now(), card=False)
 
-        people = SlackPeople(client, workspace, self._catalogue, clock)
+        people = SlackPeople(client, workspace, self._catalogue, clock, self._rota)
+        roster = Roster(client, workspace, self._catalogue, clock, self._rota)
         deps = SlackDeps(
             client=client, workspace=workspace, chat=chat, desk=assistant.desk, records=assistant.records,
             catalogue=self._catalogue, clock=clock, first_time=first_time, audit=audit, app_id=self._settings.slack_app,
-            duty=assistant.duty, people=people, timeline_reaction=self._settings.timeline_reaction,
+            duty=assistant.duty, follow=assistant.follow, comms=assistant.comms, people=people, links=self._links,
+            timeline_reaction=self._settings.timeline_reaction,
         )  # fmt: skip
         home = home_tab(deps)
         app = build_app(deps, home)
-        self._opened.set_result(Opened(chat=chat, people=people, app=app, home=home, handle=http_handler(app)))
+        self._opened.set_result(
+            Opened(chat=chat, people=people, app=app, home=home, handle=http_handler(app), roster=roster)
+        )
 
     async def refresh_home(self) -> None:
         """Bring the Home tabs that people looked at lately up to date."""

@@ -55,7 +55,9 @@ async def slack(access: SlackAccess, catalogue: Catalogue | None) -> tuple[list[
     else:
         checks += [await _channel(client, channel, whose) for channel, whose in _channels(catalogue)]
         people = SlackPeople(client, Workspace(client), catalogue, SystemClock())
-        checks += [await _approvers(client, people, team, str(told.get("team_id") or "")) for team in catalogue.teams]
+        workspace = str(told.get("team_id") or "")
+        checks += [await _approvers(client, people, team, workspace) for team in catalogue.teams]
+        checks += await _break_glass(people, catalogue, workspace)
     return checks, [clock] if clock else []
 
 
@@ -116,6 +118,8 @@ def _channels(catalogue: Catalogue) -> list[tuple[str, str]]:
     whose: dict[str, list[str]] = {}
     for team in catalogue.teams:
         whose.setdefault(team.slack_channel, []).append(f"team {team.name}")
+        if team.updates is not None and team.updates.channel:
+            whose.setdefault(team.updates.channel, []).append(f"updates of team {team.name}")
     whose.setdefault(catalogue.fallback_channel, []).append("pages nobody else owns")
     return [(channel, " and ".join(names)) for channel, names in whose.items()]
 
@@ -142,6 +146,24 @@ async def _channel(client: AsyncWebClient, channel: str, whose: str) -> Check:
     return ok(name, shown)
 
 
+async def _break_glass(people: SlackPeople, catalogue: Catalogue, workspace: str) -> list[Check]:
+    """Whether those whom a rule names for emergencies could really act, while there is none."""
+    wrong: list[str] = []
+    well: list[str] = []
+    for rule in catalogue.policy.break_glass:
+        for user in rule.people.slack_users:
+            who = Principal(id=f"slack:{workspace}/{user}", name=user, via="slack")
+            may, why = await people.may_break_glass(who, catalogue.teams[0].name, [rule.people])
+            (well if may else wrong).append(user if may else f"{user} would be told: {why}")
+        well += [f"group {group}" for group in rule.people.slack_groups]
+        well += ["whoever is on call"] if rule.people.on_call else []
+        if not (rule.people.slack_users or rule.people.slack_groups or rule.people.on_call):
+            wrong.append(f"the rule for {listed(rule.services)} names nobody")
+    if wrong:
+        return [problem("break-glass", "; ".join(wrong)[:600], "correct policy.break_glass in the catalogue")]
+    return [ok("break-glass", f"{listed(list(dict.fromkeys(well)))} may approve alone")] if well else []
+
+
 async def _approvers(client: AsyncWebClient, people: SlackPeople, team: Team, workspace: str) -> Check:
     """Whether those who are named can really approve, as they would be judged by a click."""
     name = f"Slack approvers of {team.name}"
@@ -160,6 +182,8 @@ async def _approvers(client: AsyncWebClient, people: SlackPeople, team: Team, wo
             (well if members else wrong).append(f"group {group} ({len(members)})" if members else f"{group} is empty")
     if wrong:
         return problem(name, "; ".join(wrong)[:600], "correct the team's approvers in the catalogue")
-    if not well and not team.approvers.local:
-        return problem(name, "the catalogue names nobody who may approve", "name slack_users or slack_groups there")
-    return ok(name, listed(well) if well else "nobody in Slack; a person at this machine may")
+    if not well and not team.approvers.local and not team.approvers.on_call:
+        fix = "name slack_users, slack_groups or on_call there"
+        return problem(name, "the catalogue names nobody who may approve", fix)
+    others = ["whoever is on call"] * team.approvers.on_call + ["a person at this machine"] * team.approvers.local
+    return ok(name, listed(well) if well else f"nobody by name; {' and '.join(others)} may")

@@ -1,6 +1,6 @@
 """Delivers the outbox at the pace the other side asks for: a lane a channel for what is new, one for all edits.
 
-New cards never wait for edits of older ones, nor chat for a pager that is slow.
+New cards never wait for edits of older ones, nor chat for a pager or an issue tracker that is slow.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, update
 
@@ -18,14 +18,14 @@ from bot.domain.presentation import Presentation
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import escape, line, quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox, pager_letters, pictures
+from bot.edges import chain, outbox, pager_letters, pictures, slack_blocks, tracker_letters
 from bot.edges.database import Database
 from bot.edges.export import Export
-from bot.edges.outbox import Letter
+from bot.edges.outbox import Lanes, Letter
 from bot.edges.schema import incident
 from bot.edges.typesetting import TypesettingError
 from bot.edges.zones import UnknownZone, zone
-from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Tracker, Undeliverable
 from config.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ EDITS = "edits"
 FRESH_EVERY_S = 60.0
 """A channel gets at most one new message in this time; replies in threads and edits do not count."""
 LOOK_EVERY_S = 0.25
+KEPT_FOR_DECISIONS = 3
 NO_CARD_YET = timedelta(seconds=1)
 
 
@@ -42,7 +43,8 @@ class _NoCardYet(Exception):
 
 
 class Lane:
-    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace."""
+    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace, of
+    which what merely ticks leaves some for what people decide."""
 
     def __init__(self, per_second: float = 1.0, burst: float = 3.0) -> None:
         self.per_second = per_second
@@ -51,15 +53,15 @@ class Lane:
         self.filled: datetime | None = None
         self.paused_until: datetime | None = None
 
-    def wait(self, now: datetime) -> float:
-        """Seconds until the next message may go; takes it when that is 0."""
+    def wait(self, now: datetime, *, reserve: int = 0) -> float:
+        """Seconds until the next message may go and ``reserve`` are left; takes it when that is 0."""
         if self.paused_until is not None and now < self.paused_until:
             return (self.paused_until - now).total_seconds()
         if self.filled is not None:
             self.tokens = min(self.burst, self.tokens + (now - self.filled).total_seconds() * self.per_second)
         self.filled = now
-        if self.tokens < 1:
-            return (1 - self.tokens) / self.per_second
+        if self.tokens < 1 + reserve:
+            return (1 + reserve - self.tokens) / self.per_second
         self.tokens -= 1
         return 0.0
 
@@ -69,17 +71,18 @@ class Courier:
 
     def __init__(
         self, database: Database, records: Records, chat: Chat | None, pager: Pager | None, clock: Clock,
-        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S,
+        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S, tracker: Tracker | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._records = records
         self._chat = chat
         self._pager = pager
+        self._tracker = tracker
         self._clock = clock
         self._fault = fault
         self._fresh_every_s = fresh_every_s
         self._lanes: dict[str, Lane] = {EDITS: Lane(per_second=50 / 60, burst=10)}
-        self._poked = {"chat": asyncio.Event(), "pager": asyncio.Event()}
+        self._poked: dict[Lanes, asyncio.Event] = {lanes: asyncio.Event() for lanes in ("chat", "pager", "tracker")}
 
     def poke(self) -> None:
         for event in self._poked.values():
@@ -87,10 +90,10 @@ class Courier:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._run("chat"))
-            group.create_task(self._run("pager"))
+            for lanes in self._poked:
+                group.create_task(self._run(lanes))
 
-    async def _run(self, lanes: Literal["chat", "pager"]) -> None:
+    async def _run(self, lanes: Lanes) -> None:
         poked = self._poked[lanes]
         while True:
             try:
@@ -103,7 +106,7 @@ class Courier:
                     await poked.wait()
             poked.clear()
 
-    async def deliver(self, lanes: Literal["all", "chat", "pager"] = "all") -> float:
+    async def deliver(self, lanes: Lanes = "all") -> float:
         """Deliver what may go now; returns in how many seconds to look again."""
         letters = await self._database.run(lambda c: outbox.due(c, self._clock.now(), lanes))
         by_lane: dict[str, list[Letter]] = {}
@@ -135,7 +138,9 @@ class Courier:
                 full = full or await self._turn(letter)
                 if full:  # Replies in the channel's threads go on.
                     continue
-            wait = lane.wait(self._clock.now())
+            wait = lane.wait(
+                self._clock.now(), reserve=KEPT_FOR_DECISIONS if letter.edit and not letter.decision else 0
+            )
             if wait > 0:
                 return wait
             try:
@@ -174,10 +179,14 @@ class Courier:
             if at is None:
                 raise _NoCardYet
             await self._tell(letter, view, at, self._chat)
-        elif letter.kind in ("responder", "snooze") and self._pager is not None:
-            await self._duty(letter, self._pager)
+        elif letter.kind == "issue":
+            await self._issue(letter)
             return
         elif letter.lane == outbox.PAGER and self._pager is not None:
+            letter, again = await self._trying(letter)
+            if letter.kind in pager_letters.KINDS:
+                await self._duty(letter, self._pager, again=again)
+                return
             await self._page(letter, view, self._pager)
         await self._database.run(lambda c: outbox.delivered(c, letter))
 
@@ -197,9 +206,21 @@ class Courier:
 
         await self._database.run(posted)
 
+    async def _trying(self, letter: Letter) -> tuple[Letter, bool]:
+        """Written down before it is sent: what comes back of it is known as ours, and a second try knows that it is."""
+        now = self._clock.now()
+        return await self._database.run(lambda c: outbox.trying(c, letter, now))
+
     async def _tell(self, letter: Letter, view: IncidentView, at: MessageRef, chat: Chat) -> None:
         if letter.kind == "say":
-            await chat.say(at, str(letter.data["text"]))
+            blocks = slack_blocks.said_blocks(letter.data, letter.incident_id)
+            if "update" in letter.data:
+                letter, again = await self._trying(letter)
+                await chat.say(at, str(letter.data["text"]), blocks=blocks, again=again)
+            elif blocks:
+                await chat.say(at, str(letter.data["text"]), blocks=blocks)
+            else:
+                await chat.say(at, str(letter.data["text"]))
             return
         form = letter.data["form"]
         if form == "png":
@@ -217,18 +238,28 @@ class Courier:
         except (TypesettingError, UnknownZone) as error:
             raise Undeliverable(f"the document could not be made: {error}") from error
 
-    async def _duty(self, letter: Letter, pager: Pager) -> None:
+    async def _duty(self, letter: Letter, pager: Pager, *, again: bool) -> None:
         async def amend(data: Mapping[str, Any]) -> None:
             await self._database.run(lambda c: outbox.amended(c, letter, data))
 
+        sent = await pager_letters.send(letter, pager, self._clock.now(), amend, again=again)
+        self._fault("K14")
         now = self._clock.now()
-        said = await pager_letters.send(letter, pager, now, amend)
 
         def told(connection: Connection) -> None:
             outbox.delivered(connection, letter)
-            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", said, now)
+            chain.append(connection, now, letter.incident_id, [sent.fact(letter, now)])
+            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", sent.said, now)
+            outbox.card(connection, letter.incident_id, now)
 
         await self._database.run(told)
+
+    async def _issue(self, letter: Letter) -> None:
+        if self._tracker is None:
+            raise Undeliverable("no GitHub token is set any more: set PAGERUNNER_GITHUB_TOKEN")
+        made = await tracker_letters.send(letter, self._tracker)
+        self._fault("K14")
+        await self._database.run(lambda c: tracker_letters.told(c, letter, made, self._clock.now()))
 
     async def _page(self, letter: Letter, view: IncidentView, pager: Pager) -> None:
         data = letter.data
@@ -248,7 +279,7 @@ class Courier:
         if "level" in letter.data:
             return int(letter.data["level"])
         level = await pager.next_level(ref)
-        await self._database.run(lambda c: outbox.amended(c, letter, {**letter.data, "level": level}))
+        await self._database.run(lambda c: outbox.amended(c, letter, {"level": level}))
         return level
 
     def _give_up(self, connection: Connection, letter: Letter, reason: str) -> None:
@@ -263,6 +294,8 @@ class Courier:
             log.warning("%s could not be told of %s: %s", letter.lane, letter.incident_id, reason)
             return
         data = {"undeliverable": letter.kind, "lane": letter.lane, "why": reason}
+        if "update" in letter.data:
+            data |= {"update": letter.data["update"], "to": letter.data["destination"]}
         fact = Fact(kind="alarm", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
         now = self._clock.now()
         chain.append(connection, now, letter.incident_id, [fact])
@@ -270,6 +303,12 @@ class Courier:
             outbox.card(connection, letter.incident_id, now)
         if letter.lane == outbox.PAGER:
             told = f"PagerDuty was not told, and will not be: {quote(reason, 300)}"
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
+        if letter.lane == outbox.TRACKER:
+            told = tracker_letters.failed(letter, reason)
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}:{reason[:80]}", told, now)
+        if "update" in letter.data and letter.lane != outbox.PAGER:
+            told = f"The stakeholders' channel was not told, and will not be: {quote(reason, 300)}"
             outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from bot.domain import codec, joining
 from bot.domain.page import Page
 from bot.edges import pager_state
-from bot.edges.schema import author_note, page, pager
+from bot.edges.schema import author_note, cli_link, cli_link_try, debt, page, pager
 
 
 def _to_2(connection: Connection) -> None:
@@ -25,8 +25,10 @@ def _to_2(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """Who is to hear how their runbooks fared."""
-    author_note.create(connection)
+    """Break-glass leaves debts, a command line can be linked to a person in Slack, and who keeps a runbook is to hear
+    how it fared."""
+    for table in (debt, cli_link, cli_link_try, author_note):
+        table.create(connection)
 
 
 STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}

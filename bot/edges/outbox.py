@@ -4,7 +4,7 @@ A card is one row for its incident with a version: many changes before it is sen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,8 +17,9 @@ from bot.edges.schema import incident, meta, outbox
 
 AT_ONCE = 12
 """Of one lane; more than any lane takes before the next look."""
-PAGER = "pager"
-"""The lane of everything for the pager; all others are of chat channels."""
+PAGER, TRACKER = "pager", "tracker"
+"""The lanes of everything for the pager and for the issue tracker; all others are of chat channels."""
+Lanes = Literal["all", "chat", "pager", "tracker"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +35,13 @@ class Letter:
     attempts: int
     edit: bool = False
     """A card that has been posted before."""
+    decision: bool = False
+    """People made or wait for what it shows."""
 
     @property
     def fresh(self) -> bool:
         """Whether it would be a new message in a channel: neither an edit nor a reply in a thread."""
-        return (self.kind == "card" and not self.edit) or (self.lane != PAGER and self.data.get("ts") == "")
+        return (self.kind == "card" and not self.edit) or (self.lane.startswith("chat:") and self.data.get("ts") == "")
 
 
 def card(connection: Connection, incident_id: str, now: datetime, *, decision: bool = False) -> None:
@@ -57,13 +60,15 @@ def card(connection: Connection, incident_id: str, now: datetime, *, decision: b
 
 def say(
     connection: Connection, incident_id: str, key: str, text: str, now: datetime, *, at: MessageRef | None = None,
-    or_thread: bool = False,
+    more: Mapping[str, Any] | None = None, or_thread: bool = False,
 ) -> None:  # fmt: skip
-    """Say something in the thread below the card, or below ``at``, once for each ``key``. ``or_thread``: if ``at``
-    cannot be reached, below the card after all."""
+    """Say something in the thread below the card, or below ``at``, once for each ``key``; ``more`` is how it is shown,
+    for :func:`bot.edges.slack_blocks.said_blocks`. ``or_thread``: if ``at`` cannot be reached, below the card after
+    all."""
     lane, place = _place(connection, incident_id, at)
     otherwise = {"or_thread": True} if or_thread and at is not None else {}
-    _put(connection, lane, "say", f"say:{incident_id}:{key}", incident_id, {"text": text, **place, **otherwise}, now)
+    data = {**(more or {}), "text": text, **place, **otherwise}
+    _put(connection, lane, "say", f"say:{incident_id}:{key}", incident_id, data, now)
 
 
 def notice(connection: Connection, channel: str, key: str, text: str, now: datetime) -> None:
@@ -107,12 +112,26 @@ def pager(
     _put(connection, PAGER, kind, f"{kind}:{incident_id}:{key}:{data['ref']}", incident_id, data, now)
 
 
+def issue(connection: Connection, incident_id: str, entry: int, data: Mapping[str, Any], now: datetime) -> None:
+    """Have an issue made of a follow-up, once. One that could not be made is tried again with this ``data``; since when
+    it has been asked for stays, so that what an earlier try may have made is looked for."""
+    key = f"issue:{incident_id}:{entry}"
+    dead = connection.execute(select(outbox.c.data).where(outbox.c.key == key, outbox.c.dead != "")).one_or_none()
+    if dead is None:
+        _put(connection, TRACKER, "issue", key, incident_id, data, now)
+        return
+    again = {**data, "asked_at": dead.data["asked_at"]}
+    connection.execute(
+        update(outbox).where(outbox.c.key == key).values(data=again, dead="", attempts=0, due_at=codec.stamp(now))
+    )
+
+
 def said(connection: Connection, incident_id: str, key: str) -> bool:
     """Whether :func:`say` was called with this key before."""
     return connection.execute(select(outbox.c.id).where(outbox.c.key == f"say:{incident_id}:{key}")).first() is not None
 
 
-def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pager"] = "all") -> Sequence[Letter]:
+def due(connection: Connection, now: datetime, lanes: Lanes = "all") -> Sequence[Letter]:
     """What can be tried now, for each channel and for edits as much as can go at once: cards of new incidents and what
     people decided first, edits last, and of each the one that has waited longest."""
     first = (outbox.c.kind == "card") & (outbox.c.sent == 0) | (outbox.c.kind == "status")
@@ -122,13 +141,16 @@ def due(connection: Connection, now: datetime, lanes: Literal["all", "chat", "pa
     waiting = select(outbox.c.id, func.row_number().over(partition_by=lane, order_by=order).label("place")).where(
         outbox.c.sent < outbox.c.version, outbox.c.dead == "", outbox.c.due_at <= codec.stamp(now)
     )
-    if lanes != "all":
-        waiting = waiting.where((outbox.c.lane == PAGER) == (lanes == "pager"))
+    if lanes == "chat":
+        waiting = waiting.where(outbox.c.lane.not_in([PAGER, TRACKER]))
+    elif lanes != "all":
+        waiting = waiting.where(outbox.c.lane == lanes)
     found = waiting.subquery()
     query = select(outbox).join(found, found.c.id == outbox.c.id).where(found.c.place <= AT_ONCE).order_by(*order)
     return [
         Letter(id=r.id, lane=r.lane, kind=r.kind, incident_id=r.incident, data=r.data, version=r.version,
-               attempts=r.attempts, edit=r.kind == "card" and r.sent > 0)
+               attempts=r.attempts, edit=r.kind == "card" and r.sent > 0,
+               decision=r.due_at == 0.0)
         for r in connection.execute(query)
     ]  # fmt: skip
 
@@ -158,9 +180,31 @@ def postponed(connection: Connection, letter: Letter, until: datetime) -> None:
     )
 
 
-def amended(connection: Connection, letter: Letter, data: Mapping[str, Any]) -> None:
-    """What was found out before it is sent, so that sending it again is sending the same."""
-    connection.execute(update(outbox).where(outbox.c.id == letter.id).values(data=dict(data)))
+def amended(connection: Connection, letter: Letter, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was found out before it is sent, so that sending it again is sending the same; returns all there is now."""
+    kept = connection.execute(select(outbox.c.data).where(outbox.c.id == letter.id)).scalar_one()
+    whole = {**kept, **data}
+    connection.execute(update(outbox).where(outbox.c.id == letter.id).values(data=whole))
+    return whole
+
+
+def trying(connection: Connection, letter: Letter, now: datetime) -> tuple[Letter, bool]:
+    """It is about to be sent, which is written down first. Also whether it was before: then it may have arrived."""
+    again, at = "tried" in letter.data, codec.stamp(now)
+    data = amended(connection, letter, {"tried": letter.data.get("tried", at), "tried_last": at})
+    return replace(letter, data=data), again
+
+
+def letters(connection: Connection, incident_id: str, kind: str) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    """What an incident's pager was told of one kind, whether or not it has arrived: the row and its content."""
+    first = f"{kind}:{incident_id}:"
+    mine = select(outbox.c.id, outbox.c.data).where(outbox.c.key >= first, outbox.c.key < f"{first[:-1]};")
+    return [(row.id, row.data) for row in connection.execute(mine.where(outbox.c.lane == PAGER))]
+
+
+def answered(connection: Connection, row: int, data: Mapping[str, Any], event_id: str) -> None:
+    """The pager's event about it has come; a second one like it is somebody else's doing."""
+    connection.execute(update(outbox).where(outbox.c.id == row).values(data={**data, "echo": event_id}))
 
 
 def undeliverable(connection: Connection, letter: Letter, reason: str) -> None:

@@ -239,3 +239,44 @@ seen = Table(
     Column("key", String, primary_key=True),
     Column("at", Float, nullable=False),
 )  # fmt: skip
+
+debt = Table(  # what a break-glass approval left, until somebody else has looked at it
+    "debt", metadata,
+    Column("proposal", String, ForeignKey("proposal.id"), primary_key=True),
+    Column("incident", String, nullable=False),
+    Column("service", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("reviewed_by", String, nullable=False, default=""),
+    Column("reviewer", String, nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Column("reviewed_at", Float),
+)  # fmt: skip
+
+cli_link = Table(  # a command line that acts as a person in Slack; neither code nor secret is kept
+    "cli_link", metadata,
+    Column("id", String, primary_key=True),
+    Column("code_hash", String, nullable=False),  # keyed; empty once it was used
+    Column("secret_hash", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("made_by", String, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("code_until", Float, nullable=False),
+    Column("valid_until", Float, nullable=False),
+    Column("principal", String, nullable=False, default=""),
+    Column("name", String, nullable=False, default=""),
+    Column("confirmed_at", Float),
+    Column("used_at", Float),
+    Column("ended_at", Float),
+)  # fmt: skip
+
+cli_link_try = Table(  # wrong codes, counted
+    "cli_link_try", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("principal", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+Index("cli_link_try_at", cli_link_try.c.at)

@@ -16,7 +16,10 @@ from bot.domain.timeline import Fact, Provenance
 from bot.edges.slack_clicks import Clicks
 from bot.edges.slack_client import SLACK_API, Refused, ask, is_loopback, new_client
 from bot.edges.slack_commands import Commands
+from bot.edges.slack_comms import CommsCommands
+from bot.edges.slack_deciding import Deciding
 from bot.edges.slack_desk import Json, Reception, SlackDeps, key, logger
+from bot.edges.slack_followups import FollowCommands
 from bot.edges.slack_home import HomeTab
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
 from bot.edges.slack_memory import Memory
@@ -56,9 +59,14 @@ def build_app(deps: SlackDeps, home: HomeTab | None = None) -> AsyncApp:
     app.middleware(_binding(deps))
     reception = Reception(deps=deps)
     Clicks(reception).register(app)
+    Deciding(reception).register(app)
     Commands(reception=reception).register(app)
+    if deps.comms is not None:
+        CommsCommands(reception, deps.comms).register(app)
     if deps.duty is not None:
         Memory(reception, deps.duty).register(app)
+    if deps.follow is not None:
+        FollowCommands(reception, deps.follow).register(app)
     if home is not None:
         home.register(app)
     Talk(reception).register(app)

@@ -56,7 +56,8 @@ class SlackChat:
         posted = await self._perhaps_posted(key, channel, None)
         return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False) -> None:  # fmt: skip
         """Reply in the thread below ``message``; or write to a person, whose id or e-mail address is the channel."""
         if _PERSON.fullmatch(message.channel) or "@" in message.channel:
             shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
@@ -68,6 +69,8 @@ class SlackChat:
         await self.must_be_ours(message.channel)
         digest = sha256(f"{message.channel}:{message.ts}:{text}".encode()).hexdigest()[:32]
         key, thread = f"say:{digest}", message.ts or None
+        if again:
+            self._unsure.add(key)
         if await self._perhaps_posted(key, message.channel, thread) is None:
             shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
             content = {"text": slack_blocks.cut(text), "blocks": shown}
@@ -95,6 +98,14 @@ class SlackChat:
                 return
             text = escape(content.decode("utf-8", "replace")[:SNIPPET].replace("```", "ˋˋˋ"))
             await self.say(message, f"{escape(str(refused))}. This is how it begins; {whole}.\n```{text}```")
+
+    async def permalink(self, message: MessageRef) -> str:
+        """The address of a message, for people; empty where Slack cannot tell it."""
+        try:
+            told = await read(self._client, "chat.getPermalink", channel=message.channel, message_ts=message.ts)
+        except (RetryLater, Refused):
+            return ""
+        return str(told.get("permalink") or "")
 
     async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:
         try:
@@ -143,14 +154,6 @@ class SlackChat:
                 self._unsure.discard(key)
                 return MessageRef(channel=channel, ts=str(message["ts"]))
         return None
-
-    async def link(self, message: MessageRef) -> str:
-        """The web address of a message; empty if it cannot be asked for now."""
-        about = {"channel": message.channel, "message_ts": message.ts}
-        try:
-            return str((await read(self._client, "chat.getPermalink", **about)).get("permalink") or "")
-        except (RetryLater, Refused):
-            return ""
 
     async def _person(self, who: str) -> str:
         """The id of somebody of ours, by id or e-mail address, who may hear of incidents. Raises :class:`Refused`."""

@@ -13,8 +13,11 @@ from bot.domain.view import IncidentView, MessageRef, ProposalView
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
+from bot.edges.slack_comms import CommsCommands
+from bot.edges.slack_deciding import Deciding
 from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
 from bot.edges.slack_duties import Duties
+from bot.edges.slack_followups import FollowCommands
 from bot.edges.slack_text import unescaped
 from bot.edges.slack_typed import GROUPS, Command, Reply, Row, Typed, free, hint, meant
 from bot.ports import VoteContext
@@ -49,8 +52,12 @@ class Commands:
              self._export),
             ("More", "help", "[COMMAND]", "this list", self._help),
         )  # fmt: skip
-        duties = Duties(self.reception, self.reception.deps.duty).rows() if self.reception.deps.duty else ()
-        self._table.update({row[1]: Command(*row) for row in (*rows, *duties)})
+        deps = self.reception.deps
+        duties = Duties(self.reception, deps.duty).rows() if deps.duty else ()
+        comms = CommsCommands(self.reception, deps.comms).rows() if deps.comms else ()
+        follows = FollowCommands(self.reception, deps.follow).rows() if deps.follow else ()
+        more = Deciding(self.reception).rows()
+        self._table.update({row[1]: Command(*row) for row in (*rows, *more, *duties, *comms, *follows)})
         app.command(self.reception.deps.command)(self.typed)
 
     async def typed(self, ack: AsyncAck, body: Json) -> None:
@@ -172,7 +179,7 @@ class Commands:
         reason = (await free(self.reception, typed.written[2:]))[:500]
         desk = self.reception.deps.desk
         result = await desk.vote(proposal.id, proposal.plan_hash, decision, typed.who, context, reason)
-        return Reply(text=await vote_words(self.reception, proposal.id, result))
+        return Reply(text=await vote_words(self.reception, proposal.id, result, typed.who))
 
     def _which_plan(self, view: IncidentView, decision: str, code: str) -> Reply:
         pv = view.open_proposal

@@ -17,7 +17,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Workspace, ask, read
 from bot.edges.slack_text import mentioned, written
-from bot.ports import Desk, Duty, People, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Comms, Desk, Duty, Following, Links, People, Records, RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from config.clock import Clock
 
@@ -53,8 +53,14 @@ class SlackDeps:
     command: str = "/oncall"
     duty: Duty | None = None
     """None: what people on call do besides deciding is not offered."""
+    comms: Comms | None = None
+    """None: priority, assignment and updates for stakeholders are not offered."""
     people: People | None = None
     """None: there is no Home tab."""
+    follow: Following | None = None
+    """None: follow-ups are not offered."""
+    links: Links | None = None
+    """None: no command line can be linked."""
     timeline_reaction: str = "pushpin"
     """The reaction that puts a message on the timeline; empty: none does."""
 

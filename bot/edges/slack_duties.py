@@ -10,11 +10,10 @@ from bot.domain import wording
 from bot.domain.drills import SEEN
 from bot.domain.handover import ROLES
 from bot.domain.untrusted import escape, line, quote
-from bot.domain.view import IncidentView
 from bot.edges import slack_modals
 from bot.edges.slack_client import ask
 from bot.edges.slack_desk import Place, Reception, key
-from bot.edges.slack_typed import Reply, Row, Typed, free, hint, meant
+from bot.edges.slack_typed import Reply, Row, Typed, free, hint, leading, meant
 from bot.ports import Duty, Role, Told
 from knowledge.model import Retrieval
 
@@ -68,7 +67,7 @@ class Duties:
         return owner.slack_channel if owner else ""
 
     async def _page(self, typed: Typed) -> Reply:
-        typed, view = await self._leading(typed)
+        typed, view = await leading(self.reception, typed)
         if isinstance(view, Reply):
             return view
         whom, why = _split(typed.written, "because")
@@ -91,7 +90,7 @@ class Duties:
         return _told(await self.duty.snooze(view.incident.id, minutes, typed.who, _act(typed)))
 
     async def _handoff(self, typed: Typed) -> Reply:
-        typed, view = await self._leading(typed)
+        typed, view = await leading(self.reception, typed)
         if isinstance(view, Reply):
             return view
         if typed.words and typed.words[0].lower() != "to":
@@ -102,7 +101,7 @@ class Duties:
         return _told(await self.duty.handoff(view.incident.id, to.removeprefix("@"), typed.who, _act(typed)))
 
     async def _role(self, typed: Typed) -> Reply:
-        typed, view = await self._leading(typed)
+        typed, view = await leading(self.reception, typed)
         if isinstance(view, Reply):
             return view
         role = typed.words[0].lower() if typed.words else ""
@@ -115,7 +114,7 @@ class Duties:
     async def _timeline(self, typed: Typed) -> Reply:
         if not typed.words or typed.words[0].lower() != "add":
             return self._usage("timeline", "There is `add`; `pagerunner timeline` can do more.")
-        typed, view = await self._leading(replace(typed, words=typed.words[1:], written=typed.written[1:]))
+        typed, view = await leading(self.reception, replace(typed, words=typed.words[1:], written=typed.written[1:]))
         if isinstance(view, Reply):
             return view
         if not typed.words:
@@ -174,15 +173,6 @@ class Duties:
         return Reply(text="\n".join([DRILL, *lines]))
 
     # --- what was meant ----------------------------------------------------------------------------------------------
-
-    async def _leading(self, typed: Typed) -> tuple[Typed, IncidentView | Reply]:
-        """The incident, which may be named by the first word; and the words without it."""
-        named = await self.reception.view(typed.words[0]) if typed.words else None
-        if named is not None:
-            return replace(typed, words=typed.words[1:], written=typed.written[1:]), named
-        if typed.words and re.fullmatch(r"inc-[0-9a-z-]+", typed.words[0]):
-            return typed, await meant(self.reception, replace(typed, words=typed.words[:1]), at_most=1)
-        return typed, await meant(self.reception, replace(typed, words=()), at_most=1)
 
     def _usage(self, name: str, problem: str) -> Reply:
         usage = next(row[2] for row in self.rows() if row[1] == name)

@@ -1,12 +1,40 @@
 """The ports: what the flow needs from the outside, by role. Each has a real edge and an offline one."""
 
 from bot.ports.arriving import Inbox, Intake, Jobs, Placed, Received, StorageDown, Understand
-from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit, Told, VoteContext
-from bot.ports.authoring import AuthorBook, Link, Owed
+from bot.ports.asking import (
+    Comms,
+    Declaration,
+    Desk,
+    Duty,
+    Following,
+    Quoted,
+    Role,
+    TimelineEdit,
+    Told,
+    UpdateDraft,
+    VoteContext,
+)
+from bot.ports.authoring import AuthorBook, Owed, Permalink
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
-from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
-from bot.ports.reaching import Chat, Exporter, Made, Pager, People, Responder, RetryLater, Undeliverable
+from bot.ports.keeping import Casebook, DutyBook, FollowBook, History, Records, Scribe
+from bot.ports.linking import CodeMade, Link, Links
+from bot.ports.reaching import (
+    Chat,
+    Drafted,
+    Exporter,
+    Issue,
+    Made,
+    OnCall,
+    Pager,
+    People,
+    Responder,
+    RetryLater,
+    Rota,
+    Tracker,
+    Undeliverable,
+    WantedIssue,
+)
 
 __all__ = [
     "NOTHING",
@@ -14,24 +42,33 @@ __all__ = [
     "Casebook",
     "Chat",
     "Claim",
+    "CodeMade",
+    "Comms",
     "Declaration",
     "Desk",
+    "Drafted",
     "Duty",
     "DutyBook",
     "Executor",
     "Exporter",
     "Follow",
+    "FollowBook",
+    "Following",
     "Gate",
     "History",
     "Inbox",
     "Intake",
     "Investigated",
+    "Issue",
     "Jobs",
     "Link",
+    "Links",
     "Made",
+    "OnCall",
     "Owed",
     "Pager",
     "People",
+    "Permalink",
     "Placed",
     "Planned",
     "Planner",
@@ -41,14 +78,18 @@ __all__ = [
     "Responder",
     "RetryLater",
     "Role",
+    "Rota",
     "Scribe",
     "Step",
     "StorageDown",
     "TimelineEdit",
     "Told",
+    "Tracker",
     "Triage",
     "Undeliverable",
     "Understand",
+    "UpdateDraft",
     "Verifier",
     "VoteContext",
+    "WantedIssue",
 ]

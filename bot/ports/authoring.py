@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bot.domain.view import MessageRef
 
-Link = Callable[[MessageRef], Awaitable[str]]
+Permalink = Callable[[MessageRef], Awaitable[str]]
 """The web address of a message; empty if it has none or it cannot be asked for now."""
 
 

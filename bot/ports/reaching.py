@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
 
 from bot.domain.presentation import AS_RECORDED, Form, Presentation
 from bot.domain.proposal import Principal
 from bot.domain.view import IncidentView, MessageRef
+from config.policy import Approvers
 
 
 class RetryLater(Exception):
@@ -29,8 +31,10 @@ class Chat(Protocol):
         """Post the card, or bring the posted one up to date."""
         ...
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped."""
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False) -> None:  # fmt: skip
+        """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped. ``again``: it may
+        have been said before a restart, and is not said twice."""
         ...
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
@@ -79,8 +83,76 @@ class Pager(Protocol):
         """Follow a person's click: quiet for so long, then triggered again."""
         ...
 
+    async def priorities(self) -> Sequence[str]:
+        """Names of the account's priorities, the most severe first."""
+        ...
+
+    async def set_priority(self, incident_ref: str, name: str, on_behalf_of: str) -> None:
+        """Follow a person's word: one of :meth:`priorities`."""
+        ...
+
+    async def assign(self, incident_ref: str, to: "Responder", on_behalf_of: str) -> None:
+        """Follow a person's word: this one has it now."""
+        ...
+
+    async def publish(self, incident_ref: str, text: str, on_behalf_of: str, *, since: datetime | None = None) -> None:
+        """Publish a status update, as a person wrote it. ``since``: it may have been published then, and is not again
+        if the pager says that it was."""
+        ...
+
     async def details(self, incident_ref: str) -> str:
         """Alert bodies, custom fields and links of the incident, as text lines; empty without a key."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedIssue:
+    """An issue that people agreed to, exactly as it was shown."""
+
+    repository: str
+    """``owner/name``."""
+    title: str
+    body: str
+    marker: str
+    """A part of the body that is in no other issue."""
+    asked_at: datetime
+    """Nobody has created it before this moment."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issue:
+    """An issue that is there."""
+
+    key: str
+    """Such as ``acme/chat#12``."""
+    url: str
+    """Empty if the tracker gave none that can be shown."""
+
+
+class Tracker(Protocol):
+    """The issue tracker. Raises :class:`RetryLater` or :class:`Undeliverable`."""
+
+    async def issue(self, wanted: WantedIssue) -> Issue:
+        """Create it, unless one with its marker is there already. May be called again after a lost answer."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnCall:
+    """Somebody who is on call now."""
+
+    email: str
+    name: str
+    level: int
+    until: datetime | None = None
+    """The end of the shift; None: for good."""
+
+
+class Rota(Protocol):
+    """Who is on call now. Raises :class:`RetryLater` or :class:`Undeliverable` when that cannot be told."""
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """Everybody, at any level of this escalation policy; what is told may be up to 60 seconds old."""
         ...
 
 
@@ -91,6 +163,10 @@ class People(Protocol):
         """Whether this person is an approver of the team now, and why not in plain words otherwise."""
         ...
 
+    async def may_break_glass(self, who: Principal, team: str, named: Sequence[Approvers]) -> tuple[bool, str]:
+        """Whether this person is one of those named now; who is on call is asked of the team's policy."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
@@ -98,6 +174,15 @@ class Made:
 
     content: bytes
     notes: tuple[str, ...] = ()
+
+
+class Drafted(NamedTuple):
+    """What was written of an incident's postmortem: names of files, and what could not be made."""
+
+    files: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    upto: int = 0
+    """The last entry of the timeline that is in them."""
 
 
 class Exporter(Protocol):
