@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.comms import CommsDesk, CommsParts
 from bot.authors import Authors
+from bot.comms import CommsDesk, CommsParts
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal

@@ -45,7 +45,7 @@ class Desk(Channel):
             raise Undeliverable("they are a guest <!channel>")
         await super().say(message, text, blocks=blocks)
 
-    async def link(self, message: MessageRef) -> str:
+    async def permalink(self, message: MessageRef) -> str:
         return f"https://slack.example/archives/{message.channel}/p{message.ts}"
 
 
