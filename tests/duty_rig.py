@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.comms import CommsDesk, CommsParts
 from bot.authors import Authors
+from bot.comms import CommsDesk, CommsParts
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal
@@ -255,8 +255,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
     home = home_tab(deps)
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,
-                   pager=state, asked=asked, home=home, comms=comms)  # fmt: skip
-                   pager=state, asked=asked, home=home, shelf=shelf, books=books)  # fmt: skip
+                   pager=state, asked=asked, home=home, comms=comms, shelf=shelf, books=books)  # fmt: skip
 
 
 __all__ = ["ANA", "DutyRig", "FakeClock", "duty_rig"]
