@@ -1,11 +1,15 @@
 """A library in Git: pinned, followed, bounded, and never lost to a push, a network or an attacker."""
 
+import contextlib
 import json
 import os
+import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,8 +20,9 @@ from bot.edges.git import GitError, Remote, remote
 from bot.edges.git_library import GitLibrary
 from bot.edges.library_sync import LibrarySync, standing
 from bot.edges.metrics import Metrics
+from config.library import GitSource
 from runbooks.source import MAX_BYTES
-from tests.conftest import START
+from tests.conftest import ROOT, START
 from tests.library_fakes import Origin, book, git, made, shelf_of
 from tests.runbook_cli_fakes import GIT
 
@@ -480,6 +485,69 @@ def test_a_token_is_in_no_argument_and_variables_of_ours_stay_here(
                 "LD_PRELOAD", "DISPLAY", "SSH_ASKPASS", "GIT_EXTERNAL_DIFF"} & set(environment)  # fmt: skip
     assert "http.followRedirects=false" in arguments
     assert arguments[-3:] == ["ls-remote", "--", where]
+
+
+class Seen(BaseHTTPRequestHandler):
+    """Writes down what is asked, and sends everybody elsewhere."""
+
+    asked: list[tuple[str, str]]
+    elsewhere: str
+
+    def do_GET(self) -> None:
+        type(self).asked.append((self.path, self.headers.get("authorization", "")))
+        self.send_response(302)
+        self.send_header("location", self.elsewhere + self.path)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
+        """Nothing on the terminal."""
+
+
+@contextlib.contextmanager
+def https(elsewhere: str = "") -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A real TLS server that redirects; its address and what it was asked."""
+    asked: list[tuple[str, str]] = []
+    handler = type("Handler", (Seen,), {"asked": asked, "elsewhere": elsewhere})
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(
+        ROOT / "tests" / "data" / "tls" / "server.pem", ROOT / "tests" / "data" / "tls" / "server.key"
+    )
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_token_is_sent_to_its_own_address_and_follows_no_redirect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gitconfig").write_text("[http]\n\tsslVerify = false\n")  # the test's certificate is for another name
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    with https() as (there, stolen), https(there) as (here, asked):
+        where = f"{here}/acme/oncall.git"
+        done = remote(None, Remote(address=where, transport="https", token="hunter2"), "ls-remote", "--", where)
+        other = f"{there}/acme/oncall.git"
+        remote(None, Remote(address=where, transport="https", token="hunter2"), "ls-remote", "--", other)
+
+    assert asked == [("/acme/oncall.git/info/refs?service=git-upload-pack", "Basic eC1hY2Nlc3MtdG9rZW46aHVudGVyMg==")]
+    assert [token for _, token in stolen] == [""]  # what was asked of it directly; the redirect was not followed
+    assert "hunter2" not in done.told
+    assert done.code != 0
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(data: Path) -> None:
+    with https() as (here, asked):
+        library = GitLibrary(GitSource(git=f"{here}/x.git"), "company", data)
+        state = library.update(START)
+
+    assert (asked, "cannot be reached" in state.problem) == ([], True)
+    assert "certificate" in state.problem
 
 
 def test_without_git_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
