@@ -103,6 +103,12 @@ FACTS: tuple[Told, ...] = (
     told(73.5, "snoozed", H, ANA, until=at(90).isoformat(), by="Ana Ruiz", pager=True),
     told(73.6, "message_added", H, ANA, text="the vendor called back", by="Ana Ruiz", said_at=at(20).isoformat(),
          link="", channel="C0ASSIST", ts="1763812800.000200", added_by="Ben"),
+    told(73.7, "followup_added", H, ANA, text="raise the quota of acme-openai, see ev-00000002", owner="Ben Okafor",
+         by="Ana Ruiz"),
+    told(73.8, "issues_requested", H, ANA, entries=[109], repository="acme/assistants", redaction="company",
+         plan_hash=PLAN.hash, by="Ana Ruiz"),
+    told(73.9, "issue_created", O, US, entry=109, issue="acme/assistants#12", repository="acme/assistants",
+         url="https://github.com/acme/assistants/issues/12"),
     told(74, "verdict_given", H, ANA, verdict="right_cause", runbook="provider-outage", by="Ana Ruiz"),
     told(75, "message_added", H, ANA, text="users write to us", by="Ana Ruiz", said_at=at(5).isoformat()),
     told(75, "responder_requested", H, ANA, target="Ben Okafor", why="help", by="Ana Ruiz"),
@@ -171,7 +177,7 @@ def complete() -> IncidentView:
 FOREIGN = frozenset({
     "title", "summary", "excerpt", "source", "name", "reason", "rationale", "detail", "blast_radius", "undo", "text",
     "before", "after", "notice", "instructions", "withheld", "why", "note", "by", "test", "pager_ref", "lane", "next",
-    "outcome", "target", "channel",
+    "outcome", "target", "channel", "owner", "issue", "url", "repository",
 })  # fmt: skip
 """Fields whose text is, or may be, somebody else's."""
 

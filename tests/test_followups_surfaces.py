@@ -216,7 +216,7 @@ class TestDoctor:
         assert classic[0].state == "ok"
         assert (nobody[0].state, "cannot be reached" in nobody[0].detail) == ("problem", True)
         assert (unset[0].state, "PAGERUNNER_GITHUB_TOKEN" in unset[0].fix) == ("problem", True)
-        assert off[0].state == "not checked"
+        assert (off[0].state, "not used" in off[0].detail) == ("ok", True)
 
 
 def test_a_repository_is_named_as_owner_and_name(catalogue: Catalogue) -> None:

@@ -26,8 +26,8 @@ async def github(api: str, token: str, catalogue: Catalogue | None) -> tuple[lis
     teams = [team for team in catalogue.teams if team.github_repository] if catalogue else []
     if not token:
         if not teams:
-            why = "no token is set and no team names a repository: follow-ups stay on the timeline"
-            return [not_checked(NAME, why)], []
+            why = "not used: no token is set and no team names a repository, so follow-ups stay on the timeline"
+            return [ok(NAME, why)], []
         named = listed([team.name for team in teams])
         return [problem(NAME, f"{named} name repositories for follow-ups, and no token is set", FIX)], []
     async with client(api, token) as http:
