@@ -241,6 +241,24 @@ async def test_a_decision_goes_before_what_merely_ticks(post: Post) -> None:
     assert [letter.incident_id for letter in due] == [second, first]
 
 
+async def test_ticks_leave_room_for_what_people_decide(post: Post) -> None:
+    first = await post.open()
+    other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
+    second = await settle(SqlInbox(post.database), post.casebook, other)
+    await post.both_cards()
+    for _ in range(30):
+        await post.dirty(first)
+        await post.courier.deliver()
+    ticked = len(post.chat.cards)
+    await post.dirty(first)
+    await post.courier.deliver()
+    assert len(post.chat.cards) == ticked
+
+    await post.database.run(lambda c: outbox.card(c, second, post.clock.now(), decision=True))
+    await post.courier.deliver()
+    assert len(post.chat.cards) == ticked + 1
+
+
 async def test_a_slow_pager_holds_up_no_card(post: Post) -> None:
     incident_id = await post.open()
     await post.casebook.investigated(incident_id, 1, [], "the findings point to provider-outage", START)

@@ -34,6 +34,7 @@ EDITS = "edits"
 FRESH_EVERY_S = 60.0
 """A channel gets at most one new message in this time; replies in threads and edits do not count."""
 LOOK_EVERY_S = 0.25
+KEPT_FOR_DECISIONS = 3
 NO_CARD_YET = timedelta(seconds=1)
 
 
@@ -42,7 +43,8 @@ class _NoCardYet(Exception):
 
 
 class Lane:
-    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace."""
+    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace, of
+    which what merely ticks leaves some for what people decide."""
 
     def __init__(self, per_second: float = 1.0, burst: float = 3.0) -> None:
         self.per_second = per_second
@@ -51,15 +53,15 @@ class Lane:
         self.filled: datetime | None = None
         self.paused_until: datetime | None = None
 
-    def wait(self, now: datetime) -> float:
-        """Seconds until the next message may go; takes it when that is 0."""
+    def wait(self, now: datetime, *, reserve: int = 0) -> float:
+        """Seconds until the next message may go and ``reserve`` are left; takes it when that is 0."""
         if self.paused_until is not None and now < self.paused_until:
             return (self.paused_until - now).total_seconds()
         if self.filled is not None:
             self.tokens = min(self.burst, self.tokens + (now - self.filled).total_seconds() * self.per_second)
         self.filled = now
-        if self.tokens < 1:
-            return (1 - self.tokens) / self.per_second
+        if self.tokens < 1 + reserve:
+            return (1 + reserve - self.tokens) / self.per_second
         self.tokens -= 1
         return 0.0
 
@@ -136,7 +138,9 @@ class Courier:
                 full = full or await self._turn(letter)
                 if full:  # Replies in the channel's threads go on.
                     continue
-            wait = lane.wait(self._clock.now())
+            wait = lane.wait(
+                self._clock.now(), reserve=KEPT_FOR_DECISIONS if letter.edit and not letter.decision else 0
+            )
             if wait > 0:
                 return wait
             try:

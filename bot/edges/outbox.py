@@ -34,6 +34,8 @@ class Letter:
     attempts: int
     edit: bool = False
     """A card that has been posted before."""
+    decision: bool = False
+    """People made or wait for what it shows."""
 
     @property
     def fresh(self) -> bool:
@@ -135,7 +137,8 @@ def due(connection: Connection, now: datetime, lanes: Lanes = "all") -> Sequence
     query = select(outbox).join(found, found.c.id == outbox.c.id).where(found.c.place <= AT_ONCE).order_by(*order)
     return [
         Letter(id=r.id, lane=r.lane, kind=r.kind, incident_id=r.incident, data=r.data, version=r.version,
-               attempts=r.attempts, edit=r.kind == "card" and r.sent > 0)
+               attempts=r.attempts, edit=r.kind == "card" and r.sent > 0,
+               decision=r.due_at == 0.0)
         for r in connection.execute(query)
     ]  # fmt: skip
 
