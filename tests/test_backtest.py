@@ -4,10 +4,13 @@ import asyncio
 import csv
 import io
 import json
+import os
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -24,6 +27,7 @@ from tests.runbook_cli_fakes import WITH_CATALOGUE, alone
 from tests.runbook_incidents import installation
 
 FAST = "--words-only"
+CONTRACTS = Path(os.environ.get("PAGERUNNER_CONTRACTS") or "/nowhere")  # each test runs without our variables
 OUTAGE = "Model provider answers 503 and overloaded_error for most requests"
 STRANGE = "Warehouse printer jammed"
 
@@ -80,6 +84,17 @@ def _database(data: Path) -> dict[str, bytes]:
     return _files(data)
 
 
+def _published() -> Any | None:
+    path = CONTRACTS / "pagerduty_rest_openapi.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _resolved(published: Any, parameter: Any) -> Any:
+    if "$ref" in parameter:
+        return published["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[1]]
+    return parameter
+
+
 def _files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -126,6 +141,24 @@ class TestOverTheApi:
             with pytest.raises(RetryLater):
                 history._session.ask(lambda session, verb=method: session.request(verb, "/incidents"))
         assert history._session._session.permitted_methods == ("GET",)
+
+    async def test_it_asks_for_nothing_that_the_published_document_does_not_have(
+        self, url: str, account: Account
+    ) -> None:
+        published = _published()
+        if published is None:
+            pytest.skip("PAGERUNNER_CONTRACTS names no folder that holds PagerDuty's published document")
+        await told(url, "--service", "PSTRANGE", "--service", "chat-assistant")
+
+        for _, asked in account.requests:
+            where = urlsplit(asked)
+            path = re.sub(r"/[QR]\d{6}", "/{id}", where.path)
+            known = [_resolved(published, one) for one in published["paths"][path]["get"]["parameters"]]
+            named = {one["name"]: one["schema"] for one in known if one["in"] == "query"}
+            for key, value in parse_qsl(where.query):
+                assert key in named, (path, key)
+                allowed = named[key].get("items", named[key]).get("enum") or named[key].get("enum")
+                assert allowed is None or value in allowed, (path, key, value)
 
     async def test_a_service_is_asked_for_by_its_name_or_by_pagerdutys_id(self, url: str, account: Account) -> None:
         by_name = await told(url, "--service", "support-bot")
