@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from diagnostics import power, statistics
 
-TEST: Final = "sequential McNemar exact, one-sided"
+TEST: Final = f"sequential {statistics.MCNEMAR}"
 SPENDING: Final = 1.5
 """After a share t of the items, ``alpha * t ** SPENDING`` may have been spent: large drops are found early, and hardly
 any power is lost at the end."""

@@ -409,3 +409,12 @@ def test_the_documented_workflow_runs(place: Place, tmp_path: Path) -> None:
     assert told["candidate"]["params"] == {"temperature": 0.2, "max_tokens": 400}
     assert (tmp_path / "summary.md").read_text("utf-8").startswith("## Gate: NO WORSE")
     assert ET.parse(repo / "gate.xml").getroot()[0].attrib["failures"] == "0"
+
+
+async def test_the_judge_and_how_far_it_can_be_trusted_are_reported() -> None:
+    told = await hostile()
+    judged = {"name": "referee (p/m)", "labels": 30, "agreed": 28, "kappa": 0.87, "labels_digest": "abc"}
+    told = replace(told, found=replace(told.found, marking={"judge": judged}))
+
+    assert "judge       referee (p/m): agrees with people in 28 of 30 labels, kappa 0.87" in text(told)
+    assert document(told)["judge"]["labels_digest"] == "abc"

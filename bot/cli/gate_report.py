@@ -138,6 +138,10 @@ def _remarks(found: Regression) -> Iterator[str]:
         yield "stopped     early: enough was known, and the test allows for having looked"
     elif found.stopped:
         yield f"stopped     {found.stopped}"
+    judge = found.marking.get("judge")
+    if judge:
+        agreed = f"agrees with people in {judge['agreed']} of {judge['labels']} labels, kappa {judge['kappa']:.2f}"
+        yield f"judge       {judge['name'] or 'not calibrated'}: {agreed}"
     for reason, count in found.not_judged.items():
         yield f"not judged  {count} items: {line(reason, 200)}"
     for side, errors in found.errors.items():
