@@ -4,6 +4,7 @@ from typing import Protocol
 
 from bot.domain.ballot import verdicts_wanted
 from bot.domain.proposal import Principal
+from bot.domain.room import RoomState
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.verdicts import VERDICTS, WORDS, verdicts
@@ -57,9 +58,14 @@ def _owner(view: IncidentView, used: str, parts: Parts, library: Library) -> Mes
     team = parts.catalogue.team(runbook.owner) if runbook is not None else None
     if team is None or not team.slack_channel:
         return None
-    if view.message is not None and view.message.channel == team.slack_channel:
+    if view.message is not None and (view.message.channel == team.slack_channel or _open_room_of(view, team.name)):
         return view.message
     return MessageRef(channel=team.slack_channel, ts="")
+
+
+def _open_room_of(view: IncidentView, team: str) -> bool:
+    """Whether the team talks in the incident's own channel now."""
+    return view.incident.team == team and view.room is not None and view.room.state is RoomState.OPEN
 
 
 def _told(view: IncidentView, used: str, verdict: str, who: Principal) -> str:

@@ -33,6 +33,8 @@ class Parts:
     """What the thread is told of an investigation: messages that our own code wrote and escaped."""
     summary: Callable[[str], Awaitable[str]]
     """A closed incident in a few lines for the thread, escaped."""
+    own_channels: bool = False
+    """Whether incidents can have channels of their own, where the catalogue wants it."""
     pager_connected: bool = False
     """Whether the pager can be told anything."""
     fault: FaultPoint = no_fault

@@ -30,12 +30,13 @@ from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
 from bot.edges.publisher import Publisher
 from bot.edges.records import SqlRecords
+from bot.edges.rooms import KeeperParts, RoomKeeper
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
 from bot.flow import Flow
 from bot.parts import Parts
-from bot.ports import Chat, Jobs, Pager, People, Triage
+from bot.ports import Chat, Jobs, Pager, People, Rooms, Triage
 from bot.triage import nodes
 from config.catalogue import Catalogue
 from config.clock import Clock
@@ -153,6 +154,8 @@ class Edges:
     golden_root: str
     tokens_per_incident: int
     channel_message_every_s: float = FRESH_EVERY_S
+    rooms: Callable[[], Awaitable[Rooms]] | None = None
+    """Makes channels for incidents; None: every incident is a thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,7 +231,7 @@ def assemble(edges: Edges) -> Assistant:
         executor=PlanExecutor(edges.actions, edges.catalogue, edges.http, edges.clock, edges.fault),
         verifier=ProbeVerifier(casebook, new_runner, context), people=edges.people, jobs=edges.jobs, specs=specs(),
         publish=publisher.publish, detail=told, summary=summary, fault=edges.fault,
-        pager_connected=not isinstance(edges.pager, NoPager | None),
+        pager_connected=not isinstance(edges.pager, NoPager | None), own_channels=edges.rooms is not None,
     )  # fmt: skip
     flow = Flow(parts)
     scribe = TimelineScribe(records, casebook, edges.clock, publish=publisher.publish, redact=edges.redact)
@@ -243,9 +246,13 @@ def assemble(edges: Edges) -> Assistant:
 
     more = DutyParts(inbox=inbox, records=records, book=SqlDutyBook(edges.database), scribe=scribe,
                      library=edges.library, search=search, ask=ask)  # fmt: skip
+    keeper = None
+    if edges.rooms is not None:
+        keeper = RoomKeeper(KeeperParts(database=edges.database, rooms=edges.rooms, pager=edges.pager,
+                                        catalogue=edges.catalogue, clock=edges.clock, fault=edges.fault))  # fmt: skip
     courier = Courier(
         edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
-        fresh_every_s=edges.channel_message_every_s,
+        fresh_every_s=edges.channel_message_every_s, keeper=keeper,
     )  # fmt: skip
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from config.incident_channel import IncidentChannel
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Risk = Literal["R0", "R1", "R2", "R3"]
 """R0 informs. R1 is reversible and quality-neutral. R2 is reversible, but changes behaviour, cost or quality.
@@ -142,6 +144,8 @@ class Service(Declared):
     dashboards: tuple[Link, ...] = ()
     error_slo: float = 0.01
     latency_slo_s: float = 5.0
+    incident_channel: IncidentChannel | None = None
+    """Instead of its team's."""
 
 
 class Approvers(Declared):
@@ -159,6 +163,8 @@ class Team(Declared):
     title: str = ""
     slack_channel: str
     pagerduty_escalation_policy: str = ""
+    incident_channel: IncidentChannel | None = None
+    """A channel for each incident; None: a thread in ``slack_channel``."""
     runbooks: str = ""
     """Folder of the team's own runbooks, relative to the catalogue file; empty: the built-in library alone."""
     approvers: Approvers = Approvers()
@@ -224,6 +230,12 @@ class Catalogue(Declared):
     def service_of_pagerduty(self, service_id: str) -> Service | None:
         """The service that pages from this PagerDuty service are about."""
         return next((s for s in self.services if service_id in s.pagerduty_services), None)
+
+    def incident_channel(self, service: Service) -> IncidentChannel | None:
+        """How an incident of this service gets a channel of its own; None: it does not."""
+        team = self.team(service.team)
+        chosen = service.incident_channel or (team.incident_channel if team else None)
+        return chosen if chosen is not None and chosen.enabled else None
 
     @model_validator(mode="after")
     def _references_resolve(self) -> "Catalogue":

@@ -155,6 +155,10 @@ def _people(kind: str, state: PagerDutyState) -> list[dict[str, str]]:
             for key, name in state.policies.items()]  # fmt: skip
 
 
+def _user(user: str, state: PagerDutyState) -> dict[str, str]:
+    return next((one for one in _people("users", state) if one["id"] == user), reference("user", user, user))
+
+
 async def _named(request: web.Request, kind: str, state: PagerDutyState) -> web.Response:
     words = request.query["query"].lower().split()
     found = [
@@ -181,11 +185,12 @@ async def _fields(_: web.Request, state: PagerDutyState) -> web.Response:
 
 async def _oncalls(request: web.Request, state: PagerDutyState) -> web.Response:
     assert request.query.getall("escalation_policy_ids[]") == ["PEP1"]
+    whole = "users" in request.query.getall("include[]", [])
     policy, rota = reference("escalation_policy", "PEP1", "Assist"), reference("schedule", "PSCH", "Rota")
     times = {"start": "2026-11-22T00:00:00Z", "end": "2026-11-23T00:00:00Z"}
     oncalls = [
-        {"user": reference("user", user, user), "escalation_level": level, "escalation_policy": policy,
-         "schedule": rota, **times}
+        {"user": _user(user, state) if whole else reference("user", user, user), "escalation_level": level,
+         "escalation_policy": policy, "schedule": rota, **times}
         for level, user in state.levels.items()
     ]  # fmt: skip
     return web.json_response({"oncalls": oncalls, "limit": 100, "offset": 0, "more": False, "total": None})

@@ -161,7 +161,7 @@ def assemble_server(
             librarian=librarian, library=shelf, people=people, chat=slack, pager=_pager(chosen, redact),
             actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
             golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
-            channel_message_every_s=chosen.channel_message_every_s,
+            channel_message_every_s=chosen.channel_message_every_s, rooms=slack.rooms if slack is not None else None,
         )
     )  # fmt: skip
     holder.append(assistant)

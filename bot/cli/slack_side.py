@@ -12,7 +12,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.chain import INSTALLATION
 from bot.edges.clock import SystemClock
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
-from bot.ports import Chat, People
+from bot.ports import Chat, People, Rooms
 from config.catalogue import Catalogue
 from config.settings import Settings
 
@@ -28,6 +28,7 @@ class Opened:
     """What there is once Slack's libraries are loaded."""
 
     chat: Chat
+    rooms: Rooms
     people: People
     app: "AsyncApp"
     home: "HomeTab | None"
@@ -45,6 +46,13 @@ class SlackSide:
 
     async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
         return await (await self._there()).chat.card(view, message)
+
+    async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
+        return await (await self._there()).chat.pointer(view, text, message)
+
+    async def rooms(self) -> Rooms:
+        """What makes channels for incidents."""
+        return (await self._there()).rooms
 
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
         await (await self._there()).chat.say(message, text, blocks=blocks)
@@ -67,6 +75,7 @@ class SlackSide:
         from bot.edges.slack_client import Workspace, new_client  # noqa: PLC0415
         from bot.edges.slack_desk import SlackDeps  # noqa: PLC0415
         from bot.edges.slack_people import SlackPeople  # noqa: PLC0415
+        from bot.edges.slack_rooms import SlackRooms  # noqa: PLC0415
 
         clock = SystemClock()
         client = new_client(self._settings.slack_bot_token.get_secret_value(), self._settings.slack_api)
@@ -87,7 +96,10 @@ class SlackSide:
         )  # fmt: skip
         home = home_tab(deps)
         app = build_app(deps, home)
-        self._opened.set_result(Opened(chat=chat, people=people, app=app, home=home, handle=http_handler(app)))
+        self._opened.set_result(
+            Opened(chat=chat, rooms=SlackRooms(client, workspace), people=people, app=app, home=home,
+                   handle=http_handler(app))
+        )  # fmt: skip
 
     async def refresh_home(self) -> None:
         """Bring the Home tabs that people looked at lately up to date."""

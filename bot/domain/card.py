@@ -10,6 +10,7 @@ from bot.domain.card_plan import plan_sections
 from bot.domain.incident import Status
 from bot.domain.next_step import next_step
 from bot.domain.proposal import ProposalState
+from bot.domain.room import RoomState
 from bot.domain.untrusted import line
 from bot.domain.verdicts import given
 from bot.domain.view import IncidentView, ProposalView
@@ -149,6 +150,14 @@ def _alarms(view: IncidentView) -> Iterator[Line]:
         yield Line(label="NOT DELIVERED", text=text, refs=(f"#{entry.seq}",))
 
 
+def _no_channel(view: IncidentView) -> Iterator[Line]:
+    """Why it is in a thread although it was to have a channel of its own."""
+    told = view.entries("channel_not_opened")
+    if told and view.room is not None and view.room.state is RoomState.THREAD:
+        why = line(str(told[-1].fact.data.get("why") or "no reason was given"), 200)
+        yield Line(label="IN A THREAD", text=f"there is no channel for it: {why}", refs=(f"#{told[-1].seq}",))
+
+
 def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
     incident = view.incident
     if view.frozen:
@@ -159,6 +168,7 @@ def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
         yield Line(label="STALE PAGE", text=text)
     if incident.active:
         yield from _alarms(view)
+        yield from _no_channel(view)
     if view.service is None:
         yield Line(label="UNMAPPED", text="this page is about no service of the catalogue; add it to be able to help")
     elif view.service.mode == "observe":

@@ -68,6 +68,9 @@ SENTENCES: Mapping[str, str] = {
              "[, the stored plan of {plan_hash_mismatch|code}"
              " does not match its hash][, checkpoint refused: {checkpoint}]",
     "foreign_team": "A signed request of another Slack workspace was refused[, team {team|code}][, app {app|code}]",
+    "channel_opened": "A channel of its own was opened[: {channel_name|code}][, after {before|code}]",
+    "channel_not_opened": "It goes on in a thread of the team's channel[, because {why}]",
+    "channel_archived": "Its channel was archived[: {channel_name|code}]",
     "message_added": "Said in chat[ by {by|name}][, at {said_at|moment}]: {text}",
     "responder_requested": "[{by|name} ]had somebody paged in PagerDuty[: {target}][, saying {why}]",
     "snoozed": "Snoozed[ until {until|moment}][ by {by|name}]",

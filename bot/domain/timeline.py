@@ -63,6 +63,7 @@ KINDS = frozenset({
     "frozen", "unfrozen", "question_asked", "question_answered", "note_added", "person_did", "exported", "alarm",
     "foreign_team", "verdict_given",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
+    "channel_opened", "channel_not_opened", "channel_archived",
     "message_added", "responder_requested", "snoozed", "role_taken", "handed_over",
 })  # fmt: skip
 

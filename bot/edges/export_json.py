@@ -42,8 +42,14 @@ def export(recorded: IncidentView, presentation: Presentation = AS_RECORDED, alt
         "measures_s": {measure.key: measure.seconds for measure in measures(shown(recorded, edits))},
         "chain": {"how": _HOW if internal else _NOT, "head": view.timeline[-1].hash if view.timeline else ""},
         "verdicts": [
-            {"person": entry.fact.actor, "name": entry.fact.data.get("by"), "verdict": entry.fact.data["verdict"],
-             "runbook": entry.fact.data.get("runbook"), "at": entry.at.isoformat(), "entry": entry.seq}
+            {
+                "person": entry.fact.actor,
+                "name": entry.fact.data.get("by"),
+                "verdict": entry.fact.data["verdict"],
+                "runbook": entry.fact.data.get("runbook"),
+                "at": entry.at.isoformat(),
+                "entry": entry.seq,
+            }
             for entry in verdicts(view)
         ],
         "hidden": edits.hiders,

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from bot.domain import codec, joining
 from bot.domain.page import Page
 from bot.edges import pager_state
-from bot.edges.schema import page, pager
+from bot.edges.schema import page, pager, room
 
 
 def _to_2(connection: Connection) -> None:
@@ -24,5 +24,10 @@ def _to_2(connection: Connection) -> None:
         pager_state.see(connection, incident_id, one, one.received_at)
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Incidents may have a channel of their own."""
+    room.create(connection)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """Version -> what makes the next one of it."""

@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from bot.edges import pagerduty_people
 from bot.edges.addresses import is_loopback
 from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
 from bot.edges.text import Redact, cut, fit
-from bot.ports import Responder, RetryLater, Undeliverable
+from bot.ports import OnCall, Responder, RetryLater, Undeliverable
 
 MAX_DETAILS_CHARS = 8_192
 MAX_NOTE_CHARS = 25_000
@@ -44,6 +44,10 @@ class NoPager:
     async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:  # noqa: ARG002
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; escalate {incident_ref} to {level} in PagerDuty itself")
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:  # noqa: ARG002 - the port's signature
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable("no PagerDuty API key is set, so nobody knows who is on call")
 
     async def find(self, who: str) -> Responder:
         """Raise :class:`Undeliverable` likewise."""
@@ -109,6 +113,10 @@ class PagerDuty:
         current, _ = await self._levels(incident_ref)
         if current < level:
             await self._change(incident_ref, {"escalation_level": level}, on_behalf_of)
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """See :class:`bot.ports.Pager`."""
+        return await self._call(lambda session: pagerduty_people.on_call(session, policy))
 
     async def find(self, who: str) -> Responder:
         """See :class:`bot.ports.Pager`. Raises :class:`Undeliverable` for nobody, and for more than one."""

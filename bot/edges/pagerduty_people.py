@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from bot.domain.untrusted import line
-from bot.ports import Responder, Undeliverable
+from bot.ports import OnCall, Responder, Undeliverable
 
 AT_MOST = 25
 """Results that are looked at for one name."""
@@ -44,6 +44,21 @@ def find(session: Any, who: str) -> Responder:
         )
     hint = f"; near it: {shown}" if shown else ""
     raise Undeliverable(f"PagerDuty knows no person and no escalation policy called {line(wanted)}{hint}")
+
+
+def on_call(session: Any, policy: str) -> Sequence[OnCall]:
+    """Who is on call now at the first level of an escalation policy, each once."""
+    query = {"escalation_policy_ids": [policy], "include": ["users"], "limit": 100}
+    told = session.rget("/oncalls", params=query)
+    entries = [entry for entry in told if isinstance(entry, dict)] if isinstance(told, list) else []
+    levels = [int(entry.get("escalation_level") or 1) for entry in entries]
+    found = {}
+    for entry, level in zip(entries, levels, strict=True):
+        user = entry.get("user") or {}
+        if level == min(levels) and isinstance(user, dict):
+            name = str(user.get("name") or user.get("summary") or "")
+            found[str(user.get("id"))] = OnCall(name=name, email=str(user.get("email") or ""))
+    return list(found.values())
 
 
 def request(session: Any, incident: str, responder: Responder, message: str, sender: str) -> None:

@@ -10,7 +10,7 @@ from bot.domain.incident import Incident, Status
 from bot.domain.proposal import Proposal
 from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
-from bot.edges import chain
+from bot.edges import chain, room_rows
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database
 from bot.edges.gate_rows import as_effect, as_proposal, freezes
@@ -44,6 +44,9 @@ class SqlRecords:
             incident.c.card_channel == message.channel, incident.c.card_ts == message.ts
         )
         return await self._database.run(lambda c: c.execute(query).scalar())
+
+    async def incident_in(self, channel: str) -> str | None:
+        return await self._database.run(lambda c: room_rows.of_channel(c, channel))
 
     async def proposal(self, proposal_id: str) -> Proposal | None:
         def read(connection: Connection) -> Proposal | None:
@@ -83,6 +86,7 @@ def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> I
         frozen="; ".join(stopped.values()),
         frozen_for=tuple(stopped),
         message=MessageRef(channel=row.card_channel, ts=row.card_ts) if row.card_ts else None,
+        room=room_rows.find(connection, row.id),
     )
 
 

@@ -50,6 +50,21 @@ class SlackChat:
         posted = await self._perhaps_posted(key, channel, None)
         return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
 
+    async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
+        """Post the line that points to the incident's own channel, or bring it up to date."""
+        content = {"text": slack_blocks.cut(text), "blocks": slack_blocks.mrkdwn_blocks(text)}
+        channel = message.channel if message else view.room.home if view.room else view.incident.channel
+        await self.must_be_ours(channel)
+        if message is not None:
+            try:
+                return await self._update(message, content)
+            except Refused as refused:
+                if refused.code not in _GONE:
+                    raise
+        key = f"pointer:{view.incident.id}"
+        posted = await self._perhaps_posted(key, channel, None)
+        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
+
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
         """Reply in the thread below ``message``."""
         await self.must_be_ours(message.channel)
@@ -101,7 +116,7 @@ class SlackChat:
                     raise
                 sent = await self._send(key, channel, thread, _without_blocks(content))
         except RetryLater as later:
-            if "limits the rate" not in later.reason:
+            if not later.limited:
                 self._unsure.add(key)  # It may have arrived: look before it is posted again.
             raise
         self._unsure.discard(key)

@@ -28,8 +28,18 @@ class Clicks:
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to. No lazy listeners: their header could skip the checks."""
-        for button in ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate",
-                       *VERDICTS):
+        for button in (
+            "approve",
+            "reject",
+            "edit",
+            "another",
+            "done",
+            "did",
+            "why",
+            "acknowledge",
+            "escalate",
+            *VERDICTS,
+        ):
             app.action(action_id(button))(self.clicked)
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)

@@ -5,7 +5,19 @@ from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
 from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
-from bot.ports.reaching import Chat, Exporter, Made, Pager, People, Responder, RetryLater, Undeliverable
+from bot.ports.reaching import (
+    Chat,
+    Exporter,
+    Made,
+    NameTaken,
+    OnCall,
+    Pager,
+    People,
+    Responder,
+    RetryLater,
+    Rooms,
+    Undeliverable,
+)
 
 __all__ = [
     "NOTHING",
@@ -26,6 +38,8 @@ __all__ = [
     "Investigated",
     "Jobs",
     "Made",
+    "NameTaken",
+    "OnCall",
     "Pager",
     "People",
     "Placed",
@@ -37,6 +51,7 @@ __all__ = [
     "Responder",
     "RetryLater",
     "Role",
+    "Rooms",
     "Scribe",
     "Step",
     "StorageDown",

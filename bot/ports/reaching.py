@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from bot.domain.presentation import AS_RECORDED, Form, Presentation
@@ -17,6 +18,11 @@ class RetryLater(Exception):
         self.after_s = after_s
         self.reason = reason
 
+    @property
+    def limited(self) -> bool:
+        """Whether nothing was done, because too much is asked at once."""
+        return "limits the rate" in self.reason
+
 
 class Undeliverable(Exception):
     """The other side will never take it: revoked token, unknown channel, refused content. For a human."""
@@ -29,6 +35,11 @@ class Chat(Protocol):
         """Post the card, or bring the posted one up to date."""
         ...
 
+    async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
+        """Post the line in the team's channel that points to the incident's own, or bring it up to date. ``text`` is
+        mrkdwn that our own code wrote and escaped."""
+        ...
+
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
         """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped."""
         ...
@@ -36,6 +47,49 @@ class Chat(Protocol):
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
         """Put a file below ``message``, or into its channel when it has no ``ts``; as text where files are refused."""
         ...
+
+
+class NameTaken(Exception):
+    """There is a channel of that name, and it is not the one that was meant."""
+
+
+class Rooms(Protocol):
+    """Channels that are made for an incident. Raises :class:`RetryLater` or :class:`Undeliverable`."""
+
+    async def open(self, name: str, mark: str, since: datetime, *, private: bool) -> str:
+        """Make a channel, or find it if it was made before by us: with this name, not before ``since``, and with no
+        other description than one with ``mark`` in it. Returns its id. Raises :class:`NameTaken`."""
+        ...
+
+    async def describe(self, channel: str, topic: str, purpose: str) -> None: ...
+
+    async def bookmark(self, channel: str, title: str, url: str) -> None: ...
+
+    async def user_of(self, email: str) -> str:
+        """The id of the person with this e-mail address; empty if there is none."""
+        ...
+
+    async def members_of(self, group: str) -> Sequence[str]:
+        """The ids of the people in a user group."""
+        ...
+
+    async def invite(self, channel: str, user: str) -> None:
+        """Let somebody in; nothing happens if they are there."""
+        ...
+
+    async def archive(self, channel: str) -> None:
+        """Nothing happens if it is archived, or gone."""
+        ...
+
+    async def unarchive(self, channel: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnCall:
+    """Somebody who is on call now."""
+
+    name: str
+    email: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +119,10 @@ class Pager(Protocol):
 
     async def escalate(self, incident_ref: str, level: int, on_behalf_of: str) -> None:
         """Follow a person's click: up to this level, unless it is there or higher already."""
+        ...
+
+    async def on_call(self, policy: str) -> Sequence["OnCall"]:
+        """Who is on call now at the first level of an escalation policy."""
         ...
 
     async def find(self, who: str) -> "Responder":

@@ -47,6 +47,14 @@ class PeopleMethods:
         """``users.info``: also of people met in shared channels."""
         return {"user": user_object(self._workspace, self._workspace.user(required(args, "user")))}
 
+    def lookup_by_email(self, args: Json) -> Json:
+        """``users.lookupByEmail``: people of the workspace who are not deactivated."""
+        email = required(args, "email").casefold()
+        for user in self._workspace.users.values():
+            if user.email.casefold() == email and not (user.deleted or user.is_stranger):
+                return {"user": user_object(self._workspace, user)}
+        raise SlackError("users_not_found")
+
     def usergroups_list(self, args: Json) -> Json:
         """``usergroups.list``."""
         groups = []

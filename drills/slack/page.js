@@ -180,7 +180,7 @@ function drawChannel() {
 
 function beginning(channel) {
   const name = channel.is_im ? title(channel) : `#${channel.name}`;
-  const words = channel.is_im ? "This is the beginning of your conversation." : "This is the very beginning of the channel.";
+  const words = channel.is_im ? "This is the beginning of your conversation." : channel.purpose || "This is the very beginning of the channel.";
   return el("div", {class: "empty"}, el("strong", {}, name), words);
 }
 

@@ -58,6 +58,7 @@ class User(_Frozen):
     name: str
     real_name: str
     title: str = ""
+    email: str = ""
     tz: str = "Etc/UTC"
     team_id: str = ""
     is_admin: bool = False

@@ -22,7 +22,7 @@ def user_object(workspace: Workspace, user: User) -> Json:
         "profile": {
             "title": user.title, "real_name": user.real_name, "real_name_normalized": user.real_name,
             "display_name": user.name, "display_name_normalized": user.name, "team": team,
-            "status_text": "", "status_emoji": "", **bot,
+            "status_text": "", "status_emoji": "", **bot, **_email(workspace, user),
         },
         "is_admin": user.is_admin,
         "is_owner": False,
@@ -41,6 +41,11 @@ def user_object(workspace: Workspace, user: User) -> Json:
         for key in ("color", "real_name", "tz", "tz_label"):
             body.pop(key)
     return body
+
+
+def _email(workspace: Workspace, user: User) -> Json:
+    """Told to apps that may know it."""
+    return {"email": user.email} if user.email and "users:read.email" in workspace.app.scopes else {}
 
 
 def color(workspace: Workspace, user_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from drills.slack.limits import Fault, Faults, RateLimits
-from drills.slack.wire import Json, SlackError
+from drills.slack.wire import Json, SlackError, flag
 from drills.slack.workspace import Workspace
 
 Method = Callable[[Json], Json]
@@ -20,13 +20,19 @@ SCOPES = {
     "conversations.members": "channels:read", "conversations.join": "channels:join",
     "conversations.history": "channels:history", "conversations.replies": "channels:history",
     "conversations.open": "im:write", "conversations.create": "channels:manage",
-    "conversations.setTopic": "channels:manage", "conversations.invite": "channels:manage",
-    "conversations.archive": "channels:manage", "users.list": "users:read", "users.info": "users:read",
+    "conversations.setTopic": "channels:manage", "conversations.setPurpose": "channels:manage",
+    "conversations.invite": "channels:manage", "conversations.archive": "channels:manage",
+    "conversations.unarchive": "channels:manage", "users.conversations": "channels:read",
+    "users.list": "users:read", "users.info": "users:read", "users.lookupByEmail": "users:read.email",
     "usergroups.list": "usergroups:read", "usergroups.users.list": "usergroups:read",
     "reactions.get": "reactions:read", "reactions.add": "reactions:write", "reactions.remove": "reactions:write",
     "pins.add": "pins:write", "bookmarks.add": "bookmarks:write", "files.getUploadURLExternal": "files:write",
     "files.completeUploadExternal": "files:write", "team.info": "team:read",
 }  # fmt: skip
+IN_PRIVATE = {
+    "channels:read": "groups:read", "channels:history": "groups:history", "channels:manage": "groups:write",
+}  # fmt: skip
+"""What a method needs where the channel is private."""
 UNSHOWN = ("token",)
 
 
@@ -69,12 +75,12 @@ class WebApi:
 
     def _performed(self, method: str, args: Json, token: str) -> Json:
         try:
-            self._authorised(method, token)
+            self._authorised(method, token, args)
             return {"ok": True, **self._methods[method](args)}
         except SlackError as error:
             return error.body()
 
-    def _authorised(self, method: str, token: str) -> None:
+    def _authorised(self, method: str, token: str, args: Json) -> None:
         if method not in self._methods:
             raise SlackError("unknown_method", req_method=method)
         if not token:
@@ -86,9 +92,16 @@ class WebApi:
         wanted = "app" if method.startswith("apps.connections.") else "bot"
         if self.tokens[token] != wanted and method != "auth.test":
             raise SlackError("not_allowed_token_type")
-        needed = SCOPES.get(method, "")
+        needed = self._needed(method, args)
         if needed and needed not in self._workspace.app.scopes:
             raise SlackError("missing_scope", needed=needed, provided=",".join(self._workspace.app.scopes))
+
+    def _needed(self, method: str, args: Json) -> str:
+        """The scope that a call needs: another one where it is about a private channel."""
+        usual = SCOPES.get(method, "")
+        known = self._workspace.channels.get(str(args.get("channel", "")))
+        private = flag(args, "is_private") if method == "conversations.create" else known and known.is_private
+        return IN_PRIVATE.get(usual, usual) if private else usual
 
     def _scope_headers(self, method: str) -> dict[str, str]:
         return {
