@@ -97,6 +97,15 @@ FACTS: tuple[Told, ...] = (
     told(71, "entry_annotated", H, ANA, entry=57, text="it had begun before that", by="Ana Ruiz"),
     told(72, "entry_placed", H, ANA, entry=85, state="placed", at=at(6).isoformat(), by="Ana Ruiz", why="late note"),
     told(73, "key_moment", H, ANA, entry=66, state="marked", label="first vote", role="", by="Ana Ruiz"),
+    told(73.2, "role_taken", H, ANA, role="scribe", holder="Ben", by="Ana Ruiz"),
+    told(73.3, "handed_over", H, ANA, holder="Ben", by="Ana Ruiz"),
+    told(73.4, "responder_requested", H, ANA, target="Dana", why="knows the gateway", by="Ana Ruiz"),
+    told(73.5, "snoozed", H, ANA, until=at(90).isoformat(), by="Ana Ruiz", pager=True),
+    told(73.6, "message_added", H, ANA, text="the vendor called back", by="Ana Ruiz", said_at=at(20).isoformat(),
+         link="", channel="C0ASSIST", ts="1763812800.000200", added_by="Ben"),
+    told(73.7, "channel_opened", C, US, channel_name="inc-20261122-support-bot", channel="C0LOOP00001"),
+    told(73.8, "channel_not_opened", C, US, why="the channel is archived"),
+    told(73.9, "channel_archived", C, US, channel_name="inc-20261122-support-bot"),
     told(74, "verdict_given", H, ANA, verdict="right_cause", runbook="provider-outage", by="Ana Ruiz"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""

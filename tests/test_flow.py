@@ -719,7 +719,7 @@ async def test_a_closed_incident_is_summed_up_in_the_thread_with_its_postmortem_
     await rig.tick(10)
 
     assert f"Summary of {incident_id}\nPostmortem written: {incident_id}.md" in await said(database, incident_id)
-    assert await letters(database, incident_id, "file") == [{"form": "md"}]
+    assert await letters(database, incident_id, "file") == [{"form": "md", "redaction": "internal", "zone": "UTC"}]
 
 
 @pytest.mark.parametrize("command", ["acknowledge", "escalate", "resolve"])

@@ -17,6 +17,7 @@ from tests.incident_samples import page, settle
 
 TO_1 = """
 DROP TABLE pager;
+DROP TABLE room;
 ALTER TABLE incident DROP COLUMN reopened_at;
 ALTER TABLE incident DROP COLUMN attempts_before;
 ALTER TABLE incident ADD COLUMN pager_at FLOAT NOT NULL DEFAULT 0;

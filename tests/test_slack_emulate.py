@@ -118,11 +118,12 @@ async def test_the_card_is_posted_and_then_edited_in_place(client: AsyncWebClien
 async def test_replies_stand_in_the_cards_thread(client: AsyncWebClient, channel: str) -> None:
     chat = SlackChat(client, FakeClock())
     card = await chat.card(there(channel), None)
-    for part in detail.detail(provider_outage()):
+    parts = (*detail.detail(provider_outage()), "a second reply", "a third")
+    for part in parts:
         await chat.say(card, part)
     told = await read(client, "conversations.replies", channel=channel, ts=card.ts)
 
-    assert len(told["messages"]) == 5
+    assert len(told["messages"]) == 1 + len(parts)
     assert all(message["thread_ts"] == card.ts for message in told["messages"][1:])
 
 

@@ -77,11 +77,25 @@ def _one(view: "IncidentView") -> Iterator[str]:
         yield section.title
         yield from (_line(each) for each in section.lines)
     yield ""
+    yield from _evidence(view)
     yield "Proposals" if view.proposals else "Nothing was proposed."
     for pv in view.proposals:
         yield from _proposal(pv)
     yield ""
     yield from (f"Next: {each.text}" for section in card.sections if section.key == "next" for each in section.lines)
+
+
+def _evidence(view: "IncidentView") -> Iterator[str]:
+    """The newest finding of each probe; the card shows only what decided."""
+    from bot.domain.card import newest_findings  # noqa: PLC0415
+    from bot.domain.untrusted import line  # noqa: PLC0415
+
+    findings = newest_findings(view)
+    if findings:
+        yield "Evidence"
+        for one in findings:
+            yield f"  {one.probe} {line(one.outcome, 40)}: {line(one.reading.summary, 300)}  [{one.id}]"
+        yield ""
 
 
 def _line(each: "Line") -> str:

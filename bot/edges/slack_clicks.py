@@ -1,14 +1,14 @@
 """Buttons and modals: every press is checked to come from our own card, counted once, and answered in words."""
 
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import conversation, wording
+from bot.domain.ballot import Button
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.untrusted import escape, line
-from bot.domain.verdicts import VERDICTS
 from bot.domain.view import MessageRef
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_blocks import Pressed, action_id
@@ -28,18 +28,7 @@ class Clicks:
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to. No lazy listeners: their header could skip the checks."""
-        for button in (
-            "approve",
-            "reject",
-            "edit",
-            "another",
-            "done",
-            "did",
-            "why",
-            "acknowledge",
-            "escalate",
-            *VERDICTS,
-        ):
+        for button in get_args(Button):
             app.action(action_id(button))(self.clicked)
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)
