@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from bot.cli.doctor import manifest_scopes
 from bot.domain.incident import Status
 from bot.domain.room import Filling, RoomState, name_of, numbered
 from bot.domain.timeline import computed
 from bot.domain.view import IncidentView
 from bot.edges import outbox
+from bot.edges.checks import Check
+from bot.edges.checks_slack import SlackAccess, slack
 from config.catalogue import Catalogue
 from config.incident_channel import IncidentChannel
 from diagnostics.model import Diagnosis, Hypothesis
@@ -499,6 +502,50 @@ async def test_a_reaction_anywhere_in_the_channel_puts_a_message_on_the_timeline
         room = await rig.room()
         assert await rig.flow.records.incident_in(room.id) == rig.incident
         assert await rig.flow.records.incident_in(HOME) is None
+
+
+# --- doctor ----------------------------------------------------------------------------------------------------------
+
+
+async def examined(rig: RoomRig, catalogue: Catalogue, *, pager: bool = True) -> list[Check]:
+    access = SlackAccess(mode="socket", api=f"{rig.slack.url}/api/", bot_token="xoxb-loopback",
+                         app_token="xapp-loopback", scopes=manifest_scopes(), pager=pager)  # fmt: skip
+    checks, _ = await slack(access, catalogue)
+    return [check for check in checks if check.name.startswith("Slack incident channels")]
+
+
+async def test_doctor_says_nothing_of_channels_that_nobody_wants(rig: RoomRig, catalogue: Catalogue) -> None:
+    assert await examined(rig, catalogue) == []
+
+
+async def test_doctor_shows_the_policy_and_what_is_missing_for_it(rig: RoomRig) -> None:
+    (good,) = await examined(rig, rig.catalogue)
+    assert (good.state, good.name) == ("ok", "Slack incident channels of team assist")
+    assert good.detail == "inc-{date}-{service}, public, archived 24 h after the closing"
+
+    (keyless,) = await examined(rig, rig.catalogue, pager=False)
+    assert "no PagerDuty API key is set" in keyless.detail
+    scopes_without(rig, "channels:manage", "users:read.email")
+    (poor,) = await examined(rig, rig.catalogue)
+    assert (poor.state, poor.detail) == ("problem", "missing: channels:manage, users:read.email")
+    assert "slack-manifest.yaml" in poor.fix
+
+
+@pytest.mark.parametrize("one", ["U0NOBODY", "S0NOBODY", "U0GONE"])
+async def test_doctor_finds_those_who_cannot_be_invited(rig: RoomRig, catalogue: Catalogue, one: str) -> None:
+    (told,) = await examined(rig, with_channels(catalogue, invite=["U0ANA", "S0ASSIST", one]))
+    assert (told.state, told.detail) == ("problem", f"Slack does not know {one}")
+
+
+async def test_doctor_looks_at_a_services_own_policy_too(rig: RoomRig, catalogue: Catalogue) -> None:
+    own = IncidentChannel(private=True, invite_on_call=True, archive=False)
+    services = tuple(
+        s.model_copy(update={"incident_channel": own}) if s.name == "text-moderation" else s for s in catalogue.services
+    )
+    nobody = tuple(t.model_copy(update={"pagerduty_escalation_policy": ""}) for t in catalogue.teams)
+    (told,) = await examined(rig, catalogue.model_copy(update={"services": services, "teams": nobody}))
+    assert (told.name, told.state) == ("Slack incident channels of service text-moderation", "problem")
+    assert "escalation policy" in told.detail
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

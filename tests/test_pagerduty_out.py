@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from bot.edges.pagerduty_out import NoPager, PagerDuty
-from bot.ports import Responder, RetryLater, Undeliverable
+from bot.ports import OnCall, Responder, RetryLater, Undeliverable
 from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty, published_schema
 
 REF = "Q2PQ7M1"
@@ -54,6 +54,15 @@ class TestWhatIsSaid:
         assert state.incident["status"] == "resolved"
         assert state.requests[-1][2]["From"] == "oncall@example.com"
         assert last(state)[2]["incident"]["resolution"] == "Resolved by Ana\ufffd Ruiz through Pagerunner"
+
+    async def test_those_on_call_are_the_people_of_the_first_level(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            assert await client(url).on_call("PEP1") == [OnCall(name="Ana Ruiz", email="ana@example.com")]
+            state.levels = {}
+            assert await client(url).on_call("PEP1") == []
+        with pytest.raises(Undeliverable, match="no PagerDuty API key"):
+            await NoPager().on_call("PEP1")
 
     async def test_escalation_goes_one_level_up_from_where_it_is_and_stops_at_the_top(self) -> None:
         state = PagerDutyState()

@@ -230,6 +230,7 @@ async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list
     access = SlackAccess(
         mode=settings.slack, api=settings.slack_api, bot_token=settings.slack_bot_token.get_secret_value(),
         app_token=settings.slack_app_token.get_secret_value(), team=settings.slack_team, scopes=manifest_scopes(),
+        pager=bool(settings.pagerduty_api_key.get_secret_value()),
     )  # fmt: skip
     return await slack(access, catalogue)
 

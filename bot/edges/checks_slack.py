@@ -1,6 +1,6 @@
 """Whether Slack lets us do what we need: tokens, scopes, the connection, channels and approvers. Posts nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.proposal import Principal
 from bot.edges.checks import Check, listed, not_checked, ok, problem
+from bot.edges.checks_channels import channels, scopes, wanted
 from bot.edges.checks_clock import Reading, reading
 from bot.edges.clock import SystemClock
 from bot.edges.slack_client import Refused, Workspace, ask, new_client, read
@@ -34,6 +35,8 @@ class SlackAccess:
     """Workspace id that it must be; empty: any."""
     scopes: tuple[str, ...] = ()
     """Those of the manifest."""
+    pager: bool = False
+    """Whether PagerDuty can be asked who is on call."""
 
 
 async def slack(access: SlackAccess, catalogue: Catalogue | None) -> tuple[list[Check], list[Reading]]:
@@ -49,13 +52,15 @@ async def slack(access: SlackAccess, catalogue: Catalogue | None) -> tuple[list[
         return [problem("Slack bot token", str(refused), fix), *_rest("the bot token is refused")], []
     headers = {str(name).lower(): str(value) for name, value in kept[0].headers.items()}
     clock = reading("Slack", headers, datetime.now(UTC))
-    checks = [_identity(told, access), _scopes(headers, access.scopes), await _connection(access)]
+    used = {scope for _, policy, _ in wanted(catalogue) for scope in scopes(policy)} if catalogue else set()
+    checks = [_identity(told, access), _scopes(headers, access.scopes, used), await _connection(access)]
     if catalogue is None:
         checks += [not_checked("Slack channels", "the catalogue must load first")]
     else:
         checks += [await _channel(client, channel, whose) for channel, whose in _channels(catalogue)]
         people = SlackPeople(client, Workspace(client), catalogue, SystemClock())
         checks += [await _approvers(client, people, team, str(told.get("team_id") or "")) for team in catalogue.teams]
+        checks += await channels(client, catalogue, _granted(headers), pager=access.pager)
     return checks, [clock] if clock else []
 
 
@@ -82,17 +87,23 @@ def _identity(told: dict[str, Any], access: SlackAccess) -> Check:
     return ok(name, f"{told.get('user')} ({user}) in workspace {told.get('team')} ({team})")
 
 
-def _scopes(headers: dict[str, str], wanted: Sequence[str]) -> Check:
+def _scopes(headers: dict[str, str], manifest: Sequence[str], used: Collection[str]) -> Check:
+    """``used``: what the catalogue needs besides; that has a check of its own."""
     name = "Slack scopes"
-    if "x-oauth-scopes" not in headers:
+    has = _granted(headers)
+    if has is None:
         return not_checked(name, "Slack's answer does not tell them")
-    has = {scope.strip() for scope in headers["x-oauth-scopes"].split(",") if scope.strip()}
-    missing = sorted(set(wanted) - has)
+    missing = sorted(set(manifest) - has)
     if missing:
         fix = "paste slack-manifest.yaml into the app's page App Manifest, save, and install the app again"
         return problem(name, f"missing: {', '.join(missing)}", fix)
-    more = sorted(has - set(wanted))
-    return ok(name, f"all {len(wanted)} of the manifest" + (f"; not needed: {', '.join(more)}" if more else ""))
+    more = sorted(has - set(manifest) - set(used))
+    return ok(name, f"all {len(manifest)} of the manifest" + (f"; not needed: {', '.join(more)}" if more else ""))
+
+
+def _granted(headers: dict[str, str]) -> set[str] | None:
+    told = headers.get("x-oauth-scopes")
+    return None if told is None else {scope.strip() for scope in told.split(",") if scope.strip()}
 
 
 async def _connection(access: SlackAccess) -> Check:
