@@ -73,7 +73,9 @@ async def test_a_page_opens_a_channel_with_its_card_and_one_line_in_the_teams_ch
     (pointer,) = rig.said(HOME)
     assert f"<#{room.id}>" in pointer
     assert "Approved" not in pointer + room.topic + room.purpose + room.name
-    assert [(b["title"], b["link"]) for b in room.bookmarks] == [
+    assert room.bookmarks[0]["title"] == "Card"
+    assert room.bookmarks[0]["link"].endswith(f"/archives/{room.id}/p{view.message.ts.replace('.', '')}")
+    assert [(b["title"], b["link"]) for b in room.bookmarks[1:]] == [
         ("PagerDuty", "https://acme.pagerduty.com/incidents/Q2PQ7M1"),
         ("LLM overview", "https://grafana.example/d/llm"),
         ("How we work", "https://wiki.example/incidents"),
@@ -277,7 +279,7 @@ async def test_a_step_that_slack_limits_is_tried_again_and_done_once(rig: RoomRi
     await rig.page()
     await rig.deliver(10)
     room = await rig.room()
-    assert [b["title"] for b in room.bookmarks] == ["LLM overview", "How we work"]
+    assert [b["title"] for b in room.bookmarks] == ["Card", "LLM overview", "How we work"]
     assert len(rig.calls("conversations.setTopic")) == 1
 
 

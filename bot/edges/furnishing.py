@@ -28,6 +28,9 @@ FURNISHING = timedelta(minutes=15)
 """So long what Slack does not take now is tried again."""
 
 
+CARD_FIRST, CARD_AGAIN = timedelta(seconds=30), timedelta(seconds=1)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """One thing to do, by a name that is kept when it is over."""
@@ -53,7 +56,10 @@ class Furnisher:
         self._clock = clock
 
     async def go_on(self, view: IncidentView, room: Room, rooms: Rooms) -> datetime | None:
-        """Do what is left; returns when to go on, or None when all is over."""
+        """Do what is left; returns when to go on, or None when all is over. The card comes first."""
+        now = self._clock.now()
+        if view.message is None and now - room.wanted_at < CARD_FIRST:
+            return now + CARD_AGAIN
         link = await self._database.run(lambda c: room_rows.page_link(c, room.incident_id))
         for step in self._steps(view, room, rooms, link):
             if step.name not in room.done:
@@ -79,6 +85,13 @@ class Furnisher:
             return ()
 
         yield Step(name="describe", what="Its topic could not be set", run=describe)
+
+        async def bookmark_card() -> Sequence[str]:
+            if view.message is not None:
+                await rooms.bookmark(room.channel, "Card", await rooms.link_of(view.message))
+            return ()
+
+        yield Step(name="card", what="There is no bookmark of the card", run=bookmark_card)
         for title, url in list(bookmarks_of(view, policy, link))[:MOST_BOOKMARKS]:
 
             async def bookmark(title: str = line(title, 80), url: str = url) -> Sequence[str]:

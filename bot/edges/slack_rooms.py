@@ -6,6 +6,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.domain.view import MessageRef
 from bot.edges.slack_client import Refused, Workspace, ask, read
 from bot.ports import NameTaken
 
@@ -40,6 +41,10 @@ class SlackRooms:
 
     async def bookmark(self, channel: str, title: str, url: str) -> None:
         await ask(self._client.bookmarks_add(channel_id=channel, title=title, type="link", link=url))
+
+    async def link_of(self, message: MessageRef) -> str:
+        told = await read(self._client, "chat.getPermalink", channel=message.channel, message_ts=message.ts)
+        return str(told["permalink"])
 
     async def user_of(self, email: str) -> str:
         try:

@@ -65,6 +65,10 @@ class Rooms(Protocol):
 
     async def bookmark(self, channel: str, title: str, url: str) -> None: ...
 
+    async def link_of(self, message: MessageRef) -> str:
+        """The address of a message."""
+        ...
+
     async def user_of(self, email: str) -> str:
         """The id of the person with this e-mail address; empty if there is none."""
         ...

@@ -219,6 +219,10 @@ function drawHome() {
 }
 // ----- start -------------------------------------------------------------------------------------------------------
 
+addEventListener("hashchange", () => {
+  const channel = location.hash.slice(1).split("/")[0];
+  if (channel !== here.channel && channelOf(channel)) openChannel(channel);
+});
 get("you").addEventListener("change", (event) => {
   here.user = event.target.value;
   sessionStorage.setItem("user", here.user);
