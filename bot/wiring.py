@@ -154,8 +154,8 @@ class Edges:
     golden_root: str
     tokens_per_incident: int
     channel_message_every_s: float = FRESH_EVERY_S
-    rooms: Callable[[], Awaitable[Rooms]] | None = None
-    """Makes channels for incidents; None: every incident is a thread."""
+    rooms: Callable[[str], Awaitable[Rooms]] | None = None
+    """Makes channels for the incidents of a team; None: every incident is a thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

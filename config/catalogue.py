@@ -162,6 +162,8 @@ class Team(Declared):
     name: Name
     title: str = ""
     slack_channel: str
+    slack_team: str = Field(default="", pattern=r"^(T[A-Z0-9]{2,20})?$")
+    """Workspace of its channel and its people, where there are several; empty: that of the settings."""
     pagerduty_escalation_policy: str = ""
     incident_channel: IncidentChannel | None = None
     """A channel for each incident; None: a thread in ``slack_channel``."""

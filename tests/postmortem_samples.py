@@ -106,6 +106,8 @@ FACTS: tuple[Told, ...] = (
     told(73.7, "channel_opened", C, US, channel_name="inc-20261122-support-bot", channel="C0LOOP00001"),
     told(73.8, "channel_not_opened", C, US, why="the channel is archived"),
     told(73.9, "channel_archived", C, US, channel_name="inc-20261122-support-bot"),
+    told(73.9, "app_uninstalled", O, "slack:T0LOOP", team="T0LOOP", by="", why="it was uninstalled in Slack"),
+    told(73.9, "app_installed", O, "slack:T0LOOP", team="T0LOOP", by="slack:T0LOOP/U0ANA", why=""),
     told(74, "verdict_given", H, ANA, verdict="right_cause", runbook="provider-outage", by="Ana Ruiz"),
 )  # fmt: skip
 """A fact of every kind, in order of time."""

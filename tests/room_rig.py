@@ -155,7 +155,7 @@ async def room_rig(folder: Path, catalogue: Catalogue, *, connected: bool = True
         workspace = Workspace(client)
         made, pages = SlackRooms(client, workspace), dict[str, Page]()
 
-        async def rooms() -> Rooms:
+        async def rooms(team: str) -> Rooms:
             return made
 
         flow = FlowRig(database, catalogue, clock, own_channels=True, pager_connected=connected,

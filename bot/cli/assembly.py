@@ -146,7 +146,7 @@ def assemble_server(
     registry = action_registry(chosen)
     shelf = open_shelf(own_folders(chosen, declared), registry, declared, clock.now().date())
     librarian = open_librarian(shelf, chosen.data / "index", chosen.embedder)
-    slack = SlackSide(chosen, declared) if chosen.slack != "off" else None
+    slack = SlackSide(chosen, declared, database) if chosen.slack != "off" else None
     triage = LateTriage()
     holder: list[Assistant] = []
 
@@ -223,13 +223,15 @@ def _web(
         metrics=Metrics(), pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,
+        slack_install=slack.install if slack is not None and chosen.oauth else None,
         change_tokens=(change_token,) if change_token else (), services=frozenset(s.name for s in declared.services),
-        local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=_checks(assistant, jobs),
+        local_user=person(), api_from_anywhere=chosen.trust_network,
+        ready_checks=_checks(assistant, jobs, slack if chosen.oauth else None),
         on_accept=on_accept, redact=redact,
     )  # fmt: skip
 
 
-def _checks(assistant: Assistant, jobs: DurableJobs) -> tuple[ReadyCheck, ...]:
+def _checks(assistant: Assistant, jobs: DurableJobs, slack: SlackSide | None) -> tuple[ReadyCheck, ...]:
     async def storage() -> str:
         backlog = await assistant.inbox.backlog()
         return "" if backlog < 10_000 else f"{backlog} deliveries wait"
@@ -237,4 +239,5 @@ def _checks(assistant: Assistant, jobs: DurableJobs) -> tuple[ReadyCheck, ...]:
     async def work() -> str:
         return "" if jobs.started else "still starting: pages are kept, and looked into in a moment"
 
-    return (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work))
+    found = (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work))
+    return found if slack is None else (*found, ReadyCheck(name="slack", check=slack.why_not_ready, required=False))

@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.init import EXAMPLE
 from bot.cli.local import show
+from bot.cli.manifest import manifest_scopes
 from config import strict_yaml
 from config.catalogue import Catalogue
-from config.settings import PREFIX, SECRETS, ConfigError, Settings, load, load_catalogue
+from config.settings import PREFIX, SECRET_LISTS, SECRETS, ConfigError, Settings, load, load_catalogue
 
 if TYPE_CHECKING:
     from bot.edges.checks import Check
@@ -156,7 +156,7 @@ def _private(path: Path) -> "list[Check]":
     from bot.edges.checks import problem  # noqa: PLC0415
 
     value = strict_yaml.load(path.read_text("utf-8")).value
-    held = [key for key in (*SECRETS, "pagerduty_secrets") if isinstance(value, dict) and value.get(key)]
+    held = [key for key in (*SECRETS, *SECRET_LISTS) if isinstance(value, dict) and value.get(key)]
     if held and path.stat().st_mode & 0o077:
         return [
             problem("settings file", f"{path} holds {', '.join(held)}, and others can read it", f"chmod 600 {path}")
@@ -232,6 +232,10 @@ async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list
         app_token=settings.slack_app_token.get_secret_value(), team=settings.slack_team, scopes=manifest_scopes(),
         pager=bool(settings.pagerduty_api_key.get_secret_value()),
     )  # fmt: skip
+    if settings.oauth:
+        from bot.cli.doctor_installs import workspaces  # noqa: PLC0415
+
+        return await workspaces(settings, catalogue, access)
     return await slack(access, catalogue)
 
 
@@ -242,9 +246,3 @@ async def _targets(catalogue: Catalogue | None) -> "tuple[list[Check], list[Read
 
     reached, readings = await targets(catalogue, secrets_of(catalogue, os.environ))
     return [credentials(catalogue, os.environ), *reached], readings
-
-
-def manifest_scopes() -> tuple[str, ...]:
-    """The scopes of the manifest that ``pagerunner init`` writes: what the app needs."""
-    value: Any = strict_yaml.load((EXAMPLE / "slack-manifest.yaml").read_text("utf-8")).value
-    return tuple(value["oauth_config"]["scopes"]["bot"])

@@ -71,6 +71,8 @@ SENTENCES: Mapping[str, str] = {
     "channel_opened": "A channel of its own was opened[: {channel_name|code}][, after {before|code}]",
     "channel_not_opened": "It goes on in a thread of the team's channel[, because {why}]",
     "channel_archived": "Its channel was archived[: {channel_name|code}]",
+    "app_installed": "The Slack app was installed[ into workspace {team|code}][ by {by|code}]",
+    "app_uninstalled": "The Slack app is no longer installed[ in workspace {team|code}][, because {why}]",
     "message_added": "Said in chat[ by {by|name}][, at {said_at|moment}]: {text}",
     "responder_requested": "[{by|name} ]had somebody paged in PagerDuty[: {target}][, saying {why}]",
     "snoozed": "Snoozed[ until {until|moment}][ by {by|name}]",

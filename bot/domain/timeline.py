@@ -61,7 +61,7 @@ KINDS = frozenset({
     "effect_held", "manual_done", "lease_started", "lease_ended",
     "verification_started", "verification_made", "users_recovered", "users_not_recovered",
     "frozen", "unfrozen", "question_asked", "question_answered", "note_added", "person_did", "exported", "alarm",
-    "foreign_team", "verdict_given",
+    "foreign_team", "app_installed", "app_uninstalled", "verdict_given",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
     "channel_opened", "channel_not_opened", "channel_archived",
     "message_added", "responder_requested", "snoozed", "role_taken", "handed_over",

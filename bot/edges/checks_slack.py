@@ -39,8 +39,11 @@ class SlackAccess:
     """Whether PagerDuty can be asked who is on call."""
 
 
-async def slack(access: SlackAccess, catalogue: Catalogue | None) -> tuple[list[Check], list[Reading]]:
-    """Everything about Slack. What depends on a token that is refused is not checked."""
+async def slack(
+    access: SlackAccess, catalogue: Catalogue | None, *, fallback: bool = True
+) -> tuple[list[Check], list[Reading]]:  # fmt: skip
+    """Everything about one workspace. What depends on a token that is refused is not checked. ``fallback``: whether the
+    fallback channel is there."""
     client = new_client(access.bot_token, access.api)
     kept: list[AsyncSlackResponse] = []
     try:
@@ -57,9 +60,12 @@ async def slack(access: SlackAccess, catalogue: Catalogue | None) -> tuple[list[
     if catalogue is None:
         checks += [not_checked("Slack channels", "the catalogue must load first")]
     else:
-        checks += [await _channel(client, channel, whose) for channel, whose in _channels(catalogue)]
+        team = str(told.get("team_id") or "")
+        checks += _elsewhere(catalogue, team)
+        places = _channels(catalogue, fallback=fallback)
+        checks += [await _channel(client, channel, whose) for channel, whose in places]
         people = SlackPeople(client, Workspace(client), catalogue, SystemClock())
-        checks += [await _approvers(client, people, team, str(told.get("team_id") or "")) for team in catalogue.teams]
+        checks += [await _approvers(client, people, one, team) for one in catalogue.teams]
         checks += await channels(client, catalogue, _granted(headers), pager=access.pager)
     return checks, [clock] if clock else []
 
@@ -122,12 +128,23 @@ async def _connection(access: SlackAccess) -> Check:
     return ok(name, "Socket Mode accepts the app-level token")
 
 
-def _channels(catalogue: Catalogue) -> list[tuple[str, str]]:
+def _elsewhere(catalogue: Catalogue, team: str) -> list[Check]:
+    """Teams of another workspace than the one of this token."""
+    fix = "install the app there through OAuth (docs/slack-and-pagerduty.md, Several workspaces), or correct slack_team"
+    return [
+        problem(f"Slack workspace of {one.name}", f"it is {one.slack_team}, and the token is of {team}", fix)
+        for one in catalogue.teams
+        if one.slack_team not in ("", team)
+    ]
+
+
+def _channels(catalogue: Catalogue, *, fallback: bool) -> list[tuple[str, str]]:
     """Every channel once, and whose it is."""
     whose: dict[str, list[str]] = {}
     for team in catalogue.teams:
         whose.setdefault(team.slack_channel, []).append(f"team {team.name}")
-    whose.setdefault(catalogue.fallback_channel, []).append("pages nobody else owns")
+    if fallback:
+        whose.setdefault(catalogue.fallback_channel, []).append("pages nobody else owns")
     return [(channel, " and ".join(names)) for channel, names in whose.items()]
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from bot.domain import codec, joining
 from bot.domain.page import Page
 from bot.edges import pager_state
-from bot.edges.schema import page, pager, room
+from bot.edges.schema import installation, oauth_state, page, pager, room
 
 
 def _to_2(connection: Connection) -> None:
@@ -25,8 +25,9 @@ def _to_2(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """Incidents may have a channel of their own."""
-    room.create(connection)
+    """Incidents may have a channel of their own, and several workspaces the app."""
+    for table in (room, installation, oauth_state):
+        table.create(connection)
 
 
 STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}

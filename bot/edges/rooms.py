@@ -31,7 +31,8 @@ class KeeperParts:
     """What the keeper works with."""
 
     database: Database
-    rooms: Callable[[], Awaitable[Rooms]]
+    rooms: Callable[[str], Awaitable[Rooms]]
+    """By the name of the team."""
     pager: Pager | None
     catalogue: Catalogue
     clock: Clock
@@ -54,9 +55,14 @@ class RoomKeeper:
         if letter.kind == "archive":
             return await self._archive(view, room)
         if room.state is RoomState.WANTED:
-            return await self._open(room)
+            return await self._open(room, view.incident.team)
         if room.state is RoomState.OPEN:
-            return await self._furnisher.go_on(view, room, await self._.rooms())
+            try:
+                rooms = await self._.rooms(view.incident.team)
+            except Undeliverable as error:
+                await self.lost(room, str(error))
+                return None
+            return await self._furnisher.go_on(view, room, rooms)
         return None
 
     async def lost(self, room: Room, why: str) -> None:
@@ -65,12 +71,12 @@ class RoomKeeper:
         now = self._.clock.now()
         await self._.database.run(lambda c: room_rows.to_thread(c, room, why, now))
 
-    async def _open(self, room: Room) -> datetime | None:
+    async def _open(self, room: Room, team: str) -> datetime | None:
         now = self._.clock.now()
         try:
             if self._not_before is not None and now < self._not_before:
                 raise RetryLater((self._not_before - now).total_seconds(), "Slack limits the rate")
-            room, channel = await self._reached(room)
+            room, channel = await self._reached(room, await self._.rooms(team))
         except RetryLater as later:
             return await self._later(room, later, now)
         except Undeliverable as error:
@@ -91,9 +97,8 @@ class RoomKeeper:
         await self._.database.run(lambda c: outbox.pointer(c, room.incident_id, room.home, now))
         return again
 
-    async def _reached(self, room: Room) -> tuple[Room, str]:
+    async def _reached(self, room: Room, rooms: Rooms) -> tuple[Room, str]:
         """The channel, however often this is asked: one of this name that is ours is not made a second time."""
-        rooms = await self._.rooms()
         if room.channel:
             try:
                 await rooms.unarchive(room.channel)
@@ -123,7 +128,7 @@ class RoomKeeper:
         if await self._.database.run(lambda c: outbox.waiting(c, room.channel)):
             return now + UPLOAD_AGAIN
         try:
-            await (await self._.rooms()).archive(room.channel)
+            await (await self._.rooms(view.incident.team)).archive(room.channel)
         except RetryLater as later:
             return moment_after(now, later)
         except Undeliverable as error:

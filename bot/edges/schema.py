@@ -187,6 +187,24 @@ room = Table(  # an incident's own channel in chat
 Index("room_channel", room.c.channel)
 Index("room_name", room.c.name)
 
+installation = Table(  # workspaces that installed the app through OAuth
+    "installation", metadata,
+    Column("team", String, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("bot_user", String, nullable=False),
+    Column("bot", String, nullable=False),
+    Column("token", LargeBinary, nullable=False),  # sealed
+    Column("scopes", Text, nullable=False),
+    Column("installed_by", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+
+oauth_state = Table(  # installations that were finished lately: each may be once
+    "oauth_state", metadata,
+    Column("digest", String, primary_key=True),
+    Column("expires_at", Float, nullable=False),
+)  # fmt: skip
+
 outbox = Table(
     "outbox", metadata,
     Column("id", Integer, primary_key=True),

@@ -221,6 +221,9 @@ class Commands:
     async def _set_frozen(self, typed: Typed, *, on: bool, reason: str) -> Reply:
         service = typed.words[0].lower() if typed.words[0] != "*" else "*"
         known = [each.name for each in self.reception.deps.catalogue.services]
+        if service == "*" and not self.reception.deps.whole:
+            return Reply(text="`*` is everything, in other workspaces too; it is said in the workspace of the fallback "
+                              "channel, or with `pagerunner freeze`. Name a service.")  # fmt: skip
         if service != "*" and service not in known:
             near = difflib.get_close_matches(service, known, n=1)
             meant = f" Did you mean `{near[0]}`?" if near else f" There are: {', '.join(known[:20])}."

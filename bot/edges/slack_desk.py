@@ -55,6 +55,10 @@ class SlackDeps:
     """None: what people on call do besides deciding is not offered."""
     people: People | None = None
     """None: there is no Home tab."""
+    whole: bool = True
+    """Whether the workspace sees what belongs to no team of its own, and may stop everything."""
+    gone: Callable[[str], Awaitable[None]] | None = None
+    """Told when the workspace took the app away, with why; None: nobody listens."""
     timeline_reaction: str = "pushpin"
     """The reaction that puts a message on the timeline; empty: none does."""
 

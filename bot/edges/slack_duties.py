@@ -152,8 +152,9 @@ class Duties:
         deps = self.reception.deps
         home = await self.reception.home_of(typed.channel)
         services = [one.name for one in deps.catalogue.services if self.reception.home(one.team) == home]
-        found = await self.duty.changes(services, int(asked))
         where = "the services of this channel" if services else "all services"
+        seen = services if services or deps.whole else [one.name for one in deps.catalogue.services]
+        found = await self.duty.changes(seen, int(asked))
         if not found:
             return Reply(text=f"Nobody told of a change of {where} in the last {asked} h. "
                               "Changes are told with `POST /changes`.")  # fmt: skip

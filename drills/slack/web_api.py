@@ -52,7 +52,7 @@ class WebApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call."""
         method = request.match_info["method"]
-        args, token = await _arguments(request)
+        args, token = await arguments(request)
         channel = str(args.get("channel", ""))
         call: Json = {"n": len(self.calls), "at": self._workspace.now(), "method": method, "args": args,
                       "token": self.tokens.get(token, "none")}  # fmt: skip
@@ -76,12 +76,15 @@ class WebApi:
     def _performed(self, method: str, args: Json, token: str) -> Json:
         try:
             self._authorised(method, token, args)
+            if method == "auth.revoke":
+                self.token_errors[token] = "token_revoked"
+                return {"ok": True, "revoked": True}
             return {"ok": True, **self._methods[method](args)}
         except SlackError as error:
             return error.body()
 
     def _authorised(self, method: str, token: str, args: Json) -> None:
-        if method not in self._methods:
+        if method not in (*self._methods, "auth.revoke"):
             raise SlackError("unknown_method", req_method=method)
         if not token:
             raise SlackError("not_authed")
@@ -131,7 +134,7 @@ class WebApi:
         return web.json_response(body, status=status, headers={**headers, "x-slack-req-id": f"loopback-{call['n']}"})
 
 
-async def _arguments(request: web.Request) -> tuple[Json, str]:
+async def arguments(request: web.Request) -> tuple[Json, str]:
     """The call's arguments and its token, which may stand in the header or, in a form, among the arguments."""
     args: Json = dict(request.query)
     if request.content_type == "application/json":
@@ -140,7 +143,7 @@ async def _arguments(request: web.Request) -> tuple[Json, str]:
         except ValueError:
             value = {}
         args |= value if isinstance(value, dict) else {}
-    elif request.can_read_body:
+    elif request.body_exists:
         form = await request.post()
         args |= {key: value for key, value in form.items() if isinstance(value, str)}
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
