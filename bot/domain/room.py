@@ -108,15 +108,16 @@ def pointer(view: "IncidentView", headline: str) -> str:
     """The line in the team's channel: what it is, how it stands, and where. Slack mrkdwn, escaped. Of a private channel
     nothing of its content is told."""
     incident, room = view.incident, view.room
-    status = wording.STATUS[incident.status]
-    what = f"*{escape(incident.id)}* {escape(line(incident.service, 60))}, {status}"
+    status, name = wording.STATUS[incident.status], f"*{escape(incident.id)}* {escape(line(incident.service, 60))}"
     if room is None or room.state is RoomState.WANTED:
-        return f"{what}. Its channel is being opened."
-    known = view.diagnosis is not None and not room.private
-    said = f": {escape(line(headline, 140))}" if known else ""
+        return f"{name}, {status}. Its channel is being opened."
+    what = f"{name}, {status}"
+    if view.diagnosis is not None and not room.private:
+        told = escape(line(headline, 140))
+        what = f"{name}. {told}" if told.startswith(status.capitalize()) else f"{what}: {told}"
     where = f"<#{room.channel}>" if room.channel else ""
     after = " (archived)" if room.state is RoomState.ARCHIVED else ""
-    return f"{what}{said}\nCard, evidence and approvals: {where}{after}"
+    return f"{what}\nCard, evidence and approvals: {where}{after}"
 
 
 def furnishing_said(room: Room) -> str:
