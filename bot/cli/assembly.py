@@ -231,7 +231,7 @@ def _web(
     )  # fmt: skip
 
 
-def _checks(assistant: Assistant, jobs: DurableJobs, slack: SlackSide | None) -> tuple[ReadyCheck, ...]:
+def _checks(assistant: Assistant, jobs: DurableJobs, slack: SlackSide | None = None) -> tuple[ReadyCheck, ...]:
     async def storage() -> str:
         backlog = await assistant.inbox.backlog()
         return "" if backlog < 10_000 else f"{backlog} deliveries wait"
