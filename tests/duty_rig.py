@@ -214,7 +214,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         await asyncio.sleep(0)
         return librarian.search(query)
 
-    scribe = TimelineScribe(flow.records, flow.casebook, clock, publish=flow.publish)
+    scribe = TimelineScribe(flow.records, flow.casebook, clock)
     client = new_client("xoxb-loopback", f"{slack.url}/api/")
     chat = SlackChat(client, clock)
     authors = Authors(catalogue, clock, flow.records, shelf, SqlAuthorBook(database), chat.permalink)
