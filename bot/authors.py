@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bot.domain.credit import Credit, credit, headline, letter, runbooks_used
+from bot.domain.room import RoomState
 from bot.domain.statement import code, plain
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, MessageRef
@@ -109,7 +110,7 @@ class Authors:
         if team is not None and not team.tell_authors:
             return None
         at = self._reach(book.owner, library_of)
-        return "" if at is not None and view.message is not None and view.message.channel == at else at
+        return "" if at is not None and view.message is not None and at in _read_here(view, view.message) else at
 
     def _reach(self, owner: str, library_of: str) -> str | None:
         """A channel, or a person's Slack id or e-mail address; empty: below the card. A group has no inbox of its own:
@@ -149,6 +150,12 @@ class Authors:
             return ""
         link = await self._link(view.message)
         return link if link.startswith(("https://", "http://")) and not set(link) & set('<>|" \n') else ""
+
+
+def _read_here(view: IncidentView, card: MessageRef) -> Sequence[str]:
+    """Channels whose people read the card's thread: in the incident's own channel, those of its team."""
+    room = view.room
+    return (card.channel, room.home) if room is not None and room.state is RoomState.OPEN else (card.channel,)
 
 
 def _by_place(owed: Sequence[Owed]) -> list[list[Owed]]:

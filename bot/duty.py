@@ -88,6 +88,8 @@ class DutyDesk:
         if not await self._more.inbox.accept(received):
             return Told(ok=True, text="That was declared already; nothing was opened twice.")
         where = f"the channel of team {team.name}" if team else "the fallback channel"
+        if self._.own_channels and self._.catalogue.incident_channel(service) is not None:
+            where = f"a channel of its own, to which {where} points,"
         joins = "an open incident of this service with the same title is joined instead"
         return Told(ok=True, text=f"Declared for {service.name}. The card appears in {where} in a moment; {joins}.")
 

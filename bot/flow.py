@@ -241,7 +241,8 @@ class Flow:
             return replace(placed, service=UNMAPPED, team="", channel=self._.catalogue.fallback_channel)
         team = self._.catalogue.team(service.team)
         channel = team.slack_channel if team else self._.catalogue.fallback_channel
-        return replace(placed, service=service.name, team=service.team, channel=channel)
+        room = self._.catalogue.incident_channel(service) if self._.own_channels else None
+        return replace(placed, service=service.name, team=service.team, channel=channel, room=room)
 
     async def _submit_check(self, effect_id: str, moment: int) -> None:
         """One job for each check, however often the tick finds it due while the probes are read."""

@@ -42,6 +42,8 @@ class Parts:
     """The form of the postmortem that goes into the thread."""
     ended: Callable[[str], Awaitable[None]] = _nothing
     """What else is to be done when an incident has been closed; again: no change."""
+    own_channels: bool = False
+    """Whether incidents can have channels of their own, where the catalogue wants it."""
     pager_connected: bool = False
     """Whether the pager can be told anything."""
     fault: FaultPoint = no_fault

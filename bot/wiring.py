@@ -39,13 +39,14 @@ from bot.edges.pagerduty_out import NoPager
 from bot.edges.planner import ActionPlanner
 from bot.edges.publisher import QUICK, Publisher
 from bot.edges.records import Names, SqlRecords, not_known
+from bot.edges.rooms import KeeperParts, RoomKeeper
 from bot.edges.understand import understand
 from bot.edges.verifier import ProbeVerifier, unwatched
 from bot.editing import TimelineScribe
 from bot.flow import Flow
 from bot.following import FollowParts, FollowUps
 from bot.parts import Parts
-from bot.ports import Chat, Jobs, Pager, People, Tracker, Triage
+from bot.ports import Chat, Jobs, Pager, People, Rooms, Tracker, Triage
 from bot.triage import nodes
 from config.catalogue import Catalogue
 from config.clock import Clock
@@ -181,6 +182,8 @@ class Edges:
     """For golden checks by similarity."""
     names: Names = not_known
     """Who may approve for a team, by name."""
+    rooms: Callable[[str], Awaitable[Rooms]] | None = None
+    """Makes channels for the incidents of a team; None: every incident is a thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,7 +269,7 @@ def assemble(edges: Edges) -> Assistant:
         publish=drafter.publish, detail=told, summary=summary, fault=edges.fault,
         main_form=edges.drafts[0] if edges.drafts else "md",
         ended=authors.note,
-        pager_connected=not isinstance(edges.pager, NoPager | None),
+        pager_connected=not isinstance(edges.pager, NoPager | None), own_channels=edges.rooms is not None,
     )  # fmt: skip
     flow = Flow(parts)
     scribe = TimelineScribe(records, casebook, edges.clock, redact=edges.redact)
@@ -283,9 +286,13 @@ def assemble(edges: Edges) -> Assistant:
                      library=edges.library, search=search, ask=ask, authors=authors)  # fmt: skip
     talk = CommsParts(records=records, book=more.book, pager=edges.pager, redact=edges.redact,
                       chat_connected=edges.chat is not None)  # fmt: skip
+    keeper = None
+    if edges.rooms is not None:
+        keeper = RoomKeeper(KeeperParts(database=edges.database, rooms=edges.rooms, pager=edges.pager,
+                                        catalogue=edges.catalogue, clock=edges.clock, fault=edges.fault))  # fmt: skip
     courier = Courier(
         edges.database, records, edges.chat, edges.pager, edges.clock, edges.fault,
-        fresh_every_s=edges.channel_message_every_s, tracker=edges.tracker,
+        fresh_every_s=edges.channel_message_every_s, tracker=edges.tracker, keeper=keeper,
     )  # fmt: skip
     follow = FollowUps(FollowParts(
         catalogue=edges.catalogue, clock=edges.clock, records=records, book=SqlFollowBook(edges.database),

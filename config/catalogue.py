@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from config.incident_channel import IncidentChannel
 from config.library import TeamLibrary
 from config.policy import Approvers, BreakGlass, Declared, Name, Policy, Risk, Rule
 
@@ -150,6 +151,8 @@ class Service(Declared):
     dashboards: tuple[Link, ...] = ()
     error_slo: float = 0.01
     latency_slo_s: float = 5.0
+    incident_channel: IncidentChannel | None = None
+    """Instead of its team's."""
 
 
 class Updates(Declared):
@@ -179,7 +182,11 @@ class Team(Declared):
     name: Name
     title: str = ""
     slack_channel: str
+    slack_team: str = Field(default="", pattern=r"^(T[A-Z0-9]{2,20})?$")
+    """Workspace of its channel and its people, where there are several; empty: that of the settings."""
     pagerduty_escalation_policy: str = ""
+    incident_channel: IncidentChannel | None = None
+    """A channel for each incident; None: a thread in ``slack_channel``."""
     github_repository: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
     """Repository in which follow-ups of the team's incidents become issues, as ``owner/name``; empty: they do not."""
     runbooks: TeamLibrary = ""
@@ -237,6 +244,12 @@ class Catalogue(Declared):
     def service_of_pagerduty(self, service_id: str) -> Service | None:
         """The service that pages from this PagerDuty service are about."""
         return next((s for s in self.services if service_id in s.pagerduty_services), None)
+
+    def incident_channel(self, service: Service) -> IncidentChannel | None:
+        """How an incident of this service gets a channel of its own; None: it does not."""
+        team = self.team(service.team)
+        chosen = service.incident_channel or (team.incident_channel if team else None)
+        return chosen if chosen is not None and chosen.enabled else None
 
     @model_validator(mode="after")
     def _references_resolve(self) -> "Catalogue":

@@ -178,7 +178,7 @@ class Rig:
             casebook=self.casebook, gate=self.gate, triage=self.triage, planner=self.target, executor=self.target,
             verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs,
             publish=self.publish, detail=self.detail, summary=self.summary,
-            pager_connected=changes.get("pager_connected", False),
+            pager_connected=changes.get("pager_connected", False), own_channels=changes.get("own_channels", False),
         )  # fmt: skip
         self.flow = Flow(self._parts)
         self.desk = FlowDesk(self.flow, self._parts)

@@ -231,7 +231,7 @@ async def _fields(_: web.Request, state: PagerDutyState) -> web.Response:
 
 async def _oncalls(request: web.Request, state: PagerDutyState) -> web.Response:
     (asked,) = request.query.getall("escalation_policy_ids[]")
-    assert asked == "PEP1" or asked in state.rotas
+    assert asked in ("PEP1", "PEPASSIST", *state.rotas)
     whole = "users" in request.query.getall("include[]", [])
     policy, rota = reference("escalation_policy", asked, "Assist"), reference("schedule", "PSCH", "Rota")
     times = {"start": "2026-11-22T00:00:00Z", "end": "2126-11-23T00:00:00Z"}

@@ -142,6 +142,11 @@ FACTS: tuple[Told, ...] = (
     told(80, "runbook_used", C, US, runbook="provider-outage", library="company", file="oncall/provider-outage.md",
          commit="1a2b3c4d5e6f" + 28 * "0", sha256=64 * "f", source="git@git.internal.example:sre/runbooks.git",
          link="https://git.internal.example/sre/runbooks/blob/1a2b3c4d5e6f/oncall/provider-outage.md"),
+    told(80, "channel_opened", C, US, channel_name="inc-20261122-support-bot", channel="C0LOOP00001"),
+    told(80, "channel_not_opened", C, US, why="the channel is archived"),
+    told(80, "channel_archived", C, US, channel_name="inc-20261122-support-bot"),
+    told(80, "app_uninstalled", O, "slack:T0LOOP", team="T0LOOP", by="", why="it was uninstalled in Slack"),
+    told(80, "app_installed", O, "slack:T0LOOP", team="T0LOOP", by="slack:T0LOOP/U0ANA", why=""),
 )  # fmt: skip
 """A fact of every kind, in order of time."""
 

@@ -40,10 +40,11 @@ class Desk(Channel):
         super().__init__()
         self.strangers: set[str] = set()
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False, team: str = "") -> None:  # fmt: skip
         if message.channel in self.strangers:
             raise Undeliverable("they are a guest <!channel>")
-        await super().say(message, text, blocks=blocks)
+        await super().say(message, text, blocks=blocks, again=again, team=team)
 
     async def permalink(self, message: MessageRef) -> str:
         return f"https://slack.example/archives/{message.channel}/p{message.ts}"

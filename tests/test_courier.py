@@ -44,7 +44,8 @@ class Channel:
         self.posted.set()
         return message or MessageRef(channel=view.incident.channel, ts=f"1.{len(self.cards)}")
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False, team: str = "") -> None:  # fmt: skip
         self.said.append(text)
         self.places.append(message)
 

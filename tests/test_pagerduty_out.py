@@ -56,6 +56,10 @@ class TestWhatIsSaid:
         assert state.requests[-1][2]["From"] == "oncall@example.com"
         assert last(state)[2]["incident"]["resolution"] == "Resolved by Ana\ufffd Ruiz through Pagerunner"
 
+    async def test_without_a_key_nobody_knows_who_is_on_call(self) -> None:
+        with pytest.raises(Undeliverable, match="no PagerDuty API key"):
+            await NoPager().on_call("PEPASSIST")
+
     async def test_escalation_goes_one_level_up_from_where_it_is_and_stops_at_the_top(self) -> None:
         state = PagerDutyState()
         async with pagerduty(state) as url:

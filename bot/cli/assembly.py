@@ -142,7 +142,7 @@ class Built:
     async def refresh_names(self) -> None:
         """Who is awaited, on the cards."""
         if self.slack is not None:
-            await self.slack.refresh_names(self.database)
+            await self.slack.refresh_names()
 
     async def record_baselines(self) -> None:
         """One round of recorded normality for every service that has no open incident."""
@@ -181,7 +181,7 @@ def assemble_server(
     shelf = open_shelf(libraries.folders(chosen, declared), registry, declared, clock.now().date())
     librarian = open_librarian(shelf, chosen.data / "index", chosen.embedder)
     links = SqlLinks(database, clock, signing_key(chosen.data / "links.key"))
-    slack = SlackSide(chosen, declared, _rota(chosen, clock), links) if chosen.slack != "off" else None
+    slack = SlackSide(chosen, declared, database, _rota(chosen, clock), links) if chosen.slack != "off" else None
     triage = LateTriage()
     holder: list[Assistant] = []
 
@@ -198,6 +198,7 @@ def assemble_server(
             actions=registry, redact=redact, fault=fault, exports=chosen.export_folder,
             golden_root=str(chosen.catalogue.parent), tokens_per_incident=chosen.canary_tokens_per_incident,
             channel_message_every_s=chosen.channel_message_every_s, drafts=chosen.drafts, tracker=tracker,
+            rooms=slack.rooms if slack is not None else None,
             permalink=slack.permalink if slack is not None else no_link,
             followups_redaction=chosen.followups_redaction,
             embedder=librarian.embedder,
@@ -207,7 +208,7 @@ def assemble_server(
     holder.append(assistant)
     metrics = Metrics()
     sync = LibrarySync(libraries.repositories(chosen, declared), metrics)
-    ready = _checks(assistant, jobs, sync)
+    ready = _checks(assistant, jobs, sync, slack if chosen.oauth else None)
     web = replace(
         _web(chosen, declared, assistant, token, slack, clock, arrived, redact, ready, metrics),
         links=links if slack else None,
@@ -280,13 +281,16 @@ def _web(
         metrics=metrics, pagerduty_secrets=_secrets(chosen.pagerduty_secrets),
         slack_secrets=_secrets((chosen.slack_signing_secret,)), api_token=token,
         slack_handler=slack.handle if slack is not None and chosen.slack == "http" else None,
+        slack_install=slack.install if slack is not None and chosen.oauth else None,
         change_tokens=(change_token,) if change_token else (), services=frozenset(s.name for s in declared.services),
         local_user=person(), api_from_anywhere=chosen.trust_network, ready_checks=ready,
         on_accept=on_accept, redact=redact,
     )  # fmt: skip
 
 
-def _checks(assistant: Assistant, jobs: DurableJobs, sync: LibrarySync | None = None) -> tuple[ReadyCheck, ...]:
+def _checks(
+    assistant: Assistant, jobs: DurableJobs, sync: LibrarySync | None = None, slack: SlackSide | None = None
+) -> tuple[ReadyCheck, ...]:
     async def storage() -> str:
         backlog = await assistant.inbox.backlog()
         return "" if backlog < 10_000 else f"{backlog} deliveries wait"
@@ -297,5 +301,6 @@ def _checks(assistant: Assistant, jobs: DurableJobs, sync: LibrarySync | None = 
     async def books() -> str:
         return await asyncio.to_thread(sync.why_not, assistant.parts.clock.now()) if sync is not None else ""
 
-    return (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work),
-            ReadyCheck(name="runbook libraries", check=books, required=False))  # fmt: skip
+    found = (ReadyCheck(name="storage", check=storage), ReadyCheck(name="jobs", check=work),
+             ReadyCheck(name="runbook libraries", check=books, required=False))  # fmt: skip
+    return found if slack is None else (*found, ReadyCheck(name="slack", check=slack.why_not_ready, required=False))

@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.init import EXAMPLE
 from bot.cli.local import show
+from bot.cli.manifest import manifest_scopes
 from config import strict_yaml
 from config.catalogue import Catalogue
 from config.library import GitSource
-from config.settings import PREFIX, SECRETS, ConfigError, Settings, load, load_catalogue
+from config.settings import PREFIX, SECRET_LISTS, SECRETS, ConfigError, Settings, load, load_catalogue
 
 if TYPE_CHECKING:
     from bot.edges.checks import Check
     from bot.edges.checks_clock import Reading
+    from bot.edges.checks_pagerduty import PagerAccess
     from bot.edges.checks_slack import SlackAccess
 
 OWN_VARIABLES = frozenset({"PAGERUNNER_CONFIG", "PAGERUNNER_CONTRACTS"})
@@ -169,7 +170,7 @@ def _private(path: Path) -> "list[Check]":
     from bot.edges.checks import problem  # noqa: PLC0415
 
     value = strict_yaml.load(path.read_text("utf-8")).value
-    held = [key for key in (*SECRETS, "pagerduty_secrets") if isinstance(value, dict) and value.get(key)]
+    held = [key for key in (*SECRETS, *SECRET_LISTS) if isinstance(value, dict) and value.get(key)]
     if held and path.stat().st_mode & 0o077:
         return [
             problem("settings file", f"{path} holds {', '.join(held)}, and others can read it", f"chmod 600 {path}")
@@ -234,21 +235,23 @@ async def _network(settings: Settings, catalogue: Catalogue | None, address: str
     )  # fmt: skip
     token = settings.github_token.get_secret_value()
     answers = await asyncio.gather(
-        _slack(settings, catalogue), pagerduty(access, catalogue), github(settings.github_api, token, catalogue),
-        _targets(catalogue),
+        _slack(settings, catalogue, access), pagerduty(access, catalogue),
+        github(settings.github_api, token, catalogue), _targets(catalogue),
     )  # fmt: skip
     found = [check for checks, _ in answers for check in checks]
     found += await repositories(known_to_git(settings, catalogue))
     if catalogue is None:
         found.append(not_checked("targets and providers", "the catalogue must load first"))
-    else:
+    elif not settings.oauth:  # With several workspaces, it was asked in each.
         from bot.edges.checks_on_call import on_call  # noqa: PLC0415
 
         found += await on_call(access, None if settings.slack == "off" else _slack_access(settings), catalogue)
     return [*found, clock([told for _, readings in answers for told in readings])]
 
 
-async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list[Check], list[Reading]]":
+async def _slack(
+    settings: Settings, catalogue: Catalogue | None, pager: "PagerAccess"
+) -> "tuple[list[Check], list[Reading]]":  # fmt: skip
     from bot.edges.checks import not_checked  # noqa: PLC0415
 
     if settings.slack == "off":
@@ -256,6 +259,10 @@ async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list
         return [not_checked("Slack", why, "set 'slack' to socket; docs/slack-and-pagerduty.md tells how")], []
     from bot.edges.checks_slack import slack  # noqa: PLC0415
 
+    if settings.oauth:
+        from bot.cli.doctor_installs import workspaces  # noqa: PLC0415
+
+        return await workspaces(settings, catalogue, _slack_access(settings), pager)
     return await slack(_slack_access(settings), catalogue)
 
 
@@ -265,6 +272,7 @@ def _slack_access(settings: Settings) -> "SlackAccess":
     return SlackAccess(
         mode=settings.slack, api=settings.slack_api, bot_token=settings.slack_bot_token.get_secret_value(),
         app_token=settings.slack_app_token.get_secret_value(), team=settings.slack_team, scopes=manifest_scopes(),
+        pager=bool(settings.pagerduty_api_key.get_secret_value()),
     )  # fmt: skip
 
 
@@ -275,9 +283,3 @@ async def _targets(catalogue: Catalogue | None) -> "tuple[list[Check], list[Read
 
     reached, readings = await targets(catalogue, secrets_of(catalogue, os.environ))
     return [credentials(catalogue, os.environ), *reached], readings
-
-
-def manifest_scopes() -> tuple[str, ...]:
-    """The scopes of the manifest that ``pagerunner init`` writes: what the app needs."""
-    value: Any = strict_yaml.load((EXAMPLE / "slack-manifest.yaml").read_text("utf-8")).value
-    return tuple(value["oauth_config"]["scopes"]["bot"])

@@ -152,6 +152,9 @@ def _print(run: "DryRun", retrieval: "Retrieval", measured: "Measured | None") -
         team = run.catalogue.team(service.team)
         click.echo(f"Service: {service.name}, team {service.team}, channel {team.slack_channel if team else '-'}, "
                    f"mode {service.mode}")  # fmt: skip
+        own = run.catalogue.incident_channel(service)
+        if own is not None:
+            click.echo(f"A server would open a channel for it: {own.name}")
     if run.page.stale:
         click.echo("It is older than 72 hours: a server would show it to a person and not investigate.")
     click.echo("\nRunbooks that fit:")

@@ -12,6 +12,7 @@ from bot.domain.next_step import next_step
 from bot.domain.page_facts import answer
 from bot.domain.paging import Paging, paging
 from bot.domain.proposal import ProposalState
+from bot.domain.room import RoomState
 from bot.domain.untrusted import line
 from bot.domain.verdicts import given
 from bot.domain.view import IncidentView, ProposalView
@@ -164,6 +165,14 @@ def _alarms(view: IncidentView) -> Iterator[Line]:
         yield Line(label="NOT DELIVERED", text=text, refs=(f"#{entry.seq}",))
 
 
+def _no_channel(view: IncidentView) -> Iterator[Line]:
+    """Why it is in a thread although it was to have a channel of its own."""
+    told = view.entries("channel_not_opened")
+    if told and view.room is not None and view.room.state is RoomState.THREAD:
+        why = line(str(told[-1].fact.data.get("why") or "no reason was given"), 200)
+        yield Line(label="IN A THREAD", text=f"there is no channel for it: {why}", refs=(f"#{told[-1].seq}",))
+
+
 def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
     incident = view.incident
     if view.frozen:
@@ -178,6 +187,7 @@ def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
         if each.debt is not None and each.debt.open:
             refs = plan_card.timeline_refs(view, each.proposal, "glass_broken")
             yield Line(label="BREAK-GLASS", text=deciding.debt_line(each.debt, incident.opened_at), refs=refs)
+        yield from _no_channel(view)
     if view.service is None:
         yield Line(label="UNMAPPED", text="this page is about no service of the catalogue; add it to be able to help")
     elif view.service.mode == "observe":

@@ -51,6 +51,7 @@ def redacted(view: IncidentView, level: Redaction) -> IncidentView:
     """The view for these readers."""
     if level == "internal":
         return view
+    view = replace(view, room=None)  # Where people talked about it is for those who were there.
     found = tenants_in(view)
     view = _without_received(without(view, {name: f"tenant-{n}" for n, name in enumerate(found, start=1)}))
     return view if level == "company" else _Public(view).view()

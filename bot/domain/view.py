@@ -7,6 +7,7 @@ from datetime import datetime
 from bot.domain.incident import Incident
 from bot.domain.page import Page
 from bot.domain.proposal import Debt, Effect, Proposal, ProposalState
+from bot.domain.room import Room
 from bot.domain.timeline import Entry
 from config.catalogue import Service, Team
 from diagnostics.model import Change, Diagnosis, Finding
@@ -83,6 +84,8 @@ class IncidentView:
     """What has to be unfrozen then: ``*``, the service, or both."""
     message: MessageRef | None = None
     """The card, when it has been posted."""
+    room: Room | None = None
+    """Its own channel, if it was to have one."""
 
     @property
     def open_proposal(self) -> ProposalView | None:

@@ -15,10 +15,11 @@ from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import ProposalState
+from bot.domain.room import Filling
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.view import MessageRef
-from bot.edges import chain, outbox, pager_news, pager_state
+from bot.edges import chain, outbox, pager_news, pager_state, room_rows
 from bot.edges.database import Database
 from bot.edges.schema import change, finding, inbox, incident, page, pager, proposal
 from bot.ports import Placed
@@ -218,6 +219,8 @@ def move(connection: Connection, incident_id: str, status: Status, facts: Sequen
         return False
     _move(connection, row, status, now)
     chain.append(connection, now, incident_id, facts)
+    if status is Status.CLOSED:
+        room_rows.closed(connection, incident_id, now)
     if tell_pager:
         _tell_pager(connection, incident_id, tell_pager, by, now)
     outbox.card(connection, incident_id, now)
@@ -393,6 +396,9 @@ def _open(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
     )  # fmt: skip
     kind = "page_stale" if new.stale else "page_received"
     chain.append(connection, now, incident_id, [page_facts.fact_of(kind, new), opened])
+    if wanted and placed.room is not None:
+        filling = Filling(at=now, service=placed.service, team=placed.team, incident_id=incident_id)
+        room_rows.want(connection, placed.room, filling, placed.channel)
     return incident_id
 
 
@@ -428,6 +434,7 @@ def _keep_step(connection: Connection, incident_id: str, new: Page, now: datetim
             investigations=row.investigations + 1, attempts=0, attempts_before=row.attempts_before + row.attempts,
         )  # fmt: skip
         chain.append(connection, now, incident_id, [page_facts.fact_of("incident_reopened", new)])
+        room_rows.reopened(connection, incident_id, now)
 
 
 def _finding_fact(found: Finding) -> Fact:

@@ -7,22 +7,26 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, update
 
-from bot.domain import codec
+from bot.domain import card, codec
 from bot.domain.faults import FaultPoint
 from bot.domain.presentation import Presentation
+from bot.domain.room import RoomState, pointer
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import escape, line, quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox, pager_letters, pictures, slack_blocks, tracker_letters
+from bot.edges import chain, outbox, pager_letters, pictures, room_rows, slack_blocks, tracker_letters
 from bot.edges.database import Database
 from bot.edges.export import Export
+from bot.edges.lane import Lane
 from bot.edges.outbox import Lanes, Letter
+from bot.edges.rooms import RoomKeeper
 from bot.edges.schema import incident
+from bot.edges.slack_text import is_person
 from bot.edges.typesetting import TypesettingError
 from bot.edges.zones import UnknownZone, zone
 from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Tracker, Undeliverable
@@ -31,6 +35,8 @@ from config.clock import Clock
 log = logging.getLogger(__name__)
 
 EDITS = "edits"
+LANES: tuple[outbox.Lanes, ...] = ("chat", "rooms", "pager")
+"""Each has a loop of its own: none waits for a slow one."""
 FRESH_EVERY_S = 60.0
 """A channel gets at most one new message in this time; replies in threads and edits do not count."""
 LOOK_EVERY_S = 0.25
@@ -42,36 +48,13 @@ class _NoCardYet(Exception):
     """A reply whose card waits for its turn: it waits too, and nothing else does."""
 
 
-class Lane:
-    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace, of
-    which what merely ticks leaves some for what people decide."""
-
-    def __init__(self, per_second: float = 1.0, burst: float = 3.0) -> None:
-        self.per_second = per_second
-        self.burst = burst
-        self.tokens = burst
-        self.filled: datetime | None = None
-        self.paused_until: datetime | None = None
-
-    def wait(self, now: datetime, *, reserve: int = 0) -> float:
-        """Seconds until the next message may go and ``reserve`` are left; takes it when that is 0."""
-        if self.paused_until is not None and now < self.paused_until:
-            return (self.paused_until - now).total_seconds()
-        if self.filled is not None:
-            self.tokens = min(self.burst, self.tokens + (now - self.filled).total_seconds() * self.per_second)
-        self.filled = now
-        if self.tokens < 1 + reserve:
-            return (1 + reserve - self.tokens) / self.per_second
-        self.tokens -= 1
-        return 0.0
-
-
 class Courier:
     """Runs until stopped. ``poke`` makes it look at once."""
 
     def __init__(
         self, database: Database, records: Records, chat: Chat | None, pager: Pager | None, clock: Clock,
         fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S, tracker: Tracker | None = None,
+        keeper: RoomKeeper | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._records = records
@@ -81,8 +64,9 @@ class Courier:
         self._clock = clock
         self._fault = fault
         self._fresh_every_s = fresh_every_s
+        self._keeper = keeper
         self._lanes: dict[str, Lane] = {EDITS: Lane(per_second=50 / 60, burst=10)}
-        self._poked: dict[Lanes, asyncio.Event] = {lanes: asyncio.Event() for lanes in ("chat", "pager", "tracker")}
+        self._poked = {lanes: asyncio.Event() for lanes in LANES}
 
     def poke(self) -> None:
         for event in self._poked.values():
@@ -90,7 +74,7 @@ class Courier:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for lanes in self._poked:
+            for lanes in LANES:
                 group.create_task(self._run(lanes))
 
     async def _run(self, lanes: Lanes) -> None:
@@ -169,11 +153,14 @@ class Courier:
         view = await self._records.view(letter.incident_id)
         if view is None:
             raise Undeliverable("the incident does not exist")
-        if letter.kind == "card":
-            await self._card(letter, view)
+        if letter.lane == outbox.ROOMS:
+            await self._channel_of(letter, view)
+            return
+        if letter.kind in ("card", "pointer"):
+            await (self._card if letter.kind == "card" else self._pointer)(letter, view)
             return
         if letter.kind in ("say", "file") and self._chat is not None:
-            data, at = letter.data, view.message
+            data, at = letter.data, beside(view)
             if "ts" in data:
                 at = MessageRef(channel=data["channel"], ts=data["ts"])
             if at is None:
@@ -191,11 +178,22 @@ class Courier:
         await self._database.run(lambda c: outbox.delivered(c, letter))
 
     async def _card(self, letter: Letter, view: IncidentView) -> None:
+        room = view.room
         self._fault("K4")
-        ref = await self._chat.card(view, view.message) if self._chat is not None else None
+        try:
+            shown = self._chat is not None and not (room is not None and room.state is RoomState.ARCHIVED)
+            ref = await self._chat.card(view, view.message) if self._chat is not None and shown else None
+        except Undeliverable as error:
+            if room is None or room.state is not RoomState.OPEN or self._keeper is None:
+                raise
+            await self._keeper.lost(room, str(error))
+            return
         self._fault("K5")
+        now = self._clock.now()
 
         def posted(connection: Connection, ref: MessageRef | None = ref) -> None:
+            if room is not None and room.channel and _pointing(view) != room.pointer_text:
+                outbox.pointer(connection, view.incident.id, room.home, now)
             if ref is not None and ref != view.message:
                 connection.execute(
                     update(incident)
@@ -211,12 +209,40 @@ class Courier:
         now = self._clock.now()
         return await self._database.run(lambda c: outbox.trying(c, letter, now))
 
+    async def _pointer(self, letter: Letter, view: IncidentView) -> None:
+        """The line in the team's channel, as long as there is something to point to."""
+        room, text = view.room, _pointing(view)
+        if room is None or room.state is RoomState.THREAD or text == room.pointer_text or self._chat is None:
+            await self._database.run(lambda c: outbox.delivered(c, letter))
+            return
+        known = MessageRef(channel=room.home, ts=room.pointer_ts) if room.pointer_ts else None
+        ref = await self._chat.pointer(view, text, known)
+
+        def posted(connection: Connection) -> None:
+            outbox.delivered(connection, letter)
+            room_rows.pointed(connection, room, ref, text)
+
+        await self._database.run(posted)
+
+    async def _channel_of(self, letter: Letter, view: IncidentView) -> None:
+        again = await self._keeper.handle(letter, view) if self._keeper is not None else None
+
+        def done(connection: Connection) -> None:
+            if again is None:
+                outbox.delivered(connection, letter)
+            else:
+                outbox.postponed(connection, letter, again)
+
+        await self._database.run(done)
+
     async def _tell(self, letter: Letter, view: IncidentView, at: MessageRef, chat: Chat) -> None:
         if letter.kind == "say":
             blocks = slack_blocks.said_blocks(letter.data, letter.incident_id)
             if "update" in letter.data:
                 letter, again = await self._trying(letter)
                 await chat.say(at, str(letter.data["text"]), blocks=blocks, again=again)
+            elif is_person(at.channel):
+                await chat.say(at, str(letter.data["text"]), blocks=blocks, team=view.incident.team)
             elif blocks:
                 await chat.say(at, str(letter.data["text"]), blocks=blocks)
             else:
@@ -311,6 +337,18 @@ class Courier:
             told = f"The stakeholders' channel was not told, and will not be: {quote(reason, 300)}"
             outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)
+
+
+def beside(view: IncidentView) -> MessageRef | None:
+    """Below which message the incident is talked about: its card, or the pointer to a channel that is archived."""
+    room = view.room
+    if room is not None and room.state is RoomState.ARCHIVED:
+        return MessageRef(channel=room.home, ts=room.pointer_ts)
+    return view.message
+
+
+def _pointing(view: IncidentView) -> str:
+    return pointer(view, card.build(view).headline)
 
 
 def _channel(letter: Letter) -> str:

@@ -42,6 +42,10 @@ class NoPager:
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; escalate {incident_ref} to {level} in PagerDuty itself")
 
+    async def on_call(self, policy: str) -> Sequence[OnCall]:  # noqa: ARG002 - the port's signature
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable("no PagerDuty API key is set, so nobody knows who is on call")
+
     async def find(self, who: str) -> Responder:
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; page {who[:100]} in PagerDuty itself, or call them")

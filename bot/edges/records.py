@@ -13,7 +13,7 @@ from bot.domain.page import Page
 from bot.domain.proposal import Debt, Proposal, ProposalState
 from bot.domain.timeline import Entry
 from bot.domain.view import MOST_PAGES, Awaited, IncidentView, MessageRef, ProposalView, Vote
-from bot.edges import chain, debts
+from bot.edges import chain, debts, room_rows
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database
 from bot.edges.gate_rows import as_effect, as_proposal, freezes
@@ -60,6 +60,9 @@ class SqlRecords:
         )
         return await self._database.run(lambda c: c.execute(query).scalar())
 
+    async def incident_in(self, channel: str) -> str | None:
+        return await self._database.run(lambda c: room_rows.of_channel(c, channel))
+
     async def proposal(self, proposal_id: str) -> Proposal | None:
         def read(connection: Connection) -> Proposal | None:
             row = connection.execute(select(proposal).where(proposal.c.id == proposal_id)).one_or_none()
@@ -99,6 +102,7 @@ def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> I
         frozen="; ".join(stopped.values()),
         frozen_for=tuple(stopped),
         message=MessageRef(channel=row.card_channel, ts=row.card_ts) if row.card_ts else None,
+        room=room_rows.find(connection, row.id),
     )
 
 

@@ -168,11 +168,48 @@ timeline = Table(
 )  # fmt: skip
 Index("timeline_incident", timeline.c.incident, timeline.c.seq)
 
+room = Table(  # an incident's own channel in chat
+    "room", metadata,
+    Column("incident", String, ForeignKey("incident.id"), primary_key=True),
+    Column("state", String, nullable=False),  # wanted | open | archived | thread
+    Column("name", String, nullable=False),  # reserved before it is made: no two incidents want the same one
+    Column("channel", String, nullable=False),
+    Column("home", String, nullable=False),  # the team's channel
+    Column("private", Boolean, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("wanted_at", Float, nullable=False),
+    Column("archive_after_s", Float),
+    Column("pointer_ts", String, nullable=False, default=""),
+    Column("pointer_text", Text, nullable=False, default=""),
+    Column("done", JSON, nullable=False),
+    Column("problems", JSON, nullable=False),
+)  # fmt: skip
+Index("room_channel", room.c.channel)
+Index("room_name", room.c.name)
+
+installation = Table(  # workspaces that installed the app through OAuth
+    "installation", metadata,
+    Column("team", String, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("bot_user", String, nullable=False),
+    Column("bot", String, nullable=False),
+    Column("token", LargeBinary, nullable=False),  # sealed
+    Column("scopes", Text, nullable=False),
+    Column("installed_by", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+
+oauth_state = Table(  # installations that were finished lately: each may be once
+    "oauth_state", metadata,
+    Column("digest", String, primary_key=True),
+    Column("expires_at", Float, nullable=False),
+)  # fmt: skip
+
 outbox = Table(
     "outbox", metadata,
     Column("id", Integer, primary_key=True),
-    Column("lane", String, nullable=False),  # chat:CHANNEL | pager
-    Column("kind", String, nullable=False),  # card | say | note | status
+    Column("lane", String, nullable=False),  # chat:CHANNEL | rooms | pager
+    Column("kind", String, nullable=False),  # card | pointer | say | file | room | archive | note | status …
     Column("key", String, unique=True),  # cards: one row an incident; others: idempotency
     Column("incident", String, nullable=False),
     Column("data", JSON, nullable=False),

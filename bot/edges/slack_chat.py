@@ -1,6 +1,5 @@
 """The chat port over Slack's Web API: one card for an incident, edited in place, and its thread."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -13,6 +12,7 @@ from bot.domain.untrusted import escape
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import slack_blocks
 from bot.edges.slack_client import Refused, Workspace, ask, read
+from bot.edges.slack_text import is_person
 from bot.ports import RetryLater
 from config.clock import Clock
 
@@ -23,7 +23,6 @@ SNIPPET = 2_000
 _EVENT = "pagerunner_message"
 _BINARY = ("pdf", "docx")
 _GONE = frozenset({"message_not_found", "cant_update_message"})
-_PERSON = re.compile(r"[UW][A-Z0-9]{2,20}")
 _UNFIT = (("deleted", "their account is deactivated"), ("is_bot", "it is a bot"),
           ("is_stranger", "they belong to another organisation"), ("is_restricted", "they are a guest"),
           ("is_ultra_restricted", "they are a guest"))  # fmt: skip
@@ -56,10 +55,25 @@ class SlackChat:
         posted = await self._perhaps_posted(key, channel, None)
         return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
 
+    async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
+        """Post the line that points to the incident's own channel, or bring it up to date."""
+        content = {"text": slack_blocks.cut(text), "blocks": slack_blocks.mrkdwn_blocks(text)}
+        channel = message.channel if message else view.room.home if view.room else view.incident.channel
+        await self.must_be_ours(channel)
+        if message is not None:
+            try:
+                return await self._update(message, content)
+            except Refused as refused:
+                if refused.code not in _GONE:
+                    raise
+        key = f"pointer:{view.incident.id}"
+        posted = await self._perhaps_posted(key, channel, None)
+        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
+
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
-                  again: bool = False) -> None:  # fmt: skip
+                  again: bool = False, team: str = "") -> None:  # fmt: skip  # noqa: ARG002 - one workspace has all teams
         """Reply in the thread below ``message``; or write to a person, whose id or e-mail address is the channel."""
-        if _PERSON.fullmatch(message.channel) or "@" in message.channel:
+        if is_person(message.channel):
             shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
             content = {"text": slack_blocks.cut(text), "blocks": shown}
             # Whether it arrived when an answer was lost cannot be looked up: that would need their messages.
@@ -125,7 +139,7 @@ class SlackChat:
                     raise
                 sent = await self._send(key, channel, thread, _without_blocks(content))
         except RetryLater as later:
-            if "limits the rate" not in later.reason:
+            if not later.limited:
                 self._unsure.add(key)  # It may have arrived: look before it is posted again.
             raise
         self._unsure.discard(key)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import card, conversation, plan_card, wording
+from bot.domain.incident import Incident
 from bot.domain.proposal import ProposalState, VoteResult
 from bot.domain.untrusted import clean, escape, line, quote
 from bot.domain.view import IncidentView, MessageRef, ProposalView
@@ -132,13 +133,17 @@ class Commands:
             return Reply(text="There is no open incident.")
         lines = [
             f"`{each.id}` {wording.STATUS[each.status]}, {escape(line(each.service, 60))}, since "
-            f"{wording.moment(each.opened_at)}: {quote(each.title, 80)}"
+            f"{wording.moment(each.opened_at)}: {quote(each.title, 80)}{self._own_channel(each)}"
             for each in incidents
         ]
         if rest > 0:
             least = "at least " if len(found) == MOST else ""
             lines.append(f"and {least}{rest} more; `pagerunner incidents` lists all")
         return Reply(text="\n".join(lines))
+
+    def _own_channel(self, each: Incident) -> str:
+        shared = (self.reception.home(each.team), self.reception.deps.catalogue.fallback_channel)
+        return "" if each.channel in shared else f" <#{each.channel}>"
 
     async def _show(self, typed: Typed) -> Reply:
         view = await self._meant(typed, at_most=1)
@@ -223,6 +228,9 @@ class Commands:
     async def _set_frozen(self, typed: Typed, *, on: bool, reason: str) -> Reply:
         service = typed.words[0].lower() if typed.words[0] != "*" else "*"
         known = [each.name for each in self.reception.deps.catalogue.services]
+        if service == "*" and not self.reception.deps.whole:
+            return Reply(text="`*` is everything, in other workspaces too; it is said in the workspace of the fallback "
+                              "channel, or with `pagerunner freeze`. Name a service.")  # fmt: skip
         if service != "*" and service not in known:
             near = difflib.get_close_matches(service, known, n=1)
             meant = f" Did you mean `{near[0]}`?" if near else f" There are: {', '.join(known[:20])}."

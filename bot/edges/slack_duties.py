@@ -57,14 +57,11 @@ class Duties:
 
     async def _declare(self, typed: Typed) -> Reply:
         deps = self.reception.deps
-        services = sorted(deps.catalogue.services, key=lambda one: (self._channel(one.team) != typed.channel, one.name))
+        home = await self.reception.home_of(typed.channel)
+        services = sorted(deps.catalogue.services, key=lambda one: (self.reception.home(one.team) != home, one.name))
         form = slack_modals.declare_view(services, {"channel": typed.channel})
         await ask(deps.client.views_open(trigger_id=typed.trigger_id, view=form))
         return Reply(text="Say in the form what you see.")
-
-    def _channel(self, team: str) -> str:
-        owner = self.reception.deps.catalogue.team(team)
-        return owner.slack_channel if owner else ""
 
     async def _page(self, typed: Typed) -> Reply:
         typed, view = await leading(self.reception, typed)
@@ -152,9 +149,11 @@ class Duties:
         if len(typed.words) > 1 or not (asked.isascii() and asked.isdecimal() and 1 <= int(asked[:6]) <= 744):
             return self._usage("changes", "Say how many hours back, 1 to 744.")
         deps = self.reception.deps
-        services = [one.name for one in deps.catalogue.services if self._channel(one.team) == typed.channel]
-        found = await self.duty.changes(services, int(asked))
+        home = await self.reception.home_of(typed.channel)
+        services = [one.name for one in deps.catalogue.services if self.reception.home(one.team) == home]
         where = "the services of this channel" if services else "all services"
+        seen = services if services or deps.whole else [one.name for one in deps.catalogue.services]
+        found = await self.duty.changes(seen, int(asked))
         if not found:
             return Reply(text=f"Nobody told of a change of {where} in the last {asked} h. "
                               "Changes are told with `POST /changes`.")  # fmt: skip

@@ -64,7 +64,7 @@ class FollowCommands:
         if typed.words and re.fullmatch(r"inc-[0-9a-z-]+", typed.words[0]):
             return problem
         recent = await self.reception.deps.records.incidents(active_only=False)
-        here = next((one for one in recent if one.channel == typed.channel), None)
+        here = next((i for i in recent if typed.channel in (i.channel, self.reception.home(i.team))), None)
         if here is None:
             return problem
         slash = self.reception.deps.command
@@ -91,7 +91,7 @@ class FollowCommands:
             agreed = slack_blocks.pressed(str(action.get("value") or ""))
             if agreed is None:
                 await tell("This button is not one of mine. Nothing was created.")
-            elif not await self.reception.ours(who):
+            elif not await self.reception.ours(who) or await self.reception.view(agreed.proposal_id) is None:
                 await tell(FOREIGN)
             else:
                 told = await self.follow.push(agreed.proposal_id, agreed.plan_hash, who)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from bot.domain.signature import SigningSecret
 from bot.edges.addresses import is_loopback
 from bot.edges.metrics import Metrics
-from bot.edges.slack_http import SlackHandler
+from bot.edges.slack_http import SlackHandler, SlackInstall
 from bot.edges.text import Redact
 from bot.ports import Comms, Desk, Exporter, Following, Inbox, Links, Received, Records, Scribe
 from config.clock import Clock
@@ -49,6 +49,8 @@ class WebDeps:
     slack_secrets: tuple[SigningSecret, ...] = ()
     slack_handler: SlackHandler | None = None
     """None: Slack comes over Socket Mode, and there is no ``/slack/events``."""
+    slack_install: SlackInstall | None = None
+    """None: workspaces do not install the app through us."""
     api_token: str = field(default="", repr=False)
     """Bearer token of ``/api/v1``; empty: the API answers nobody."""
     change_tokens: tuple[str, ...] = field(default=(), repr=False)

@@ -76,6 +76,10 @@ class Records(Protocol):
         """The incident whose card or thread this is."""
         ...
 
+    async def incident_in(self, channel: str) -> str | None:
+        """The incident whose own channel this is, over or not."""
+        ...
+
     async def proposal(self, proposal_id: str) -> Proposal | None: ...
 
     async def debts(self, *, open_only: bool = True) -> Sequence[Debt]:

@@ -19,6 +19,11 @@ class RetryLater(Exception):
         self.after_s = after_s
         self.reason = reason
 
+    @property
+    def limited(self) -> bool:
+        """Whether nothing was done, because too much is asked at once."""
+        return "limits the rate" in self.reason
+
 
 class Undeliverable(Exception):
     """The other side will never take it: revoked token, unknown channel, refused content. For a human."""
@@ -31,14 +36,78 @@ class Chat(Protocol):
         """Post the card, or bring the posted one up to date."""
         ...
 
+    async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
+        """Post the line in the team's channel that points to the incident's own, or bring it up to date. ``text`` is
+        mrkdwn that our own code wrote and escaped."""
+        ...
+
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
-                  again: bool = False) -> None:  # fmt: skip
+                  again: bool = False, team: str = "") -> None:  # fmt: skip
         """Reply in the card's thread. ``text`` is Slack mrkdwn that our own code wrote and escaped. ``again``: it may
-        have been said before a restart, and is not said twice."""
+        have been said before a restart, and is not said twice. A person may stand in the place of the channel, by id or
+        e-mail address; ``team``: whose incident they are told of."""
         ...
 
     async def file(self, message: MessageRef, name: str, content: bytes) -> None:
         """Put a file below ``message``, or into its channel when it has no ``ts``; as text where files are refused."""
+        ...
+
+
+class NameTaken(Exception):
+    """There is a channel of that name, and it is not the one that was meant."""
+
+
+class Rooms(Protocol):
+    """Channels that are made for an incident. Raises :class:`RetryLater` or :class:`Undeliverable`."""
+
+    async def open(self, name: str, mark: str, since: datetime, *, private: bool) -> str:
+        """Make a channel, or find it if it was made before by us: with this name, not before ``since``, and with no
+        other description than one with ``mark`` in it. Returns its id. Raises :class:`NameTaken`."""
+        ...
+
+    async def describe(self, channel: str, topic: str, purpose: str) -> None: ...
+
+    async def bookmark(self, channel: str, title: str, url: str) -> None: ...
+
+    async def link_of(self, message: MessageRef) -> str:
+        """The address of a message."""
+        ...
+
+    async def user_of(self, email: str) -> str:
+        """The id of the person with this e-mail address; empty if there is none."""
+        ...
+
+    async def members_of(self, group: str) -> Sequence[str]:
+        """The ids of the people in a user group."""
+        ...
+
+    async def invite(self, channel: str, user: str) -> None:
+        """Let somebody in; nothing happens if they are there."""
+        ...
+
+    async def archive(self, channel: str) -> None:
+        """Nothing happens if it is archived, or gone."""
+        ...
+
+    async def unarchive(self, channel: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnCall:
+    """Somebody who is on call now."""
+
+    email: str
+    name: str
+    level: int
+    until: datetime | None = None
+    """The end of the shift; None: for good."""
+
+
+class Rota(Protocol):
+    """Who is on call now. Raises :class:`RetryLater` or :class:`Undeliverable` when that cannot be told."""
+
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """Everybody, at any level of this escalation policy; what is told may be up to 60 seconds old."""
         ...
 
 
@@ -51,7 +120,7 @@ class Responder:
     name: str
 
 
-class Pager(Protocol):
+class Pager(Rota, Protocol):
     """The pager. Raises :class:`RetryLater` or :class:`Undeliverable`."""
 
     async def note(self, incident_ref: str, text: str) -> None:
@@ -134,25 +203,6 @@ class Tracker(Protocol):
 
     async def issue(self, wanted: WantedIssue) -> Issue:
         """Create it, unless one with its marker is there already. May be called again after a lost answer."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OnCall:
-    """Somebody who is on call now."""
-
-    email: str
-    name: str
-    level: int
-    until: datetime | None = None
-    """The end of the shift; None: for good."""
-
-
-class Rota(Protocol):
-    """Who is on call now. Raises :class:`RetryLater` or :class:`Undeliverable` when that cannot be told."""
-
-    async def on_call(self, policy: str) -> Sequence[OnCall]:
-        """Everybody, at any level of this escalation policy; what is told may be up to 60 seconds old."""
         ...
 
 

@@ -125,10 +125,10 @@ class ChatMethods:
 
     def _postable(self, channel_id: str) -> Channel:
         channel = self._workspace.visible_channel(channel_id)
-        if self._workspace.app.user not in channel.members:
-            raise SlackError("not_in_channel")
         if channel.is_archived:
             raise SlackError("is_archived")
+        if self._workspace.app.user not in channel.members:
+            raise SlackError("not_in_channel")
         return channel
 
     def _seen(self, channel_id: str, ts: str) -> Message:
@@ -140,6 +140,8 @@ class ChatMethods:
     def _own(self, args: Json, refusal: str) -> Message:
         channel = self._workspace.visible_channel(required(args, "channel"))
         message = self._seen(channel.id, required(args, "ts"))
+        if channel.is_archived:
+            raise SlackError("is_inactive")
         if message.payload.get("bot_id") != self._workspace.app.bot_id:
             raise SlackError(refusal)
         return message
