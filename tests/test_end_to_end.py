@@ -126,7 +126,7 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
         expect(card.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=PATIENCE_MS)
         for shown in ("Model provider is failing", "fail, normally", "Proposed: Shift traffic",
                       "R2: reversible", "chat to acme-openai: 100 % → 0 %", "Undo", "Check: gateway_canary is ok",
-                      "Team assist decides by"):  # fmt: skip
+                      "of team assist until"):  # fmt: skip
             expect(card).to_contain_text(shown)
         assert place.world.writes() == []
 
