@@ -758,7 +758,7 @@ class TestTheCommand:
             )  # fmt: skip
         found = json.loads(out)
         wrong = [check["name"] for check in found["checks"] if check["state"] != "ok"]
-        assert (code, wrong, found["ok"]) == (0, ["GitHub"], True)  # No team names a repository.
+        assert (code, wrong, found["ok"]) == (0, [], True)
         names = {check["name"] for check in found["checks"]}
         assert {
             "Slack scopes",

@@ -2,41 +2,44 @@
 
 import hashlib
 import hmac
-import itertools
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
+from tests.browsing import (
+    PATIENCE_MS,
+    PageFor,
+    button,
+    card_of,
+    only_for_me,
+    pages,
+    press,
+    reply,
+    running_browser,
+    thread_of,
+    type_,
+)
 from tests.running import SLACK_SIGNING_SECRET, Pagerunner, Slack, free_port, resolved
 from tests.running_place import Opened, Place, running_place
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 SEED = 16
 """Nearly every call of the chat assistant fails: canaries see it whatever their luck."""
 ROUTE = "/gateway/admin/routes/chat"
-PATIENCE_MS = 90_000
 PATIENT = {"proposal_ttl_s: 900": "proposal_ttl_s: 7200"}
 OBSERVE = {"    team: assist\n    mode: act\n    tags": "    team: assist\n    mode: observe\n    tags"}
-
-PageFor = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name)))
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with running_browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -64,52 +67,8 @@ def running(place: Place, opened: Opened) -> Iterator[Pagerunner]:
 
 @pytest.fixture
 def page_for(place: Place, browser: Browser, tmp_path: Path) -> Iterator[PageFor]:
-    """Opens the workspace as somebody. Its scripts must not fail; a picture of the end is kept for who looks."""
-    pages: list[Page] = []
-    problems: list[str] = []
-
-    def open_(user: str, channel: str = "C0ASSIST", slack: Slack | None = None) -> Page:
-        page = browser.new_page(viewport={"width": 1180, "height": 1500})
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        page.goto(f"{(slack or place.slack).url}/?user={user}#{channel}")
-        pages.append(page)
-        return page
-
-    yield open_
-    for number, page in zip(itertools.count(), pages, strict=False):
-        page.screenshot(path=str(tmp_path / f"end-{number}.png"))
-        page.close()
-    assert problems == []
-
-
-def button(where: Page | Locator, text: str) -> Locator:
-    """By what is written on it: a screen reader may be told more."""
-    return where.locator("button").filter(has_text=re.compile(rf"^\s*{re.escape(text)}\s*$"))
-
-
-def card_of(page: Page) -> Locator:
-    """The newest card in the channel."""
-    return page.get_by_role("article").filter(has=button(page, "Why?")).last
-
-
-def press(page: Page, text: str, *, confirm: bool = False) -> None:
-    """Press a button of the card, and the same in the dialog that asks again."""
-    button(card_of(page), text).click()
-    if confirm:
-        button(page.get_by_role("alertdialog"), text).click()
-
-
-def type_(page: Page, text: str) -> None:
-    field = page.get_by_label("Message #assist-incidents")
-    field.fill(text)
-    field.press("Enter")
-
-
-def only_for_me(page: Page) -> Locator:
-    """The newest message that nobody else sees."""
-    return page.get_by_role("article").filter(has_text="Only visible to you").last
+    with pages(browser, place.slack, tmp_path) as open_:
+        yield open_
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------------
@@ -176,10 +135,8 @@ def test_why_and_questions_are_answered_with_references(running: Pagerunner, pag
         re.compile(r"(provider|gateway)_canary \w+ is usual for it.*ev-", re.DOTALL)
     )
 
-    card_of(ana).get_by_role("button", name=re.compile(r"\d+ repl")).click()
-    thread = ana.get_by_role("complementary", name="Thread")
-    thread.get_by_label("Reply…").fill("@Pagerunner what changed?")
-    thread.get_by_label("Reply…").press("Enter")
+    thread = thread_of(ana)
+    reply(thread, "@Pagerunner what changed?")
 
     expect(thread.get_by_role("article").last).to_contain_text(re.compile(r"chg-\d+.*not yet a cause", re.DOTALL))
     assert [fact["text"] for fact in running.facts("question_asked")] == ["what changed?"]

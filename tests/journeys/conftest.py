@@ -1,0 +1,48 @@
+"""Journeys of the people Pagerunner is for, walked through in a real browser. With ``JOURNEY_PICTURES`` set to a folder
+(``make screenshots``), each leaves the pictures there that the documentation shows."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+
+from tests.browsing import PageFor, pages, running_browser
+from tests.running_place import Place, running_place
+
+PHONE = {"viewport": {"width": 390, "height": 844}}
+
+Shoot = Callable[[Page | Locator, str], None]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with running_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with running_place(tmp_path_factory.mktemp("journey")) as made:
+        yield made
+
+
+@pytest.fixture
+def page_for(place: Place, browser: Browser, tmp_path: Path) -> Iterator[PageFor]:
+    with pages(browser, place.slack, tmp_path) as open_:
+        yield open_
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Shoot:
+    """Takes the picture NAME.png: for the documentation, or to look at after a failure."""
+    folder = Path(os.environ.get("JOURNEY_PICTURES") or tmp_path)
+
+    def take(what: Page | Locator, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        page = what if isinstance(what, Page) else what.page
+        page.wait_for_timeout(300)  # What slides in has arrived.
+        what.screenshot(path=str(folder / f"{name}.png"))
+
+    return take
