@@ -133,13 +133,13 @@ def test_a_proposal_shows_everything_that_its_hash_covers() -> None:
         "llm-gateway/routes/chat",
         "weights.acme-openai: 100 → 0",
         "weights.beta-anthropic: 0 → 100",
-        "R2: reversible, changes behaviour, cost or quality",
+        "R2: reversible. ",
         PLAN.blast_radius,
         PLAN.undo,
         "gateway_canary is ok within 5 min",
         "set back 60 min after it helps",
         "with from = acme-openai, to = beta-anthropic, percent = 100",
-        "Team assist decides by 12:18 UTC (0 of 1)",
+        "Team assist decides by 12:18 UTC",
         plan_card.code(PLAN.hash),
     ):
         assert said in text
@@ -277,7 +277,7 @@ def test_while_more_people_are_awaited_the_card_says_who_has_approved_and_who_is
     card = build(STATES["one_of_two"]())
 
     assert lines(card, "state") == ["Approved by Ana Ruiz at 12:04 UTC"]
-    assert lines(card, "next") == ["Next 1 more of team assist by 12:18 UTC (1 of 2); else nothing is done."]
+    assert lines(card, "next") == ["Next 1 more of team assist by 12:18 UTC (1 of 2)."]
     assert "approve" in card.buttons
 
 

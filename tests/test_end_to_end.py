@@ -84,8 +84,8 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
         expect(card).to_contain_text(re.compile(r"running.*provider_canary"), timeout=PATIENCE_MS)
         expect(card.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=PATIENCE_MS)
         for shown in ("Model provider is failing", "fail, normally", "Proposed: Shift traffic",
-                      "R2: reversible", "chat to acme-openai: 100 % → 0 %", "Undo", "Check: gateway_canary is ok",
-                      "of team assist until"):  # fmt: skip
+                      "R2: reversible", "to acme-openai: 100 % → 0 %", "Undo", "Check: gateway_canary is ok",
+                      "Waits for Ana Lima or Ben Okafor until"):  # fmt: skip
             expect(card).to_contain_text(shown)
         assert place.world.writes() == []
 
@@ -171,7 +171,7 @@ def test_edit_makes_another_plan_that_is_voted_on_anew(place: Place, running: Pa
     form.get_by_role("button", name="Propose this").click()
 
     expect(form).to_be_hidden()
-    expect(card_of(ana)).to_contain_text("chat to acme-openai: 100 % → 50 %")
+    expect(card_of(ana)).to_contain_text("to acme-openai: 100 % → 50 %")
     first, second = (p["proposal"] for p in running.proposals())
     assert (first["state"], second["state"]) == ("superseded", "open")
     assert first["plan_hash"] != second["plan_hash"]
@@ -199,7 +199,7 @@ def test_an_observed_service_has_no_approve_button(place: Place, page_for: PageF
         runner.send(born["page"])
         runner.until(lambda: runner.facts("proposal_withheld"), "a proposal that nobody can approve", PATIENCE_MS / 1e3)
         expect(card_of(ana)).to_contain_text("no Approve button: this service is in observe mode")
-        expect(card_of(ana)).to_contain_text("chat to acme-openai: 100 % → 0 %")
+        expect(card_of(ana)).to_contain_text("to acme-openai: 100 % → 0 %")
         expect(button(card_of(ana), "Did it")).to_be_visible()
         assert "Approve" not in place.slack.buttons(place.slack.cards(since=since)[-1])
     assert place.world.writes() == []

@@ -25,6 +25,8 @@ MAX_ASKED = 3
 """Responders that are named; the hand-over names more."""
 TITLE = 90
 """Of a page's title on the card; the thread and the exports have all of it."""
+SHORT_TITLE = 36
+"""The same, once the headline says what is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +139,9 @@ def _context(view: IncidentView) -> Iterator[Line]:
     pages = f" ({wording.plural(incident.pages, 'page')})" if incident.pages > 1 else ""
     received = view.entries("page_received", "incident_opened")
     refs = (f"#{received[0].seq}",) if received else ()
-    yield Line(text=f"“{line(incident.title, TITLE)}”{pages}", label="Page", refs=refs)
+    known = view.diagnosis is not None and view.diagnosis.conclusion == "cause"
+    title = line(incident.title, SHORT_TITLE if known else TITLE)
+    yield Line(text=f"“{title}”{pages}", label="Page", refs=refs)
     yield from _users(view)
     if state.asked and incident.active:
         last = state.asked[-MAX_ASKED:]

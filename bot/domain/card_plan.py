@@ -41,7 +41,9 @@ def _terms(proposal: Proposal, *, whole: bool) -> Iterator[Line]:
     """Everything else that is approved, each fact whole; where nobody can approve it now, only what it risks."""
     plan = proposal.plan
     said = {each.label: each.shown.text for each in plan_card.plan_facts(plan)}
-    yield Line(text=f"{wording.RISKS[plan.risk]}. {said['Who notices']}")
+    risk = wording.RISKS[plan.risk]
+    short = risk.partition(",")[0] if plan.risk == "R2" else risk  # Who notices says the rest, for this very plan.
+    yield Line(text=f"{short}. {said['Who notices']}")
     if plan_card.is_manual(plan):
         for each in plan_card.plan_facts(plan):
             if each.label in ("Target", "Change"):

@@ -23,19 +23,20 @@ def approvals(pv: ProposalView) -> str:
 
 
 def awaited(pv: ProposalView) -> str:
-    """Who is waited for, and until when: ``Waits for Ana Lima or Ben Okafor of team assist until 12:18 UTC (0 of 1)``;
-    while names are not known, ``Team assist decides by 12:18 UTC (0 of 1)``."""
+    """Who is waited for, and until when: ``Waits for Ana Lima or Ben Okafor until 12:18 UTC``; while names are not known,
+    ``Team assist decides by 12:18 UTC``. Where more than one is wanted, how many there are."""
     plan = pv.proposal.plan
     until = wording.clock(plan.expires_at, pv.proposal.created_at)
     have = sum(1 for vote in pv.votes if vote.decision == "approve")
     team, named = line(plan.approver_team, 40), names(pv)
+    count = f" ({have} of {plan.min_approvers})" if plan.min_approvers > 1 else ""
     if named:
         more = f"{plan.min_approvers - have} more: " if have else ""
         several = f"{plan.min_approvers} of " if plan.min_approvers > 1 and not have else ""
-        return f"Waits for {more}{several}{named} of team {team} until {until} ({have} of {plan.min_approvers})"
+        return f"Waits for {more}{several}{named} until {until}{count}"
     if have:
-        return f"{plan.min_approvers - have} more of team {team} by {until} ({have} of {plan.min_approvers})"
-    return f"Team {team} decides by {until} (0 of {plan.min_approvers})"
+        return f"{plan.min_approvers - have} more of team {team} by {until}{count}"
+    return f"Team {team} decides by {until}{count}"
 
 
 def names(pv: ProposalView) -> str:

@@ -67,7 +67,7 @@ def _about_vote(view: IncidentView, pv: ProposalView) -> str:
         return f"Nothing is done from here: {why}. If it is right, do it by hand and say so."
     if problem:
         return f"Do it by hand or edit it: it cannot be approved, because its plan cannot be shown in full ({problem})."
-    return f"{deciding.awaited(pv)}; else nothing is done."
+    return f"{deciding.awaited(pv)}."
 
 
 def _about_effect(view: IncidentView, pv: ProposalView) -> str:

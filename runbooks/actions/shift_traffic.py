@@ -83,7 +83,7 @@ class ShiftTraffic(Converging[ShiftTrafficParams]):
         change = Change(
             state={"weights": after, "fallbacks": fallbacks_after(document, after)} if mlflow else {"weights": after},
             diff=tuple(
-                DiffLine(what=f"{route} to {name}", before=f"{before.get(name, 0)} %", after=f"{after[name]} %")
+                DiffLine(what=f"to {name}", before=f"{before.get(name, 0)} %", after=f"{after[name]} %")
                 for name in (params.from_provider, params.to_provider)
             ),
             undo=f"Gives {route} its weights back: {', '.join(f'{name} {share} %' for name, share in before.items())}."

@@ -2,6 +2,8 @@
 (``make screenshots``), each leaves the pictures there that the documentation shows."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from tests.browsing import PageFor, pages, running_browser
+from tests.running import ROOT, Pagerunner
 from tests.running_place import Place, running_place
 
 PHONE = {"viewport": {"width": 390, "height": 844}}
+DESK = {"viewport": {"width": 1180, "height": 1010}}
 
 Shoot = Callable[[Page | Locator, str], None]
 
@@ -46,3 +50,11 @@ def shoot(tmp_path: Path) -> Shoot:
         what.screenshot(path=str(folder / f"{name}.png"))
 
     return take
+
+
+def command(runner: Pagerunner, *words: str, answers: str = "") -> str:
+    """What ``pagerunner WORDS`` prints on that server's machine; it must succeed."""
+    done = subprocess.run([sys.executable, "-m", "bot", *words], cwd=ROOT, env=runner.environment, input=answers,
+                          capture_output=True, text=True, check=False, timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
