@@ -47,12 +47,14 @@ from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
 from diagnostics.probes.demand import DemandProfile
 from diagnostics.probes.egress import Egress
+from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
 from diagnostics.probes.listing import ModelListing
+from diagnostics.probes.retrieval import RetrievalCanary
 from diagnostics.probes.signal import UserSignal
 from diagnostics.probes.status_page import StatusPageProbe
 from diagnostics.probes.structured import StructuredOutput
@@ -85,6 +87,8 @@ PROBES: tuple[AnyProbe, ...] = (
     GoldenSetProbe(),
     GoldenCounterfactual(),
     ModelFingerprint(),
+    EmbeddingCanary(),
+    RetrievalCanary(),
     IndexFreshness(),
     TokenProfile(),
     DemandProfile(),

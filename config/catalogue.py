@@ -95,6 +95,10 @@ class Index(Declared):
     name: Name
     admin: Name
     freshness_slo_s: int = 3600
+    search: Name | None = None
+    """Target of the retrieval service, asked the way production asks: ``POST /NAME/query`` and ``POST /NAME/embed``."""
+    canaries: str = ""
+    """Path of its known questions with the documents that must be found, relative to the catalogue file."""
 
 
 class Tool(Declared):
@@ -271,6 +275,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         references.append((f"prompt_stores.{store.name}.admin", "targets", store.admin))
     for index in catalogue.indexes:
         references.append((f"indexes.{index.name}.admin", "targets", index.admin))
+        references.append((f"indexes.{index.name}.search", "targets", index.search))
     for tool in catalogue.tools:
         references.append((f"tools.{tool.name}.target", "targets", tool.target))
     for service in catalogue.services:

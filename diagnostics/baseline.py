@@ -32,6 +32,7 @@ EVERY: Mapping[str, timedelta] = {
     "model_fingerprint": timedelta(hours=6),
     "structured_output": timedelta(hours=6),
     "embeddings": timedelta(hours=24),
+    "retrieval_canary": timedelta(hours=6),
     "golden_set": timedelta(hours=24),
     "golden_counterfactual": timedelta(hours=24),
 }

@@ -42,7 +42,7 @@ like ``usual`` instead when the mode calls nothing abnormal usual."""
 
 NORMAL_IF_UNMENTIONED = 0.95
 """A probe that a mode does not mention most likely shows what it shows on a healthy service."""
-NORMAL_IF_NO_FAULT = 0.99
+NORMAL_IF_NO_FAULT = 0.995
 NORMAL_IF_OTHER = 0.80
 UNRELIABLE = 0.01
 """Share of readings that are simply wrong: one reading never rules anything out for good."""

@@ -10,6 +10,8 @@ QUALITY_MASS = 0.10
 """Posterior of all quality modes together from which quality is worth measuring."""
 QUALITY_DROP = "quality_drop"
 MOST_CALLS_OF_A_PROBE = 2
+PROVE_HEALTH = ("provider_canary", "gateway_canary", "second_provider_canary")
+"""They show that the model itself answers: one of them must have come through before all is called well."""
 
 
 def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
@@ -25,9 +27,7 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     if waiting[Tier.FREE]:
         return _calls(waiting[Tier.FREE], runbook_calls)
     if tier_limit >= Tier.CANARY:
-        canaries = (
-            waiting[Tier.CANARY] if diagnosis is None else _canaries(diagnosis, waiting[Tier.CANARY], specs, asked)
-        )
+        canaries = waiting[Tier.CANARY] if diagnosis is None else _canaries(diagnosis, waiting[Tier.CANARY], asked)
         if canaries:
             return _calls(canaries, runbook_calls)
     if diagnosis is None:
@@ -40,12 +40,12 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     return []
 
 
-def _canaries(diagnosis: Diagnosis, waiting: Sequence[str], specs: Mapping[str, ProbeSpec],
-              asked: Collection[str]) -> list[str]:  # fmt: skip
+def _canaries(diagnosis: Diagnosis, waiting: Sequence[str], asked: Collection[str]) -> list[str]:
     """Those that could change the conclusion. While it is open, one must have come through: health is never assumed."""
     telling = _informative(diagnosis, waiting)
-    unproven = diagnosis.conclusion == "inconclusive" and not any(specs[n].tier is Tier.CANARY for n in asked)
-    return list(waiting) if unproven and not telling else telling
+    unproven = diagnosis.conclusion == "inconclusive" and not any(name in PROVE_HEALTH for name in asked)
+    proving = [name for name in waiting if name in PROVE_HEALTH]
+    return proving if unproven and not telling else telling
 
 
 def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:

@@ -30,6 +30,7 @@ SERIES: dict[str, str] = {
     "golden.pass:{prompt}": "0 or 1 for each golden item answered",
     "model_fingerprint.logprob:{provider}/{model}": "mean log probability of one fixed answer",
     "rate_limit.tokens_limit:{provider}": "tokens a minute, as the provider reports its limit",
+    "retrieval.elapsed_s:{index}": "s for one search of the retrieval canary",
     "user_signal.requests": "user-facing requests in five minutes",
     "user_signal.error_share": "share of them that failed",
     "user_signal.p50_s": "s, median duration in five minutes",
@@ -57,6 +58,7 @@ DOCUMENTS: dict[str, str] = {
     "golden.items:{prompt}@{version}": "item id -> whether it passed with that prompt version",
     "model_fingerprint.identity:{provider}/{model}": "served model, system fingerprint and top log probabilities",
     "embedding.sentences:{provider}/{model}": "vectors of the fixed sentences",
+    "retrieval.items:{index}": "known question -> whether its document was found",
     "token_profile.finish_reasons": "finish reason -> share",
     "demand_profile.tenant_shares": "tenant -> share of all calls",
 }

@@ -19,6 +19,7 @@ from drills.model import Form, Question, complete
 from drills.prompts import BASE_VERSION, version_text
 from drills.promql import parse
 from drills.promql_eval import Source, evaluate
+from drills.recorded_stack import knowledge_baselines
 from drills.when import iso
 from drills.world import World
 
@@ -51,6 +52,7 @@ class Recorder:
         limits = [float(self._limit())] * 48
         self._series("rate_limit.tokens_limit:{provider}", self._spread(48), limits, provider=ACME)
         self._fingerprint()
+        self.found += knowledge_baselines(self.world, self.app, self.until)
         if app.prompt in SETS:
             self._golden(app.prompt, direct=False)
             self._golden(app.prompt, direct=True)

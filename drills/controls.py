@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from drills.company import APPS, PROVIDERS, TENANTS
 from drills.draws import Floats
+from drills.stack_documents import stack_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +35,8 @@ class Controls:
     hold: tuple[bool, ...]
     prompt_version: Mapping[str, int] = field(default_factory=dict)
     """Version in production of each prompt."""
+    stack: Mapping[str, Mapping[str, Any]] = field(default_factory=stack_settings)
+    """Path -> keys of what stands around the model."""
 
 
 def neutral() -> Controls:

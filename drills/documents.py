@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drills.company import APPS, BY_ROUTE, CLASSES, DEPLOYMENTS, MODEL_OF_PROVIDER, PROVIDERS, TENANTS
+from drills.stack_documents import check_stack
 
 Json = dict[str, Any]
 Check = Callable[[str, Json], str]
@@ -106,10 +107,10 @@ def _check(path: str, after: Json, fixed: Json) -> str:
         known = {entry["version"] for entry in fixed["versions"]}
         bad = [alias for alias, version in after["aliases"].items() if version not in known]
         return f"aliases {bad} name versions that do not exist; known: {sorted(known)}" if bad else ""
-    if parts[0] == "ingestion":
+    if parts[0] == "ingestion" and len(parts) == 2:
         return _ingestion(parts[-1], after)
     check = _CHECKS.get(parts[1])
-    return check(parts[-1], after) if check else ""
+    return check(parts[-1], after) if check else check_stack(path, after)
 
 
 def _whole(value: object, low: int, high: int, *, none: bool = False) -> bool:

@@ -18,7 +18,8 @@ PROVIDER_OF_MODEL = (0, 0, 1, 1)
 
 FaultKind = Literal[
     "outage", "slow_model", "tenant_surge", "spend_limit", "zone_dns", "ability_shift", "prompt", "agent_loop",
-    "ingestion_stall", "demand_surge",
+    "ingestion_stall", "demand_surge", "vector_store", "embedder_swap", "tool_down", "tool_drift", "poison",
+    "judge_change", "metrics_gap",
 ]  # fmt: skip
 
 
@@ -163,4 +164,5 @@ _APPLY: dict[str, Callable[[Effects, Fault, Floats], None]] = {
     "agent_loop": _agent_loop,
     "demand_surge": _demand_surge,
 }
-"""``prompt`` acts through the prompt version in use and ``ingestion_stall`` through the watermark: both have state."""
+"""``prompt`` acts through the prompt version in use and ``ingestion_stall`` through the watermark: both have state.
+What stands around the model (``drills/stack.py``) has settings of its own."""

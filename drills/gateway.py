@@ -20,6 +20,7 @@ from drills.model import Question, complete
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
 from drills.providers import Attempt, alias_of, attempt, form
+from drills.search_http import lost_to_retrieval
 from drills.traffic import STICKY
 from drills.world import Moment, World
 
@@ -117,7 +118,9 @@ class Gateway:
         if trail.last is None or trail.last.error:
             return self._refusal(app, trail, headers, nonce)
         asked = self._production(app, question, trail, nonce)
-        shape = form(world, moment, asked, stale=self._stale(app, moment))
+        shape = form(
+            world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce)
+        )
         done = complete(world.seed, asked, shape, nonce)
         timing = trail.last.timing
         around = Envelope(
@@ -179,6 +182,12 @@ class Gateway:
             return 0.0
         lag = self.world.ingestion.lag(np.array([moment.at]))
         return float(stale_share(lag)[0])
+
+    def _lost(self, app: App, question: Question, at: float, nonce: str) -> bool:
+        """Whether the document that answers this question is not among what retrieval hands over."""
+        if not app.index:
+            return False
+        return lost_to_retrieval(self.world, question.text.strip(), at, nonce)
 
     def _headers(self, trail: Trail, nonce: str) -> dict[str, str]:
         return {

@@ -51,6 +51,8 @@ class Form:
     unresolved: bool = False
     stale: float = 0.0
     """Share of fresh matters that retrieval does not find; 0 without retrieval."""
+    lost: bool = False
+    """Whether retrieval did not find the document that answers this question."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +120,8 @@ def _succeeds(seed: int, item: Item, question: Question, form: Form, loss: float
     chance = success(item.difficulty, effect)
     if "fresh" in item.tags and form.stale > 0.0:
         chance = form.stale * min(STALE_SUCCESS, chance) + (1.0 - form.stale) * chance
+    if form.lost:
+        chance = min(STALE_SUCCESS, chance)
     own = uniform(seed, "item", item.id, MODELS[question.model].ability)
     anew = uniform(seed, "form", item.id, nonce) < _FRESH_DRAW
     return (uniform(seed, "answer", item.id, nonce) if anew else own) < chance

@@ -61,7 +61,7 @@ def attempt(world: World, moment: Moment, model: str, nonce: str, *, zone: int |
     return Attempt(error=error, timing=timing, elapsed_s=elapsed)
 
 
-def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0) -> Form:
+def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0, lost: bool = False) -> Form:
     """In what shape the model meets this question: drift behind the alias, and the prompt that came with it."""
     row = MODEL_INDEX[alias_of(question.model)]
     pinned = question.model != alias_of(question.model)
@@ -75,6 +75,7 @@ def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0
         shifted=0.0 if pinned else float(moment.effects.shifted[0, row]),
         prompt_effect=effect,
         stale=stale,
+        lost=lost,
     )
 
 

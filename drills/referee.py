@@ -142,7 +142,9 @@ def _newborn(name: str, seed: int, start: float, noise_on: bool, payload: bool) 
 
 def healthy_world(world: World) -> World:
     """The same, without faults and without the change that caused one."""
-    scenario = replace(world.scenario, faults=(), prompt_in_production={}, prompt_effects={}, placeholder=None)
+    scenario = replace(
+        world.scenario, faults=(), prompt_in_production={}, prompt_effects={}, placeholder=None, settings=()
+    )
     return World(scenario, world.seed, noise=world.noise)
 
 

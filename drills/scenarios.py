@@ -19,6 +19,8 @@ from drills.company import (
 from drills.draws import generator
 from drills.faults import Fault
 from drills.quality import mean_success
+from drills.scenarios_stack import STACK
+from drills.stack import Setting
 
 Good = tuple[str, Mapping[str, Any]]
 """An action and the parameters that make it a good one (others do not matter)."""
@@ -72,6 +74,8 @@ class Scenario:
     """How long after the onset the provider's status page tells of it; None: never."""
     injected: bool = False
     """Whether text in logs, status posts, changes and errors tries to give orders."""
+    settings: tuple[Setting, ...] = ()
+    """Documents of the stack that were changed, and when."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Sampled parameters, for the page and the report."""
 
@@ -100,6 +104,9 @@ class Draw:
     def before_page(self, low: float, high: float) -> float:
         """A moment so many seconds before the page, on the grid of steps."""
         return self.page - float(np.ceil(self.between(low, high) / 5.0) * 5.0)
+
+    def change(self, **values: Any) -> Change:
+        return Change(**values)
 
     def make(self, **values: Any) -> Scenario:
         return Scenario(id=self.id, started_at=self.start, page_at=self.page, **values)
@@ -297,5 +304,5 @@ def m41(draw: Draw) -> Scenario:
 
 SCENARIOS: dict[str, Callable[[Draw], Scenario]] = {
     "S01": s01, "S03": s03, "S04": s04, "S06": s06, "S10": s10, "S14": s14, "S15": s15, "S20": s20, "S22": s22,
-    "N33": n33, "N34": n34, "N39": n39, "M41": m41,
+    "N33": n33, "N34": n34, "N39": n39, "M41": m41, **STACK,
 }  # fmt: skip

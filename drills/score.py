@@ -101,10 +101,17 @@ def action_of(write: Write) -> str:
     if parts[0] == "prompts":
         return "rollback_prompt"
     if parts[0] == "ingestion":
-        return "resume_ingestion"
+        return action_on_index(write)
     if parts[1] == "moderation" and write.after["on_timeout"] == "pass":
         return "fail_open"
     return _ACTION_OF.get(parts[1], parts[1])
+
+
+def action_on_index(write: Write) -> str:
+    """The same for an index's documents."""
+    if write.path.endswith("/retrieval"):
+        return "degrade_retrieval" if write.after["mode"] != write.before["mode"] else "rollback_retrieval"
+    return "quarantine_documents" if write.path.endswith("/quarantine") else "resume_ingestion"
 
 
 def restored_at(world: World, healthy: World) -> float | None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr
 
-from drills.answers import PRIMARY, SECOND, PromptEffects
+from drills.answers import PRIMARY, SECOND, PromptEffects, spoilt
 from drills.answers import quality as answer_quality
 from drills.company import (
     APPS,
@@ -25,8 +25,10 @@ from drills.company import (
 from drills.controls import Controls
 from drills.draws import Floats, uniform
 from drills.faults import MODEL_ORDER, Effects
+from drills.stack import Stack
 
 TOP_TENANT = 0
+NO_STACK = Stack()
 _WAVES = 2.0 * np.pi / np.array([5400.0, 1500.0, 420.0])
 LOOP_STEPS = 400.0
 """Steps after which a looping agent stops by itself."""
@@ -92,6 +94,10 @@ class Flow:
     """As in the effects: moments x zones."""
     offered: Floats
     """Tasks a second that arrived, before shedding and throttling."""
+    refused: Floats
+    """Share of harmless requests that a guardrail refuses."""
+    unguarded: Floats
+    """Share of requests that no guardrail has seen."""
     tenant_tokens: Floats
     """Tokens a minute by tenant, over all services: moments x tenants."""
 
@@ -104,10 +110,13 @@ def flow(
     *,
     index_lag: Floats,
     prompts: PromptEffects,
+    stack: Stack = NO_STACK,
 ) -> Flow:
     """The rates at these moments. ``index_lag`` is how old the newest indexed document is, in seconds."""
+    around = stack.around(times, controls)
     users = _USERS * diurnal(times)[:, None] * _wobble(seed, times) * effects.demand
     tokens_in, tokens_out, calls_per_task, loop_calls, length_share = _task_shape(effects, controls)
+    calls_per_task = calls_per_task * (1.0 + around.calls)
     tokens = tokens_in + tokens_out
     tasks, offered = _admitted(seed, times, users, effects, controls, calls_per_task * tokens)
     calls = tasks.sum(axis=3) * calls_per_task[:, :, None]
@@ -117,13 +126,15 @@ def flow(
     rejected, util, failures = _limits(effects, controls, total * tokens * 60.0, zone_share, blocked)
     slow = effects.slow * (1.0 + 0.6 * np.clip(util - 0.75, 0.0, 0.5))
     ok, failed, attempts = _outcomes(total, failures, rejected, controls)
-    ttft, duration = _latency(slow, attempts, tokens_out, controls)
+    ttft, duration = (part + around.wait_s[:, :, None] for part in _latency(slow, attempts, tokens_out, controls))
     quality = answer_quality(effects, controls, index_lag, prompts.at(times, controls), length_share)
+    quality = spoilt(quality, around)
     return Flow(
         users=users, tasks=tasks, calls=calls, ok=ok, failed=failed, attempts=attempts, tokens_in=tokens_in,
         tokens_out=tokens_out, ttft=ttft, duration=duration, quality=quality, spend=total * tokens * 60.0,
         length_share=length_share, loop_calls=loop_calls, util=util, rejected=rejected,
         attempt_failures=effects.fail, slow=slow, dns=effects.dns, offered=offered,
+        refused=around.refused, unguarded=around.unguarded,
         tenant_tokens=(calls * tokens[:, :, None]).sum(axis=1) * 60.0,
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ from drills.ledger import Ledger
 from drills.metrics import record
 from drills.prompts import prompt_documents
 from drills.scenarios import Scenario
+from drills.stack import Stack
+from drills.stack_documents import deploy, stack_documents, stack_settings
 from drills.store import SCRAPE_S, Store
 from drills.traffic import flow, weights_by_model
 from drills.when import iso
@@ -58,6 +60,7 @@ class World:
         self.documents = Documents(by_path=self._documents())
         self.initial_hash = self.documents.state_hash()
         self.ingestion = Ingestion(seed)
+        self.stack = Stack(faults=scenario.faults, since={setting.path: setting.at for setting in scenario.settings})
         for fault in scenario.faults:
             if fault.kind == "ingestion_stall":
                 self.ingestion.stand_still(fault.start)
@@ -100,6 +103,7 @@ class World:
             acting,
             self.controls,
             index_lag=self.ingestion.lag(starts),
+            stack=self.stack,
             prompts=PromptEffects(by_version=self.scenario.prompt_effects, since=self.scenario.prompt_deployed_at),
         )
         queue, self._queues = queues.advance(current, self.controls, self._queues, step_s)
@@ -144,12 +148,12 @@ class World:
         return document
 
     def _apply(self, path: str, document: Document, at: float) -> None:
-        if path.startswith("ingestion/"):
+        if path.startswith("ingestion/") and "state" in document.keys:
             if document.keys["state"] == "running":
                 self.ingestion.resume(at, catch_up=document.keys["catch_up"])
             else:
                 self.ingestion.stand_still(at)
-        if path.startswith("gateway/params/"):
+        if "revision" in document.keys:
             self._remember_revision(document, at)
         self.controls = self._controls()
 
@@ -163,7 +167,7 @@ class World:
         """A document as it reads at that moment."""
         self.advance(at)
         public = self.documents.get(path).public()
-        if path.startswith("ingestion/"):
+        if path.startswith("ingestion/") and "state" in public:
             lag = float(self.ingestion.lag(np.array([at]))[0])
             public["watermark"] = iso(at - lag)
             public["queue_depth"] = round(max(lag - 300.0, 0.0) / 45.0)
@@ -176,6 +180,9 @@ class World:
         keys = {"state": "stalled" if stalled else "running", "catch_up": False}
         found = gateway_documents(made)
         found["ingestion/support-kb"] = Document(version=5, keys=keys, fixed={"name": "support-kb"})
+        found |= stack_documents(made)
+        for setting in scenario.settings:
+            deploy(found[setting.path], setting.keys, iso(setting.at))
         return found | prompt_documents(scenario)
 
     def _controls(self) -> Controls:
@@ -201,6 +208,7 @@ class World:
             pinned=tuple(pinned),
             on_timeout=tuple(entry["on_timeout"] if entry else "block" for entry in moderation),
             hold=tuple(bool(entry and entry["hold_for_review"]) for entry in moderation),
+            stack={path: get(path).keys for path in stack_settings()},
             prompt_version={name: get(f"prompts/{name}").keys["aliases"]["production"] for name in prompts},
         )
 

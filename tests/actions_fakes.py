@@ -69,6 +69,16 @@ def documents() -> dict[str, dict[str, Any]]:
             "version": 5, "state": "stalled", "watermark": "2026-11-20T00:00:00Z", "catch_up": False,
             "queue_depth": 900,
         },
+        "/ingestion/support-kb/retrieval": {
+            "version": 9, "revision": "s32", "mode": "vector", "embedding_model": "embed-2", "top_k": 2,
+            "ef_search": 128, "filter": "",
+            "history": [
+                {"revision": "s31", "mode": "vector", "embedding_model": "embed-1", "top_k": 8, "ef_search": 128,
+                 "filter": "", "at": "2026-11-01T00:00:00Z"},
+                {"revision": "s32", "mode": "vector", "embedding_model": "embed-2", "top_k": 2, "ef_search": 128,
+                 "filter": "", "at": "2026-11-22T00:00:00Z"},
+            ],
+        },
         "/tools/orders/flags/answers": {"version": 2, "enabled": True, "rollout": {"percent": 80, "ring": "all"}},
     }  # fmt: skip
 

@@ -26,6 +26,8 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P10", "golden_set", "ok | drop error", Tier.GOLDEN, 60, 30_000),
     ("P11", "golden_counterfactual", "ok | drop error", Tier.GOLDEN, 60, 30_000),
     ("P12", "model_fingerprint", "same | changed error", Tier.QUALITY, 20, 500),
+    ("P13", "embedding_canary", "same | changed dimension error", Tier.CANARY, 3, 2600),
+    ("P14", "retrieval_canary", "ok | slow error empty low", Tier.CANARY, 4, 800),
     ("P15", "index_freshness", "fresh | stale", Tier.FREE, 2, 0),
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
     ("P19", "demand_profile",
@@ -108,6 +110,17 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
         "token_profile": "prompt_tokens_up", "demand_profile": "calls_per_task_up",
     },
     "stale-index": {"user_signal": "ok+quality_drop", "golden_set": "ok+drop", "index_freshness": "stale"},
+    "vector-store-outage": {
+        "user_signal": "quality_drop+slow", "retrieval_canary": "error+slow", "golden_set": "drop",
+    },
+    "retrieval-regression": {
+        "user_signal": "quality_drop", "retrieval_canary": "low+empty", "golden_set": "drop",
+        "change_log": "config+index+none",
+    },
+    "embedding-mismatch": {
+        "user_signal": "quality_drop", "retrieval_canary": "low", "embedding_canary": "changed+dimension",
+        "golden_set": "drop", "change_log": "index+model+none",
+    },
     "traffic-surge": {
         "user_signal": "slow+errors", "demand_profile": "traffic_up", "rate_limit_headroom": "ample",
         "token_profile": "ok", "gateway_canary": "slow+ok+rate_limited", "provider_canary": "ok",
@@ -122,7 +135,7 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
 KINDS: Mapping[str, tuple[str, ...]] = {
     "moderation-backlog": ("moderation-text", "moderation-voice"),
     "agent-runaway": ("agent",),
-    "stale-index": ("rag",),
+    **dict.fromkeys(("stale-index", "vector-store-outage", "retrieval-regression", "embedding-mismatch"), ("rag",)),
 }
 MODES = tuple(
     Mode(

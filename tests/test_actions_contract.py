@@ -104,6 +104,15 @@ CASES = (
         resolved={"to": "r16"}, drift={"revision": "r18"}, unrelated={"owner": "ana"},
     ),
     Case(
+        action="rollback_retrieval", params={"index": "support-kb"}, path="/ingestion/support-kb/retrieval",
+        becomes={"revision": "s31", "embedding_model": "embed-1", "top_k": 8}, resolved={"to": "s31"},
+        drift={"top_k": 4}, unrelated={"owner": "ana"},
+    ),
+    Case(
+        action="degrade_retrieval", params={}, path="/ingestion/support-kb/retrieval", becomes={"mode": "keyword"},
+        resolved={"index": "support-kb"}, drift={"mode": "off"}, unrelated={"top_k": 4},
+    ),
+    Case(
         action="cap_generation", params={"max_steps": "25", "max_tokens": "64"}, path=f"{ADMIN}/caps/support",
         becomes={"max_steps": 25, "max_tokens": 64}, resolved={"max_steps": 25, "max_context": None},
         drift={"max_tokens": 1024}, unrelated={"max_context": 8000},

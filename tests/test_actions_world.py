@@ -24,6 +24,8 @@ STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "S10": (("drain_deployment", {}),),
     "S15": (("rollback_prompt", {}), ("rollback_model_config", {}), ("cap_generation", {"max_steps": 25})),
     "S22": (("resume_ingestion", {}), ("post_banner", {"text_key": "wrong_answers"})),
+    "F22": (("degrade_retrieval", {}), ("rollback_retrieval", {})),
+    "F24": (("rollback_retrieval", {}),),
     "M41": (("hold_for_review", {}), ("cap_generation", {"max_tokens": 64})),
 }
 

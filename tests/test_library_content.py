@@ -22,7 +22,7 @@ LIBRARY = ROOT / "runbooks" / "library"
 IDS = {
     "provider-outage", "provider-latency", "rate-limit-exceeded", "quota-exhausted", "egress-failure", "model-drift",
     "prompt-regression", "agent-runaway", "stale-index", "traffic-surge", "credential-failure", "model-retired",
-    "moderation-backlog",
+    "moderation-backlog", "vector-store-outage", "retrieval-regression", "embedding-mismatch",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -107,7 +107,10 @@ def test_a_title_can_be_told_from_every_other() -> None:
 def test_money_and_secrets_take_the_strictest_risk() -> None:
     by_hand = {book.id: step.min_risk for book in BOOKS.values() for step in book.actions if step.action == "manual"}
 
-    assert by_hand == {"quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None}
+    assert by_hand == {
+        "quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "vector-store-outage": "R2",
+        "embedding-mismatch": "R3",
+    }  # fmt: skip
 
 
 def test_moderation_never_fails_open() -> None:
@@ -124,6 +127,9 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "agent-runaway": ("agent", "code"),
         "stale-index": ("rag",),
         "moderation-backlog": ("moderation-text", "moderation-voice"),
+        "vector-store-outage": ("rag",),
+        "retrieval-regression": ("rag",),
+        "embedding-mismatch": ("rag",),
     }
 
 
@@ -137,6 +143,7 @@ MODES = tuple(
     for book in BOOKS.values()
 )  # fmt: skip
 QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
+OF_RAG = ("index_freshness", "retrieval_canary", "embedding_canary")
 FAILING = dict.fromkeys(QUALITY, "error")
 SHOWN = {
     "provider-outage, all of it": ("chat", "provider-outage", {
@@ -211,6 +218,25 @@ SHOWN = {
     "moderation-backlog": ("moderation-text", "moderation-backlog", {
         "user_signal": "slow", "demand_profile": "queue_backlog", "provider_canary": "slow", "gateway_canary": "slow",
     }),
+    "vector-store-outage, failing": ("rag", "vector-store-outage", {
+        "user_signal": "quality_drop", "retrieval_canary": "error", "golden_set": "drop",
+    }),
+    "vector-store-outage, crawling": ("rag", "vector-store-outage", {
+        "user_signal": "slow", "retrieval_canary": "slow",
+    }),
+    "retrieval-regression, a wrong setting": ("rag", "retrieval-regression", {
+        "user_signal": "quality_drop", "retrieval_canary": "low", "golden_set": "drop", "change_log": "config",
+    }),
+    "retrieval-regression, a filter": ("rag", "retrieval-regression", {
+        "user_signal": "quality_drop", "retrieval_canary": "empty", "golden_set": "drop",
+    }),
+    "embedding-mismatch, same size": ("rag", "embedding-mismatch", {
+        "user_signal": "quality_drop", "retrieval_canary": "low", "embedding_canary": "changed", "golden_set": "drop",
+        "change_log": "index",
+    }),
+    "embedding-mismatch, another size": ("rag", "embedding-mismatch", {
+        "user_signal": "quality_drop", "retrieval_canary": "error", "embedding_canary": "dimension",
+    }),
     "a slow moderation service without a queue": ("moderation-text", "provider-latency", {
         "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow",
     }),
@@ -224,7 +250,7 @@ UNHARMED = {
 
 def findings(kind: str, shown: dict[str, str], *, quality: bool) -> list[Finding]:
     """What every probe shows, the healthy word where nothing is said; ``quality``: whether those were asked at all."""
-    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n != "index_freshness" or kind == "rag")]
+    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n not in OF_RAG or kind == "rag")]
     result = []
     for number, name in enumerate(asked):
         word = shown.get(name, SIGNATURES[name].normal)

@@ -16,6 +16,7 @@ from drills.company import BY_NAME
 from drills.outgoing import Incoming
 from drills.referee import told_changes
 from drills.scenarios import SCENARIOS, build
+from drills.search import SETTINGS
 from tests.world_fakes import START, chat, read_only, running
 
 FAULTS = [name for name in SCENARIOS if name not in ("N33", "N34")]
@@ -48,6 +49,11 @@ RESUME = Act(
     "ingestion/support-kb", {"state": "running", "catch_up": True}, "resume_ingestion", {"index": "support-kb"}
 )
 HOLD = Act("gateway/moderation/moderation-text", {"on_timeout": "hold", "hold_for_review": True}, "hold_for_review", {})
+SEARCH = Act(
+    "ingestion/support-kb/retrieval", {"revision": "s31", **{k: v for k, v in SETTINGS.items() if k != "revision"}},
+    "rollback_retrieval", {},
+)  # fmt: skip
+WORDS = Act("ingestion/support-kb/retrieval", {"mode": "keyword"}, "degrade_retrieval", {})
 OPEN = Act("gateway/moderation/moderation-text", {"on_timeout": "pass"}, "fail_open", {})
 CLAMP = Act("gateway/retries", {"max_retries": 0}, "clamp_retries", {})
 
@@ -92,6 +98,7 @@ def test_users_feel_nothing_when_nothing_is_wrong(name: str) -> None:
 RIGHT = [
     ("S01", (shift(),)), ("S03", (shift(),)), ("S04", (SHED,)), ("S04", (THROTTLE,)), ("S06", (shift(),)),
     ("S10", (DRAIN,)), ("S14", (PIN,)), ("S14", (shift(),)), ("S15", (ROLLBACK,)), ("S20", (CAP,)), ("S22", (RESUME,)),
+    ("F22", (WORDS,)), ("F24", (SEARCH,)), ("F24", (WORDS,)), ("S21", (SEARCH,)), ("S21", (WORDS,)),
     ("M41", (HOLD,)), ("N39", (CLAMP, shift())), ("N33", ()), ("N34", ()),
 ]  # fmt: skip
 
@@ -111,7 +118,8 @@ def test_the_right_action_restores_what_users_get(name: str, acts: tuple[Act, ..
 WRONG = [
     ("S01", (OLDER,)), ("S01", (CLAMP,)), ("S03", (CLAMP,)), ("S04", (shift(),)), ("S14", (OLDER,)),
     ("S15", (shift(),)), ("S15", (PIN,)), ("S20", (shift(),)), ("S22", (OLDER,)), ("S22", (shift(),)),
-    ("M41", (OPEN,)), ("N34", (OLDER,)),
+    ("F22", (OLDER,)), ("F22", (SEARCH,)), ("F24", (RESUME,)), ("F24", (shift(),)), ("S21", (PIN,)),
+    ("S21", (shift(),)), ("M41", (OPEN,)), ("N34", (OLDER,)),
 ]  # fmt: skip
 
 

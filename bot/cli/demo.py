@@ -29,6 +29,7 @@ SCENARIOS = {
     "provider-outage": "S01", "provider-latency": "S03", "rate-limit-exceeded": "S04", "quota-exhausted": "S06",
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
     "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
+    "vector-store-outage": "F22", "retrieval-regression": "F24", "embedding-mismatch": "S21",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"

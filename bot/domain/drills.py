@@ -14,5 +14,8 @@ SEEN = {
     "blip": "the error rate crossed its threshold",
     "busy-but-well": "load is far above the forecast",
     "injection": "users get errors, and much is written about it",
+    "vector-store-outage": "answers cite nothing and start late",
+    "retrieval-regression": "the sources do not fit the questions",
+    "embedding-mismatch": "answers have nothing to do with the question",
 }
 """What a page of each drill says, in words: what it takes to choose one, without the answer."""

@@ -91,6 +91,8 @@ FOLLOWED: Mapping[str, Mapping[str, str]] = {
 OWN_UNIT: Mapping[str, tuple[str, Kind]] = {
     "golden_set": ("share of golden items that pass", "share"),
     "golden_counterfactual": ("share of golden items that pass", "share"),
+    "retrieval_canary": ("share of known questions whose document is found", "share"),
+    "embedding_canary": ("median cosine to the stored vectors", "number"),
     "index_freshness": ("age of the newest document", "seconds"),
     "rate_limit_headroom": ("share of the limit that is left", "share"),
     "egress": ("share of attempts that failed", "share"),

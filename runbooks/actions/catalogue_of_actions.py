@@ -2,6 +2,7 @@
 
 from runbooks.actions.cap_generation import CapGeneration
 from runbooks.actions.clamp_retries import ClampRetries
+from runbooks.actions.degrade_retrieval import DegradeRetrieval
 from runbooks.actions.drain_deployment import DrainDeployment
 from runbooks.actions.hold_for_review import HoldForReview
 from runbooks.actions.manual import Manual
@@ -9,6 +10,7 @@ from runbooks.actions.post_banner import PostBanner
 from runbooks.actions.resume_ingestion import ResumeIngestion
 from runbooks.actions.rollback_model_config import RollbackModelConfig
 from runbooks.actions.rollback_prompt import RollbackPrompt
+from runbooks.actions.rollback_retrieval import RollbackRetrieval
 from runbooks.actions.shed_traffic import ShedTraffic
 from runbooks.actions.shift_traffic import ShiftTraffic
 from runbooks.actions.suspend_canaries import SuspendCanaries
@@ -25,6 +27,8 @@ BUILT_IN: tuple[AnyAction, ...] = (
     ShiftTraffic(),
     RollbackPrompt(),
     RollbackModelConfig(),
+    RollbackRetrieval(),
+    DegradeRetrieval(),
     CapGeneration(),
     ThrottleTenant(),
     HoldForReview(),

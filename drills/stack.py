@@ -1,0 +1,106 @@
+"""What stands around the model: retrieval, tools, guardrail and cache; and how much of the answers each spoils.
+
+Settings are admin documents. A scenario may have changed one at its onset: before that moment the earlier revision
+acted, from then on what stands in the document, and whatever people make of it. All zero on an ordinary day.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drills import search
+from drills.company import APPS, INDEX_OF
+from drills.draws import Floats
+from drills.faults import Fault
+
+if TYPE_CHECKING:
+    from drills.controls import Controls
+
+RETRIEVAL = "ingestion/support-kb/retrieval"
+QUARANTINE = "ingestion/support-kb/quarantine"
+RAG = "support-bot"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """A document that was changed at some moment: its path and the keys as they became."""
+
+    path: str
+    at: float
+    keys: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Around:
+    """Moments x services."""
+
+    lost: Floats
+    """Share of questions answered without their document."""
+    misled: Floats
+    """Share of answers that tell what is not so."""
+    refused: Floats
+    """Share of harmless requests that are refused."""
+    unguarded: Floats
+    """Share of requests that no guardrail has seen."""
+    wait_s: Floats
+    """Seconds before the model is asked."""
+    calls: Floats
+    """Further calls of a task, as a share."""
+
+    @classmethod
+    def nothing(cls, rows: int) -> "Around":
+        return cls(**{part.name: np.zeros((rows, len(APPS))) for part in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """What a scenario does to the stack."""
+
+    faults: Sequence[Fault] = ()
+    since: Mapping[str, float] = field(default_factory=dict)
+    """Path -> when its present revision went live."""
+
+    def around(self, times: Floats, controls: "Controls") -> Around:
+        """What it comes to at these moments."""
+        result = Around.nothing(len(times))
+        for act in _ACTS:
+            act(result, self, times, controls.stack)
+        return result
+
+    def live(self, path: str, times: Floats) -> Floats:
+        """1.0 from the moment on at which a document became what it is."""
+        return (times >= self.since.get(path, -np.inf)).astype(np.float64)
+
+    def of(self, kind: str) -> Fault | None:
+        return next((fault for fault in self.faults if fault.kind == kind), None)
+
+
+Settings = Mapping[str, Mapping[str, Any]]
+Act = Callable[[Around, Stack, Floats, Settings], None]
+
+
+def _searching(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    """How the index is searched."""
+    keys, rag = settings[RETRIEVAL], INDEX_OF[RAG]
+    swapped = stack.of("embedder_swap")
+    share = 1.0 if swapped is None else swapped.values["share"]
+    missed = search.lost(keys)
+    if keys["mode"] == "vector" and keys["embedding_model"] != search.STORED_MODEL:
+        # Only a part of the servers has the new embedder; the others search as before.
+        missed *= share
+    result.lost[:, rag] = np.maximum(result.lost[:, rag], missed * stack.live(RETRIEVAL, times))
+
+
+def _store(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    """The vector store itself; the word index is another machine."""
+    fault, rag = stack.of("vector_store"), INDEX_OF[RAG]
+    if fault is None or settings[RETRIEVAL]["mode"] != "vector":
+        return
+    active = fault.active(times)
+    result.lost[:, rag] = np.maximum(result.lost[:, rag], active * fault.values["share"])
+    result.wait_s[:, rag] += active * fault.values["wait_s"]
+
+
+_ACTS: tuple[Act, ...] = (_searching, _store)

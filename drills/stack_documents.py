@@ -1,0 +1,74 @@
+"""The documents of what stands around the model: how the index is searched, and what is kept out of it."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from drills import search
+
+if TYPE_CHECKING:
+    from drills.documents import Document
+
+Json = dict[str, Any]
+ORDINARY: Mapping[str, Mapping[str, Any]] = {
+    "ingestion/support-kb/retrieval": search.SETTINGS,
+    "ingestion/support-kb/quarantine": {"documents": []},
+}
+"""Path -> keys on an ordinary day."""
+_EARLIER: Mapping[str, Mapping[str, Any]] = {
+    "ingestion/support-kb/retrieval": {"revision": "s30", "top_k": 10},
+}
+"""What was different in the revision before, where a document has a history."""
+
+
+def stack_settings() -> dict[str, Json]:
+    """Keys by path, as on an ordinary day."""
+    return {path: copy.deepcopy(dict(keys)) for path, keys in ORDINARY.items()}
+
+
+def stack_documents(made: Mapping[str, str]) -> "dict[str, Document]":
+    """The documents, each with its history. ``made``: when the revisions were made."""
+    from drills.documents import Document  # noqa: PLC0415 - documents check their writes here
+
+    found = {}
+    for path, keys in stack_settings().items():
+        fixed: Json = {"name": path.split("/")[-1]}
+        if path in _EARLIER:
+            earlier = {**keys, **_EARLIER[path], "at": made["r16"]}
+            fixed["history"] = [earlier, {**copy.deepcopy(keys), "at": made["r17"]}]
+        found[path] = Document(version=3, keys=keys, fixed=fixed)
+    return found
+
+
+def deploy(document: "Document", keys: Mapping[str, Any], at: str) -> None:
+    """Make a document what somebody has made of it, with an entry in its history."""
+    document.keys = {**document.keys, **copy.deepcopy(dict(keys))}
+    document.version += 1
+    if "history" in document.fixed:
+        document.fixed["history"].append({**copy.deepcopy(document.keys), "at": at})
+
+
+def check_stack(path: str, after: Json) -> str:
+    """What is wrong with a document of the stack as it would become; empty: nothing."""
+    parts = path.split("/")
+    kind = parts[-1] if parts[0] == "ingestion" else parts[1]
+    check = _CHECKS.get(kind)
+    return check(after) if check else ""
+
+
+def _retrieval(after: Json) -> str:
+    if after["mode"] not in ("vector", "keyword"):
+        return "mode must be vector or keyword"
+    if after["filter"] not in search.FILTERS:
+        return f"filter must be one of {list(search.FILTERS)}"
+    whole = all(isinstance(after[key], int) and 1 <= after[key] <= 1000 for key in ("top_k", "ef_search"))
+    return "" if whole else "top_k and ef_search must be 1 to 1000"
+
+
+def _quarantine(after: Json) -> str:
+    ids = after["documents"]
+    fine = isinstance(ids, list) and len(ids) <= 500 and all(isinstance(one, str) for one in ids)
+    return "" if fine else "documents must be a list of at most 500 ids"
+
+
+_CHECKS: dict[str, Callable[[Json], str]] = {"retrieval": _retrieval, "quarantine": _quarantine}
