@@ -51,6 +51,7 @@ from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
+from diagnostics.probes.guardrail import GuardrailCanaries
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
 from diagnostics.probes.listing import ModelListing
@@ -60,6 +61,7 @@ from diagnostics.probes.status_page import StatusPageProbe
 from diagnostics.probes.structured import StructuredOutput
 from diagnostics.probes.telemetry import TelemetryCheck
 from diagnostics.probes.tokens import TokenProfile
+from diagnostics.probes.tools import ToolCheck
 from diagnostics.runner import OnEvent, ProbeRunner, TokenBudget
 from knowledge.chroma_index import ChromaIndex
 from knowledge.embedder import SentenceTransformerEmbedder
@@ -90,6 +92,8 @@ PROBES: tuple[AnyProbe, ...] = (
     EmbeddingCanary(),
     RetrievalCanary(),
     IndexFreshness(),
+    ToolCheck(),
+    GuardrailCanaries(),
     TokenProfile(),
     DemandProfile(),
     TelemetryCheck(),

@@ -20,7 +20,7 @@ ServiceKind = Literal[
 ProviderApi = Literal["openai", "anthropic"]
 
 
-T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Team", "Service")
+T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Guardrail", "Team", "Service")
 
 
 class Declared(BaseModel):
@@ -106,6 +106,20 @@ class Tool(Declared):
 
     name: Name
     target: Name
+    ping: str = Field(default="/health", pattern=r"^/")
+    """Read to see whether it lives."""
+    schema_path: str = Field(default="/schema", pattern=r"^/")
+    """Read for its definition, as agents are given it."""
+    schema_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """The definition's hash, keys sorted; empty: what was last recorded on a healthy day is compared with."""
+
+
+class Guardrail(Declared):
+    """What checks requests and answers, as the gateway applies it."""
+
+    name: Name
+    canaries: str = ""
+    """Path of texts that must pass and test strings that must be blocked, relative to the catalogue file."""
 
 
 class Link(Declared):
@@ -138,6 +152,7 @@ class Service(Declared):
     prompt: str = ""
     index: Name | None = None
     tools: tuple[Name, ...] = ()
+    guardrail: Name | None = None
     prometheus: Name | None = None
     selector: str = ""
     """Value of the ``service`` label on this service's metrics; empty: its name."""
@@ -195,6 +210,7 @@ class Catalogue(Declared):
     prompt_stores: tuple[PromptStore, ...] = ()
     indexes: tuple[Index, ...] = ()
     tools: tuple[Tool, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
     policy: Policy = Policy()
@@ -219,6 +235,9 @@ class Catalogue(Declared):
     def tool(self, name: str) -> Tool | None:
         return _named(self.tools, name)
 
+    def guardrail(self, name: str) -> Guardrail | None:
+        return _named(self.guardrails, name)
+
     def team(self, name: str) -> Team | None:
         return _named(self.teams, name)
 
@@ -237,13 +256,16 @@ class Catalogue(Declared):
         return self
 
 
+_KINDS = ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "guardrails", "teams", "services")
+
+
 def _named(things: Iterable[T], name: str) -> T | None:
     return next((thing for thing in things if thing.name == name), None)
 
 
 def _duplicates(catalogue: Catalogue) -> list[str]:
     problems = []
-    for kind in ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "teams", "services"):
+    for kind in _KINDS:
         names = [thing.name for thing in getattr(catalogue, kind)]
         problems += [f"{kind}: {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1})]
     claimed: dict[str, str] = {}
@@ -259,10 +281,7 @@ def _duplicates(catalogue: Catalogue) -> list[str]:
 
 def _dangling(catalogue: Catalogue) -> list[str]:
     """Every reference that names nothing, with the nearest name that exists."""
-    known = {
-        kind: [thing.name for thing in getattr(catalogue, kind)]
-        for kind in ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "teams", "services")
-    }
+    known = {kind: [thing.name for thing in getattr(catalogue, kind)] for kind in _KINDS}
     references: list[tuple[str, str, str | None]] = []
     for provider in catalogue.providers:
         references.append((f"providers.{provider.name}.target", "targets", provider.target))
@@ -287,6 +306,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
             (f"{where}.gateway", "gateways", service.gateway),
             (f"{where}.prompts", "prompt_stores", service.prompts),
             (f"{where}.index", "indexes", service.index),
+            (f"{where}.guardrail", "guardrails", service.guardrail),
             (f"{where}.prometheus", "targets", service.prometheus),
             *((f"{where}.tools", "tools", tool) for tool in service.tools),
         ]

@@ -33,6 +33,8 @@ EVERY: Mapping[str, timedelta] = {
     "structured_output": timedelta(hours=6),
     "embeddings": timedelta(hours=24),
     "retrieval_canary": timedelta(hours=6),
+    "tool_check": timedelta(hours=24),
+    "guardrail_canary": timedelta(hours=24),
     "golden_set": timedelta(hours=24),
     "golden_counterfactual": timedelta(hours=24),
 }

@@ -47,6 +47,10 @@ NORMAL_IF_OTHER = 0.80
 UNRELIABLE = 0.01
 """Share of readings that are simply wrong: one reading never rules anything out for good."""
 
+BY_RULE = 0.3
+"""What a test calls abnormal may be chance, and what a rule calls abnormal (a test string came through, a schema has
+another hash) hardly: factor on its likelihood under no fault."""
+
 SYMPTOM = "user_signal"
 """What users notice. It is the question rather than an answer: any fault may show in it, and mostly does."""
 SYMPTOM_OF_A_FAULT = {"ok": 0.10, "recovered": 0.08}
@@ -63,6 +67,7 @@ FOLLOWS: Mapping[tuple[str, str], float] = {
     ("golden_counterfactual", "error"): 0.20,
     ("model_fingerprint", "error"): 0.20,
     ("structured_output", "error"): 0.20,
+    ("guardrail_canary", "error"): 0.20,
 }
 """Abnormal outcomes that follow from many faults, with their chance under a mode that does not mention the probe.
 They need no cause of their own."""
@@ -94,14 +99,19 @@ FAMILIES: Mapping[str, str] = {
 """Probes that fail together for one reason. The counterfactual and the fingerprint are in none: they measure the model
 apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
-MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
+MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "guardrail_canary")
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,
 shared by all probes that could not measure."""
 FAMILY_EXPONENT = 1 / 3
 """Each of n findings of a family counts n to the power of minus this: five that agree weigh like three witnesses."""
 
-POWER_FOR: Mapping[str, float] = {"golden_set": 0.20, "golden_counterfactual": 0.20}
+POWER_FOR: Mapping[str, float] = {
+    "golden_set": 0.20,
+    "golden_counterfactual": 0.20,
+    "retrieval_canary": 0.20,
+    "guardrail_canary": 0.15,
+}
 """The drop that the power of these probes is stated for. If users lost less, they could hardly have seen it."""
 DROPS = (("user_signal", "quality_drop"), ("golden_set", "drop"))
 LOST = "quality_lost"
@@ -127,6 +137,8 @@ def chance(hypothesis: Mode | str, spec: ProbeSpec, finding: Finding, drop: floa
     """
     likely = distribution(hypothesis, spec)[finding.outcome]
     power = finding.reading.power
+    if hypothesis == NO_FAULT and finding.reading.p_value is None and needs_a_cause(finding):
+        return likely * BY_RULE
     if finding.verdict is not Verdict.NORMAL or power is None:
         return likely
     if drop is not None and finding.probe in POWER_FOR:

@@ -101,6 +101,7 @@ METRICS: Mapping[str, tuple[Alias, ...]] = {
     "deployment_state": (Alias("litellm_deployment_state", "litellm_model_name"),),
     "cooldowns": _counter("litellm_deployment_cooled_down"),
     "fallbacks": _counter("litellm_deployment_successful_fallbacks"),
+    "guardrail_runs": (Alias("litellm_guardrail_requests_total", "status"),),
     "in_flight": (Alias("litellm_in_flight_requests"), Alias("vllm:num_requests_running")),
     "gateway_latency_sum": (Alias("litellm_request_total_latency_metric_sum"),),
     "provider_latency_sum": (Alias("litellm_llm_api_latency_metric_sum"),),

@@ -31,6 +31,7 @@ SERIES: dict[str, str] = {
     "model_fingerprint.logprob:{provider}/{model}": "mean log probability of one fixed answer",
     "rate_limit.tokens_limit:{provider}": "tokens a minute, as the provider reports its limit",
     "retrieval.elapsed_s:{index}": "s for one search of the retrieval canary",
+    "guardrail.benign_passed:{guardrail}": "0 or 1 for each harmless text that passed the guardrail",
     "user_signal.requests": "user-facing requests in five minutes",
     "user_signal.error_share": "share of them that failed",
     "user_signal.p50_s": "s, median duration in five minutes",
@@ -59,6 +60,7 @@ DOCUMENTS: dict[str, str] = {
     "model_fingerprint.identity:{provider}/{model}": "served model, system fingerprint and top log probabilities",
     "embedding.sentences:{provider}/{model}": "vectors of the fixed sentences",
     "retrieval.items:{index}": "known question -> whether its document was found",
+    "tool.schema:{tool}": "hash, arguments and required arguments of a tool",
     "token_profile.finish_reasons": "finish reason -> share",
     "demand_profile.tenant_shares": "tenant -> share of all calls",
 }

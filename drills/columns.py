@@ -22,7 +22,7 @@ DRAWN: dict[str, tuple[int, ...]] = {
 """Families whose counts are Poisson draws."""
 SUMS: dict[str, tuple[int, ...]] = {
     "ok_sum": (_S, _P), "ttft_sum": (_S, _P), "tokens_in": (_S,), "tokens_out": (_S,), "tenant_tokens": (_S, _T),
-    "overhead_sum": (_S,),
+    "overhead_sum": (_S,), "guard": (_S, 2),
 }  # fmt: skip
 """Families that follow from the draws."""
 GAUGES: dict[str, tuple[int, ...]] = {

@@ -8,6 +8,7 @@ from functools import lru_cache
 from drills.columns import LE, column
 from drills.company import APPS, CLASSES, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, FINISH, PROVIDERS, TENANTS, App
 from drills.queues import OUTCOMES
+from drills.stack import GUARDED
 from drills.store import Series
 
 Add = Callable[[str, Mapping[str, str], tuple[int, ...]], None]
@@ -127,6 +128,10 @@ def _gateway(add: Add, number: int, app: App) -> None:
             labels = {**label, "model_id": deployment, "api_provider": PROVIDERS[DEPLOYMENT_PROVIDER[place]]}
             labels["litellm_model_name"] = model
             add("litellm_deployment_state", labels, (column("state", number, place),))
+    if app.name in GUARDED:
+        for place, status in enumerate(("success", "timeout")):
+            own = {**label, "guardrail_name": "content-rail", "hook_type": "pre_call", "status": status}
+            add("litellm_guardrail_requests_total", own, (column("guard", number, place),))
     labels = {**label, "requested_model": app.model, "fallback_model": app.fallback or "none"}
     add("litellm_deployment_successful_fallbacks_total", labels, (column("fallbacks", number),))
     add("litellm_in_flight_requests", label, (column("in_flight", number),))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drills import dialects
+from drills import dialects, guard
 from drills.admin import Admin
 from drills.answers import stale_share
 from drills.company import ACME, APPS, BY_ROUTE, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, PROVIDERS, App
@@ -21,6 +21,7 @@ from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
 from drills.providers import Attempt, alias_of, attempt, form
 from drills.search_http import lost_to_retrieval
+from drills.tools import said_without_tool
 from drills.traffic import STICKY
 from drills.world import Moment, World
 
@@ -113,14 +114,18 @@ class Gateway:
         world = self.world
         moment = world.moment(request.at)
         nonce = world.nonce("gateway", request.body)
+        checked = guard.check(world, app, question.text, moment.at, nonce)
+        if checked in ("block", "refuse"):
+            return guard.refusal(question, checked, nonce, moment.at)
         trail = self._walk(app, moment, nonce)
         headers = self._headers(trail, nonce)
         if trail.last is None or trail.last.error:
             return self._refusal(app, trail, headers, nonce)
         asked = self._production(app, question, trail, nonce)
         shape = form(
-            world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce)
-        )
+            world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce),
+            said=said_without_tool(world, moment.at, nonce) if app.kind == "agent" else "",
+        )  # fmt: skip
         done = complete(world.seed, asked, shape, nonce)
         timing = trail.last.timing
         around = Envelope(

@@ -49,6 +49,8 @@ def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
     tools = flow.loop_calls
     finish = finish * (1.0 - tools[:, :, None])
     finish[:, :, FINISH.index("tool_calls")] += tools
+    finish = finish * (1.0 - flow.refused[:, :, None])
+    finish[:, :, FINISH.index("content_filter")] += flow.refused
     finish /= finish.sum(axis=2, keepdims=True)
     missed = 1.0 - (1.0 - flow.attempt_failures.sum(axis=2)) * (1.0 - flow.rejected)
     broken = np.stack([missed[:, MODEL_INDEX[ACME_LARGE]], missed[:, 2]], axis=1)
@@ -80,6 +82,7 @@ def _sums(flow: Flow, drawn: Floats) -> Floats:
         "tokens_out": answered * flow.tokens_out,
         "tenant_tokens": _part(drawn, "calls") * (flow.tokens_in + flow.tokens_out)[:, :, None],
         "overhead_sum": answered * OVERHEAD_S,
+        "guard": np.stack([answered * (1.0 - flow.unguarded), answered * flow.unguarded], axis=2),
     }
     return np.concatenate([sums[name].reshape(rows, -1) for name in SUMS], axis=1)
 

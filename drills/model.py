@@ -51,6 +51,8 @@ class Form:
     unresolved: bool = False
     stale: float = 0.0
     """Share of fresh matters that retrieval does not find; 0 without retrieval."""
+    said: str = ""
+    """What an agent says that has to do without its tool; empty: it has it."""
     lost: bool = False
     """Whether retrieval did not find the document that answers this question."""
 
@@ -105,6 +107,8 @@ def _text(seed: int, question: Question, form: Form, loss: float, nonce: str) ->
         broken = uniform(seed, "json", question.text, nonce) < _INVALID_JSON + 0.02 * loss
         return document[:-1] if broken else document
     item = by_input().get(question.text.strip())
+    if form.said and (item is not None or "order" in question.text):
+        return form.said
     if item is not None:
         return item.right if _succeeds(seed, item, question, form, loss, nonce) else item.wrong
     word = _REPLY_WITH.search(question.text)

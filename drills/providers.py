@@ -61,7 +61,9 @@ def attempt(world: World, moment: Moment, model: str, nonce: str, *, zone: int |
     return Attempt(error=error, timing=timing, elapsed_s=elapsed)
 
 
-def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0, lost: bool = False) -> Form:
+def form(
+    world: World, moment: Moment, question: Question, *, stale: float = 0.0, lost: bool = False, said: str = ""
+) -> Form:
     """In what shape the model meets this question: drift behind the alias, and the prompt that came with it."""
     row = MODEL_INDEX[alias_of(question.model)]
     pinned = question.model != alias_of(question.model)
@@ -76,6 +78,7 @@ def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0
         prompt_effect=effect,
         stale=stale,
         lost=lost,
+        said=said,
     )
 
 

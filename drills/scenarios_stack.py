@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from drills import search
 from drills.faults import Fault
-from drills.stack import RETRIEVAL, Setting
+from drills.stack import GUARDRAIL, RETRIEVAL, Setting
+from drills.stack_documents import ORDINARY
 
 if TYPE_CHECKING:
     from drills.scenarios import Draw, Scenario
@@ -75,4 +76,83 @@ def s21(draw: "Draw") -> "Scenario":
     )  # fmt: skip
 
 
-STACK: "dict[str, Callable[[Draw], Scenario]]" = {"F22": f22, "F24": f24, "S21": s21}
+def s19(draw: "Draw") -> "Scenario":
+    """The order tool's backend is down, and the agent makes a part of its answers up."""
+    onset, share = draw.before_page(660, 1800), draw.between(0.7, 1.0)
+    fabricate, again = draw.between(0.15, 0.5), draw.between(0.0, 0.6)
+    ends = onset + draw.between(60, 180) * 60
+    values = {"share": share, "fabricate": fabricate, "again": again}
+    return draw.make(
+        truth=("tool-backend-down",), service="order-agent", onset=onset, ends=ends,
+        faults=(Fault(kind="tool_down", start=onset, end=ends, values=values),), good=(("disable_tool", {}),),
+        tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"), sli=("errors", "quality"),
+        figures=values,
+    )  # fmt: skip
+
+
+def f19(draw: "Draw") -> "Scenario":
+    """The order tool was released with another argument; the agent goes on calling it the old way."""
+    onset, wrong, again = draw.before_page(900, 2700), draw.between(0.2, 0.6), draw.between(0.0, 0.6)
+    values = {"wrong": wrong, "again": again}
+    told = (
+        draw.change(
+            at=onset, kind="tool", service="order-agent", summary="order tool v4.0: order_ref in place of order",
+            before="v3.8", after="v4.0", actor=draw.pick(*PEOPLE),
+        ),
+    ) if draw.between(0, 1) < 0.6 else ()  # fmt: skip
+    return draw.make(
+        truth=("tool-contract-drift",), service="order-agent", onset=onset, ends=onset + LASTS_S,
+        faults=(Fault(kind="tool_drift", start=onset, end=onset + LASTS_S, values=values),), changes=told,
+        good=(("disable_tool", {}),), tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"),
+        sli=("errors", "quality"), figures=values,
+    )  # fmt: skip
+
+
+def _rail(draw: "Draw", at: float, service: str, **changed: Any) -> dict[str, Any]:
+    """A new revision of the guardrail, and in most cases an entry about it in the change log."""
+    keys = {**ORDINARY[GUARDRAIL], "revision": "g8", **changed}
+    what = ", ".join(f"{name} {value}" for name, value in changed.items())
+    told = (
+        draw.change(
+            at=at, kind="guardrail", service=service, summary=f"content-rail g8: {what}", before="g7", after="g8",
+            actor=draw.pick(*PEOPLE),
+        ),
+    ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
+    return {"settings": (Setting(path=GUARDRAIL, at=at, keys=keys),), "changes": told}
+
+
+def s23(draw: "Draw") -> "Scenario":
+    """The guardrail's threshold was lowered: it blocks harmless requests."""
+    onset, share = draw.before_page(900, 2700), draw.between(0.10, 0.40)
+    service = draw.pick("chat-assistant", "support-bot")
+    strict = Fault(kind="guard_strict", start=onset, end=onset + LASTS_S, values={"share": share})
+    return draw.make(
+        truth=("guardrail-overblocking",), service=service, onset=onset, ends=onset + LASTS_S, faults=(strict,),
+        **_rail(draw, onset, service, threshold=0.4), good=(("rollback_guardrail", {}),),
+        tempting=("rollback_prompt", "shift_traffic", "rollback_model_config"), sli=("errors", "quality", "unguarded"),
+        figures={"share": share},
+    )  # fmt: skip
+
+
+def f27(draw: "Draw") -> "Scenario":
+    """The guardrail got too little time and lets through what it could not check in it."""
+    onset, share = draw.before_page(1200, 3000), draw.between(0.3, 1.0)
+    service = draw.pick("chat-assistant", "support-bot")
+    slow = Fault(kind="guard_slow", start=onset, end=onset + LASTS_S, values={"share": share, "takes_ms": 900.0})
+    return draw.make(
+        truth=("guardrail-bypass",), service=service, onset=onset, ends=onset + LASTS_S, faults=(slow,),
+        **_rail(draw, onset, service, timeout_ms=150, on_error="open"),
+        good=(("rollback_guardrail", {}), ("close_guardrail", {})), tempting=("rollback_prompt", "shift_traffic"),
+        sli=("errors", "quality", "unguarded"), figures={"share": share},
+    )  # fmt: skip
+
+
+STACK: "dict[str, Callable[[Draw], Scenario]]" = {
+    "F22": f22,
+    "F24": f24,
+    "S21": s21,
+    "S19": s19,
+    "F19": f19,
+    "S23": s23,
+    "F27": f27,
+}

@@ -26,6 +26,7 @@ _ACTION_OF = {
     "banners": "post_banner", "classes": "shed_traffic", "retries": "clamp_retries", "deployments": "drain_deployment",
     "canaries": "suspend_canaries", "routes": "shift_traffic", "params": "rollback_model_config",
     "caps": "cap_generation", "limits": "throttle_tenant", "moderation": "hold_for_review",
+    "tools": "disable_tool", "guardrails": "rollback_guardrail",
 }  # fmt: skip
 
 
@@ -102,6 +103,8 @@ def action_of(write: Write) -> str:
         return "rollback_prompt"
     if parts[0] == "ingestion":
         return action_on_index(write)
+    if parts[1] == "guardrails" and write.after["revision"] == write.before["revision"]:
+        return "close_guardrail"
     if parts[1] == "moderation" and write.after["on_timeout"] == "pass":
         return "fail_open"
     return _ACTION_OF.get(parts[1], parts[1])

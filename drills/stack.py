@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 RETRIEVAL = "ingestion/support-kb/retrieval"
 QUARANTINE = "ingestion/support-kb/quarantine"
-RAG = "support-bot"
+TOOL = "gateway/tools/orders"
+RAG, AGENT = "support-bot", "order-agent"
+GUARDRAIL = "gateway/guardrails/content-rail"
+GUARDED = ("chat-assistant", "support-bot", "order-agent")
+"""Services behind the guardrail."""
+THRESHOLD = 0.8
+TOOL_NEED = 0.55
+"""Share of the agent's answers that rest on its tool."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,4 +110,44 @@ def _store(result: Around, stack: Stack, times: Floats, settings: Settings) -> N
     result.wait_s[:, rag] += active * fault.values["wait_s"]
 
 
-_ACTS: tuple[Act, ...] = (_searching, _store)
+def _tools(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    """A tool that is down or changed misleads as far as the agent makes things up; saying so misleads nobody."""
+    if not settings[TOOL]["enabled"]:
+        return
+    agent = INDEX_OF[AGENT]
+    for kind, share, wrong in (("tool_down", "share", "fabricate"), ("tool_drift", "", "wrong")):
+        fault = stack.of(kind)
+        if fault is not None:
+            active = fault.active(times) * TOOL_NEED * fault.values.get(share, 0.9)
+            result.misled[:, agent] = np.maximum(result.misled[:, agent], active * fault.values[wrong])
+            result.calls[:, agent] += active * fault.values["again"]
+
+
+def blocked_share(stack: Stack, keys: Mapping[str, Any]) -> float:
+    """Share of harmless requests that a guardrail so set blocks."""
+    strict = stack.of("guard_strict")
+    if strict is None or not keys["enabled"]:
+        return 0.0
+    return strict.values["share"] * max(0.0, THRESHOLD - float(keys["threshold"])) / 0.4
+
+
+def late_share(stack: Stack, keys: Mapping[str, Any]) -> float:
+    """Share of checks that do not come back in time with such a timeout, while the guardrail is slow."""
+    slow = stack.of("guard_slow")
+    return slow.values["share"] if slow is not None and float(keys["timeout_ms"]) < slow.values["takes_ms"] else 0.0
+
+
+def _guardrail(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    keys, live = settings[GUARDRAIL], stack.live(GUARDRAIL, times)
+    late = late_share(stack, keys)
+    for name in GUARDED:
+        number = INDEX_OF[name]
+        refused = blocked_share(stack, keys) + (late if keys["on_error"] == "closed" else 0.0)
+        result.refused[:, number] = np.maximum(result.refused[:, number], np.minimum(refused, 1.0) * live)
+        if not keys["enabled"]:
+            result.unguarded[:, number] = live
+        elif keys["on_error"] == "open":
+            result.unguarded[:, number] = np.maximum(result.unguarded[:, number], late * live)
+
+
+_ACTS: tuple[Act, ...] = (_searching, _store, _tools, _guardrail)

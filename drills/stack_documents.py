@@ -13,10 +13,21 @@ Json = dict[str, Any]
 ORDINARY: Mapping[str, Mapping[str, Any]] = {
     "ingestion/support-kb/retrieval": search.SETTINGS,
     "ingestion/support-kb/quarantine": {"documents": []},
+    "gateway/tools/orders": {"enabled": True},
+    "gateway/guardrails/content-rail": {
+        "revision": "g7",
+        "enabled": True,
+        "on_error": "closed",
+        "threshold": 0.8,
+        "timeout_ms": 2000,
+    },
 }
 """Path -> keys on an ordinary day."""
+_FIXED: Mapping[str, Mapping[str, Any]] = {"gateway/tools/orders": {"on_disabled": "say_unavailable"}}
+"""What can only be read."""
 _EARLIER: Mapping[str, Mapping[str, Any]] = {
     "ingestion/support-kb/retrieval": {"revision": "s30", "top_k": 10},
+    "gateway/guardrails/content-rail": {"revision": "g6", "threshold": 0.85},
 }
 """What was different in the revision before, where a document has a history."""
 
@@ -32,7 +43,7 @@ def stack_documents(made: Mapping[str, str]) -> "dict[str, Document]":
 
     found = {}
     for path, keys in stack_settings().items():
-        fixed: Json = {"name": path.split("/")[-1]}
+        fixed: Json = {"name": path.split("/")[-1], **_FIXED.get(path, {})}
         if path in _EARLIER:
             earlier = {**keys, **_EARLIER[path], "at": made["r16"]}
             fixed["history"] = [earlier, {**copy.deepcopy(keys), "at": made["r17"]}]
@@ -71,4 +82,20 @@ def _quarantine(after: Json) -> str:
     return "" if fine else "documents must be a list of at most 500 ids"
 
 
-_CHECKS: dict[str, Callable[[Json], str]] = {"retrieval": _retrieval, "quarantine": _quarantine}
+def _tool(after: Json) -> str:
+    return "" if isinstance(after["enabled"], bool) else "enabled must be true or false"
+
+
+def _guardrail(after: Json) -> str:
+    if after["on_error"] not in ("open", "closed") or not isinstance(after["enabled"], bool):
+        return "on_error must be open or closed, enabled true or false"
+    number = after["threshold"]
+    return "" if isinstance(number, int | float) and 0 < number <= 1 else "threshold must be above 0 and at most 1"
+
+
+_CHECKS: dict[str, Callable[[Json], str]] = {
+    "retrieval": _retrieval,
+    "quarantine": _quarantine,
+    "tools": _tool,
+    "guardrails": _guardrail,
+}

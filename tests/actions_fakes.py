@@ -69,6 +69,16 @@ def documents() -> dict[str, dict[str, Any]]:
             "version": 5, "state": "stalled", "watermark": "2026-11-20T00:00:00Z", "catch_up": False,
             "queue_depth": 900,
         },
+        f"{admin}/tools/orders": {"version": 2, "enabled": True, "on_disabled": "say_unavailable"},
+        f"{admin}/guardrails/content-rail": {
+            "version": 4, "revision": "g8", "enabled": True, "on_error": "open", "threshold": 0.4, "timeout_ms": 150,
+            "history": [
+                {"revision": "g7", "enabled": True, "on_error": "closed", "threshold": 0.8, "timeout_ms": 2000,
+                 "at": "2026-11-01T00:00:00Z"},
+                {"revision": "g8", "enabled": True, "on_error": "open", "threshold": 0.4, "timeout_ms": 150,
+                 "at": "2026-11-22T00:00:00Z"},
+            ],
+        },
         "/ingestion/support-kb/retrieval": {
             "version": 9, "revision": "s32", "mode": "vector", "embedding_model": "embed-2", "top_k": 2,
             "ef_search": 128, "filter": "",

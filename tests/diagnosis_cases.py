@@ -29,6 +29,8 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P13", "embedding_canary", "same | changed dimension error", Tier.CANARY, 3, 2600),
     ("P14", "retrieval_canary", "ok | slow error empty low", Tier.CANARY, 4, 800),
     ("P15", "index_freshness", "fresh | stale", Tier.FREE, 2, 0),
+    ("P16", "tool_check", "ok | down unauthorized schema_changed", Tier.FREE, 2, 0),
+    ("P17", "guardrail_canary", "ok | benign_blocked malicious_passed unchecked error", Tier.QUALITY, 12, 4000),
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
     ("P19", "demand_profile",
      "ok | traffic_up retries_up retry_amplification calls_per_task_up tenant_surge queue_backlog", Tier.FREE, 2, 0),
@@ -121,6 +123,21 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
         "user_signal": "quality_drop", "retrieval_canary": "low", "embedding_canary": "changed+dimension",
         "golden_set": "drop", "change_log": "index+model+none",
     },
+    "tool-backend-down": {
+        "user_signal": "quality_drop", "tool_check": "down", "golden_set": "drop+ok",
+        "demand_profile": "ok+calls_per_task_up",
+    },
+    "tool-contract-drift": {
+        "user_signal": "quality_drop", "tool_check": "schema_changed", "golden_set": "drop",
+        "change_log": "tool+none", "demand_profile": "ok+calls_per_task_up",
+    },
+    "guardrail-overblocking": {
+        "user_signal": "quality_drop", "guardrail_canary": "benign_blocked", "token_profile": "refusal_up",
+        "golden_set": "drop", "change_log": "guardrail+none",
+    },
+    "guardrail-bypass": {
+        "user_signal": "ok", "guardrail_canary": "malicious_passed+unchecked", "change_log": "guardrail+none",
+    },
     "traffic-surge": {
         "user_signal": "slow+errors", "demand_profile": "traffic_up", "rate_limit_headroom": "ample",
         "token_profile": "ok", "gateway_canary": "slow+ok+rate_limited", "provider_canary": "ok",
@@ -134,7 +151,7 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "moderation-backlog": ("moderation-text", "moderation-voice"),
-    "agent-runaway": ("agent",),
+    **dict.fromkeys(("agent-runaway", "tool-backend-down", "tool-contract-drift"), ("agent",)),
     **dict.fromkeys(("stale-index", "vector-store-outage", "retrieval-regression", "embedding-mismatch"), ("rag",)),
 }
 MODES = tuple(

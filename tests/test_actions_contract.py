@@ -109,6 +109,20 @@ CASES = (
         drift={"top_k": 4}, unrelated={"owner": "ana"},
     ),
     Case(
+        action="disable_tool", params={}, path=f"{ADMIN}/tools/orders", becomes={"enabled": False},
+        resolved={"tool": "orders", **GATEWAY}, drift={"enabled": None}, unrelated={"owner": "ana"},
+        service="order-agent",
+    ),
+    Case(
+        action="rollback_guardrail", params={}, path=f"{ADMIN}/guardrails/content-rail",
+        becomes={"revision": "g7", "on_error": "closed", "threshold": 0.8, "timeout_ms": 2000},
+        resolved={"guardrail": "content-rail", "to": "g7"}, drift={"threshold": 0.5}, unrelated={"owner": "ana"},
+    ),
+    Case(
+        action="close_guardrail", params={}, path=f"{ADMIN}/guardrails/content-rail", becomes={"on_error": "closed"},
+        resolved={"guardrail": "content-rail"}, drift={"enabled": False}, unrelated={"threshold": 0.5},
+    ),
+    Case(
         action="degrade_retrieval", params={}, path="/ingestion/support-kb/retrieval", becomes={"mode": "keyword"},
         resolved={"index": "support-kb"}, drift={"mode": "off"}, unrelated={"top_k": 4},
     ),

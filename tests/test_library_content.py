@@ -23,6 +23,7 @@ IDS = {
     "provider-outage", "provider-latency", "rate-limit-exceeded", "quota-exhausted", "egress-failure", "model-drift",
     "prompt-regression", "agent-runaway", "stale-index", "traffic-surge", "credential-failure", "model-retired",
     "moderation-backlog", "vector-store-outage", "retrieval-regression", "embedding-mismatch",
+    "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -109,7 +110,8 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
 
     assert by_hand == {
         "quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "vector-store-outage": "R2",
-        "embedding-mismatch": "R3",
+        "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
+        "guardrail-overblocking": "R3", "guardrail-bypass": "R3",
     }  # fmt: skip
 
 
@@ -130,6 +132,8 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "vector-store-outage": ("rag",),
         "retrieval-regression": ("rag",),
         "embedding-mismatch": ("rag",),
+        "tool-backend-down": ("agent",),
+        "tool-contract-drift": ("agent",),
     }
 
 
@@ -142,9 +146,9 @@ MODES = tuple(
     )
     for book in BOOKS.values()
 )  # fmt: skip
-QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
-OF_RAG = ("index_freshness", "retrieval_canary", "embedding_canary")
-FAILING = dict.fromkeys(QUALITY, "error")
+QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "guardrail_canary")
+ONLY_OF = {"index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "tool_check": "agent"}
+FAILING = dict.fromkeys(QUALITY[:4], "error")
 SHOWN = {
     "provider-outage, all of it": ("chat", "provider-outage", {
         "user_signal": "errors", "provider_canary": "server_error", "gateway_canary": "server_error",
@@ -237,6 +241,25 @@ SHOWN = {
     "embedding-mismatch, another size": ("rag", "embedding-mismatch", {
         "user_signal": "quality_drop", "retrieval_canary": "error", "embedding_canary": "dimension",
     }),
+    "tool-backend-down": ("agent", "tool-backend-down", {"user_signal": "quality_drop", "tool_check": "down"}),
+    "tool-backend-down, the agent tries again": ("agent", "tool-backend-down", {
+        "tool_check": "down", "demand_profile": "calls_per_task_up", "golden_set": "drop",
+    }),
+    "tool-contract-drift": ("agent", "tool-contract-drift", {
+        "user_signal": "quality_drop", "tool_check": "schema_changed", "golden_set": "drop", "change_log": "tool",
+    }),
+    "guardrail-overblocking": ("chat", "guardrail-overblocking", {
+        "user_signal": "quality_drop", "guardrail_canary": "benign_blocked", "token_profile": "refusal_up",
+        "change_log": "guardrail",
+    }),
+    "guardrail-overblocking, a golden set turned away": ("rag", "guardrail-overblocking", {
+        "user_signal": "quality_drop", "guardrail_canary": "benign_blocked", "token_profile": "refusal_up",
+        "golden_set": "drop",
+    }),
+    "guardrail-bypass, a test string through": ("chat", "guardrail-bypass", {"guardrail_canary": "malicious_passed"}),
+    "guardrail-bypass, by its own counter": ("agent", "guardrail-bypass", {
+        "guardrail_canary": "unchecked", "change_log": "guardrail",
+    }),
     "a slow moderation service without a queue": ("moderation-text", "provider-latency", {
         "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow",
     }),
@@ -250,7 +273,7 @@ UNHARMED = {
 
 def findings(kind: str, shown: dict[str, str], *, quality: bool) -> list[Finding]:
     """What every probe shows, the healthy word where nothing is said; ``quality``: whether those were asked at all."""
-    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n not in OF_RAG or kind == "rag")]
+    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n not in ONLY_OF or kind == ONLY_OF[n])]
     result = []
     for number, name in enumerate(asked):
         word = shown.get(name, SIGNATURES[name].normal)

@@ -53,6 +53,11 @@ SEARCH = Act(
     "ingestion/support-kb/retrieval", {"revision": "s31", **{k: v for k, v in SETTINGS.items() if k != "revision"}},
     "rollback_retrieval", {},
 )  # fmt: skip
+NO_TOOL = Act("gateway/tools/orders", {"enabled": False}, "disable_tool", {})
+RAIL = Act("gateway/guardrails/content-rail",
+           {"revision": "g7", "threshold": 0.8, "timeout_ms": 2000, "on_error": "closed"},
+           "rollback_guardrail", {})  # fmt: skip
+CLOSE = Act("gateway/guardrails/content-rail", {"on_error": "closed"}, "close_guardrail", {})
 WORDS = Act("ingestion/support-kb/retrieval", {"mode": "keyword"}, "degrade_retrieval", {})
 OPEN = Act("gateway/moderation/moderation-text", {"on_timeout": "pass"}, "fail_open", {})
 CLAMP = Act("gateway/retries", {"max_retries": 0}, "clamp_retries", {})
@@ -98,6 +103,8 @@ def test_users_feel_nothing_when_nothing_is_wrong(name: str) -> None:
 RIGHT = [
     ("S01", (shift(),)), ("S03", (shift(),)), ("S04", (SHED,)), ("S04", (THROTTLE,)), ("S06", (shift(),)),
     ("S10", (DRAIN,)), ("S14", (PIN,)), ("S14", (shift(),)), ("S15", (ROLLBACK,)), ("S20", (CAP,)), ("S22", (RESUME,)),
+    ("S23", (RAIL,)), ("F27", (RAIL,)),
+    ("S19", (NO_TOOL,)), ("F19", (NO_TOOL,)),
     ("F22", (WORDS,)), ("F24", (SEARCH,)), ("F24", (WORDS,)), ("S21", (SEARCH,)), ("S21", (WORDS,)),
     ("M41", (HOLD,)), ("N39", (CLAMP, shift())), ("N33", ()), ("N34", ()),
 ]  # fmt: skip
@@ -118,6 +125,8 @@ def test_the_right_action_restores_what_users_get(name: str, acts: tuple[Act, ..
 WRONG = [
     ("S01", (OLDER,)), ("S01", (CLAMP,)), ("S03", (CLAMP,)), ("S04", (shift(),)), ("S14", (OLDER,)),
     ("S15", (shift(),)), ("S15", (PIN,)), ("S20", (shift(),)), ("S22", (OLDER,)), ("S22", (shift(),)),
+    ("S23", (PIN,)), ("F27", (CLOSE,)),
+    ("S19", (shift("agent"),)), ("F19", (CLAMP,)),
     ("F22", (OLDER,)), ("F22", (SEARCH,)), ("F24", (RESUME,)), ("F24", (shift(),)), ("S21", (PIN,)),
     ("S21", (shift(),)), ("M41", (OPEN,)), ("N34", (OLDER,)),
 ]  # fmt: skip
@@ -128,7 +137,7 @@ def test_a_wrong_action_restores_nothing(name: str, acts: tuple[Act, ...]) -> No
     scored = run(name, *acts)
     assert not scored["mitigation_success"]
     # Fewer retries are a good first step in an outage, although they restore nothing by themselves.
-    assert scored["wrong_action_proposed"] != ((name, acts[0]) == ("S01", CLAMP))
+    assert scored["wrong_action_proposed"] != ((name, acts[0]) in (("S01", CLAMP), ("F27", CLOSE)))
 
 
 @pytest.mark.parametrize("name", FAULTS)

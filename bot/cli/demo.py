@@ -30,6 +30,8 @@ SCENARIOS = {
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
     "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
     "vector-store-outage": "F22", "retrieval-regression": "F24", "embedding-mismatch": "S21",
+    "tool-backend-down": "S19", "tool-contract-drift": "F19",
+    "guardrail-overblocking": "S23", "guardrail-bypass": "F27",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"

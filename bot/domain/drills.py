@@ -16,6 +16,10 @@ SEEN = {
     "injection": "users get errors, and much is written about it",
     "vector-store-outage": "answers cite nothing and start late",
     "retrieval-regression": "the sources do not fit the questions",
+    "tool-backend-down": "customers are told things about their orders that are not so",
+    "tool-contract-drift": "requests to change an order come to nothing",
+    "guardrail-overblocking": "users hear that they cannot be helped",
+    "guardrail-bypass": "an audit found answers that should not have been given",
     "embedding-mismatch": "answers have nothing to do with the question",
 }
 """What a page of each drill says, in words: what it takes to choose one, without the answer."""

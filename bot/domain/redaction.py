@@ -23,7 +23,9 @@ from knowledge.model import Retrieval
 MODES = frozenset({
     "agent-runaway", "credential-failure", "egress-failure", "model-drift", "model-retired", "moderation-backlog",
     "prompt-regression", "provider-latency", "provider-outage", "quota-exhausted", "rate-limit-exceeded", "stale-index",
-    "traffic-surge", "vector-store-outage", "retrieval-regression", "embedding-mismatch", "no-fault", "other",
+    "traffic-surge", "vector-store-outage", "retrieval-regression", "embedding-mismatch",
+    "tool-backend-down", "tool-contract-drift", "guardrail-overblocking",
+    "guardrail-bypass", "no-fault", "other",
 })  # fmt: skip
 """Failure modes of the built-in library, whose names tell nothing of anybody."""
 _CHANGES = frozenset({

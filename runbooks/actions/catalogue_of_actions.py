@@ -2,12 +2,15 @@
 
 from runbooks.actions.cap_generation import CapGeneration
 from runbooks.actions.clamp_retries import ClampRetries
+from runbooks.actions.close_guardrail import CloseGuardrail
 from runbooks.actions.degrade_retrieval import DegradeRetrieval
+from runbooks.actions.disable_tool import DisableTool
 from runbooks.actions.drain_deployment import DrainDeployment
 from runbooks.actions.hold_for_review import HoldForReview
 from runbooks.actions.manual import Manual
 from runbooks.actions.post_banner import PostBanner
 from runbooks.actions.resume_ingestion import ResumeIngestion
+from runbooks.actions.rollback_guardrail import RollbackGuardrail
 from runbooks.actions.rollback_model_config import RollbackModelConfig
 from runbooks.actions.rollback_prompt import RollbackPrompt
 from runbooks.actions.rollback_retrieval import RollbackRetrieval
@@ -28,9 +31,12 @@ BUILT_IN: tuple[AnyAction, ...] = (
     RollbackPrompt(),
     RollbackModelConfig(),
     RollbackRetrieval(),
+    RollbackGuardrail(),
+    DisableTool(),
     DegradeRetrieval(),
     CapGeneration(),
     ThrottleTenant(),
     HoldForReview(),
+    CloseGuardrail(),
     Manual(),
 )
