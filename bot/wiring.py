@@ -43,8 +43,10 @@ from config.http import Http
 from diagnostics.differential import diagnose
 from diagnostics.model import AnyProbe, Finding, ProbeCall, ProbeContext, ProbeRegistry, ProbeSpec
 from diagnostics.order import next_calls
+from diagnostics.probes.cache import CacheCheck
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
+from diagnostics.probes.context_scan import ContextScan
 from diagnostics.probes.demand import DemandProfile
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.embedding import EmbeddingCanary
@@ -96,7 +98,9 @@ PROBES: tuple[AnyProbe, ...] = (
     GuardrailCanaries(),
     TokenProfile(),
     DemandProfile(),
+    CacheCheck(),
     TelemetryCheck(),
+    ContextScan(),
     StructuredOutput(),
 )
 

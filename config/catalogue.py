@@ -153,6 +153,8 @@ class Service(Declared):
     index: Name | None = None
     tools: tuple[Name, ...] = ()
     guardrail: Name | None = None
+    response_cache: bool = False
+    """Whether its gateway may answer from a cache of earlier answers."""
     prometheus: Name | None = None
     selector: str = ""
     """Value of the ``service`` label on this service's metrics; empty: its name."""

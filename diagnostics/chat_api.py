@@ -65,6 +65,8 @@ class ChatRequest:
     """How many alternatives to report for each token; 0: no log probabilities. OpenAI dialect only."""
     json_schema: Mapping[str, Any] | None = None
     """Ask for an answer of this shape."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the body that are the gateway's own, such as ``user`` and ``cache``. OpenAI dialect only."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Sampling parameters of record; they win over ``max_tokens`` and ``temperature``."""
 
@@ -154,7 +156,7 @@ def build(api: ProviderApi, request: ChatRequest) -> dict[str, Any]:
     if request.json_schema is not None:
         schema = {"name": "answer", "strict": True, "schema": request.json_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return body | params
+    return body | dict(request.extra) | params
 
 
 def _build_anthropic(request: ChatRequest, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ FOLLOWS: Mapping[tuple[str, str], float] = {
     ("model_fingerprint", "error"): 0.20,
     ("structured_output", "error"): 0.20,
     ("guardrail_canary", "error"): 0.20,
+    ("cache_check", "error"): 0.20,
 }
 """Abnormal outcomes that follow from many faults, with their chance under a mode that does not mention the probe.
 They need no cause of their own."""
@@ -99,7 +100,9 @@ FAMILIES: Mapping[str, str] = {
 """Probes that fail together for one reason. The counterfactual and the fingerprint are in none: they measure the model
 apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
-MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "guardrail_canary")
+MEASURE_QUALITY = (
+    "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "guardrail_canary", "cache_check",
+)  # fmt: skip
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,
 shared by all probes that could not measure."""

@@ -28,6 +28,8 @@ class Controls:
     max_context: tuple[float | None, ...]
     tenant_limit: tuple[float | None, ...]
     """Tokens a minute, for each tenant."""
+    param_tokens: tuple[float | None, ...]
+    """For each service: a limit on answers in its parameters that is lower than usual."""
     pinned: tuple[bool, ...]
     """For each service: whether it asks for the dated snapshot instead of the alias."""
     on_timeout: tuple[str, ...]
@@ -53,6 +55,7 @@ def neutral() -> Controls:
         max_tokens=(None,) * count,
         max_context=(None,) * count,
         tenant_limit=(None,) * len(TENANTS),
+        param_tokens=(None,) * count,
         pinned=(False,) * count,
         on_timeout=("block",) * count,
         hold=(False,) * count,

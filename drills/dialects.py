@@ -54,6 +54,7 @@ def read_openai(body: Any) -> Question:
         json_schema=schema if isinstance(schema, dict) else None,
         json_mode=isinstance(shape, dict) and shape.get("type") in ("json_object", "json_schema"),
         user=str(body.get("user") or ""),
+        fresh=isinstance(body.get("cache"), dict) and body["cache"].get("no-cache") is True,
         stream=bool(body.get("stream")),
         usage_in_stream=bool((body.get("stream_options") or {}).get("include_usage")),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drills import dialects, guard
+from drills import answer_cache, dialects, guard
 from drills.admin import Admin
 from drills.answers import stale_share
 from drills.company import ACME, APPS, BY_ROUTE, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, PROVIDERS, App
@@ -20,7 +20,7 @@ from drills.model import Question, complete
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
 from drills.providers import Attempt, alias_of, attempt, form
-from drills.search_http import lost_to_retrieval
+from drills.search_http import lost_to_retrieval, ordered
 from drills.tools import said_without_tool
 from drills.traffic import STICKY
 from drills.world import Moment, World
@@ -118,15 +118,16 @@ class Gateway:
         if checked in ("block", "refuse"):
             return guard.refusal(question, checked, nonce, moment.at)
         trail = self._walk(app, moment, nonce)
-        headers = self._headers(trail, nonce)
+        cached = answer_cache.look(world, app, question, moment.at)
+        headers = {**self._headers(trail, nonce), **cached.headers}
         if trail.last is None or trail.last.error:
             return self._refusal(app, trail, headers, nonce)
         asked = self._production(app, question, trail, nonce)
         shape = form(
             world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce),
-            said=said_without_tool(world, moment.at, nonce) if app.kind == "agent" else "",
+            said=self._said(app, asked, moment.at, nonce),
         )  # fmt: skip
-        done = complete(world.seed, asked, shape, nonce)
+        done = cached.instead_of(complete(world.seed, asked, shape, nonce))
         timing = trail.last.timing
         around = Envelope(
             answer_id=f"chatcmpl-{nonce[:24]}", created=int(moment.at), model=trail.model,
@@ -163,8 +164,8 @@ class Gateway:
         """The question as the route sends it: with its production prompt and its limits."""
         world = self.world
         number = [a.name for a in APPS].index(app.name)
-        cap = world.controls.max_tokens[number]
-        limit = min(question.max_tokens, int(cap)) if cap is not None else question.max_tokens
+        caps = (world.controls.max_tokens[number], world.controls.param_tokens[number])
+        limit = min([question.max_tokens, *(int(cap) for cap in caps if cap is not None)])
         system = question.system
         if app.prompt:
             version = world.controls.prompt_version[app.prompt]
@@ -187,6 +188,12 @@ class Gateway:
             return 0.0
         lag = self.world.ingestion.lag(np.array([moment.at]))
         return float(stale_share(lag)[0])
+
+    def _said(self, app: App, question: Question, at: float, nonce: str) -> str:
+        """What is said whatever the model knows: without the tool, or by order of a document."""
+        if app.kind == "agent":
+            return said_without_tool(self.world, at, nonce)
+        return ordered(self.world, question.text.strip(), at, nonce) if app.index else ""
 
     def _lost(self, app: App, question: Question, at: float, nonce: str) -> bool:
         """Whether the document that answers this question is not among what retrieval hands over."""

@@ -68,5 +68,5 @@ def _service_rows(flow: Flow, queue: QueueFlow) -> Floats:
     result[:, :, 5] = queue.decisions[:, :, OUTCOMES.index("timeout_passed")] / arrived
     result[:, :, 6] = flow.offered
     result[:, :, 7] = flow.tasks.sum(axis=(2, 3))
-    result[:, :, 8] = flow.unguarded
+    result[:, :, 8] = flow.around.unguarded
     return result

@@ -49,8 +49,8 @@ def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
     tools = flow.loop_calls
     finish = finish * (1.0 - tools[:, :, None])
     finish[:, :, FINISH.index("tool_calls")] += tools
-    finish = finish * (1.0 - flow.refused[:, :, None])
-    finish[:, :, FINISH.index("content_filter")] += flow.refused
+    finish = finish * (1.0 - flow.around.refused[:, :, None])
+    finish[:, :, FINISH.index("content_filter")] += flow.around.refused
     finish /= finish.sum(axis=2, keepdims=True)
     missed = 1.0 - (1.0 - flow.attempt_failures.sum(axis=2)) * (1.0 - flow.rejected)
     broken = np.stack([missed[:, MODEL_INDEX[ACME_LARGE]], missed[:, 2]], axis=1)
@@ -82,7 +82,7 @@ def _sums(flow: Flow, drawn: Floats) -> Floats:
         "tokens_out": answered * flow.tokens_out,
         "tenant_tokens": _part(drawn, "calls") * (flow.tokens_in + flow.tokens_out)[:, :, None],
         "overhead_sum": answered * OVERHEAD_S,
-        "guard": np.stack([answered * (1.0 - flow.unguarded), answered * flow.unguarded], axis=2),
+        "guard": np.stack([answered * (1.0 - flow.around.unguarded), answered * flow.around.unguarded], axis=2),
     }
     return np.concatenate([sums[name].reshape(rows, -1) for name in SUMS], axis=1)
 
@@ -97,12 +97,12 @@ def _levels(flow: Flow, queue: QueueFlow, noise: Floats, watermark: Floats) -> F
     spread = np.sqrt(0.05 / np.maximum(calls * 3.0, 1.0))
     levels = {
         "users": np.round(np.maximum(flow.users * (1.0 + 0.01 * noise[:, 0]), 0.0)),
-        "quality": np.clip(flow.quality + np.minimum(spread, 0.02) * noise[:, 1], 0.0, 1.0),
+        "quality": np.clip(flow.quality - flow.around.score + np.minimum(spread, 0.02) * noise[:, 1], 0.0, 1.0),
         "in_flight": np.round(np.maximum(busy + np.sqrt(np.maximum(busy, 0.1)) * noise[:, 2], 0.0)),
         "remaining": np.tile(remaining[:, None, :], (1, _S, 1)),
         "state": np.tile(deployment_states(flow)[:, None, :], (1, _S, 1)),
         "queue": queue.depth,
-        "judge": np.clip(0.93 + 0.006 * noise[:, 3], 0.0, 1.0),
+        "judge": np.clip(0.93 - flow.around.agreement + 0.006 * noise[:, 3], 0.0, 1.0),
         "up": np.ones((rows, _S)),
         "watermark": watermark[:, None],
     }

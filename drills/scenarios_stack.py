@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from drills import search
+from drills.company import BY_NAME
 from drills.faults import Fault
-from drills.stack import GUARDRAIL, RETRIEVAL, Setting
+from drills.stack import CACHED, GUARDRAIL, RETRIEVAL, Setting
 from drills.stack_documents import ORDINARY
 
 if TYPE_CHECKING:
@@ -147,12 +148,86 @@ def f27(draw: "Draw") -> "Scenario":
     )  # fmt: skip
 
 
+def s16(draw: "Draw") -> "Scenario":
+    """The limit on the length of answers was lowered: they are cut in the middle."""
+    onset, limit = draw.before_page(900, 2700), round(draw.between(64, 256))
+    app = BY_NAME[draw.pick("chat-assistant", "support-bot", "code-assistant")]
+    params = {"temperature": 0.2, "max_tokens": limit}
+    keys = {"revision": "r18", "model": app.model, "params": params}
+    told = (
+        draw.change(
+            at=onset, kind="config", service=app.name, summary=f"route {app.route}: parameters r18", before="r17",
+            after="r18", actor=draw.pick(*PEOPLE),
+        ),
+    ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
+    return draw.make(
+        truth=("generation-config-regression",), service=app.name, onset=onset, ends=onset + LASTS_S, faults=(),
+        settings=(Setting(path=f"gateway/params/{app.route}", at=onset, keys=keys),), changes=told,
+        good=(("rollback_model_config", {}),), tempting=("rollback_prompt", "shift_traffic"),
+        sli=("errors", "quality"), figures={"limit": float(limit)},
+    )  # fmt: skip
+
+
+def s24(draw: "Draw") -> "Scenario":
+    """The answer cache takes questions for alike that are not, and in some cases across tenants."""
+    onset, share = draw.before_page(900, 2700), draw.between(0.12, 0.35)
+    crossing = draw.between(0, 1) < 0.4
+    service = draw.pick("chat-assistant", "support-bot")
+    keys = {"revision": "c5", "threshold": 0.80, "namespace": "none" if crossing else "tenant"}
+    loose = Fault(kind="cache_loose", start=onset, end=onset + LASTS_S, values={"share": share})
+    told = (
+        draw.change(
+            at=onset, kind=draw.pick("config", "gateway"), service=service,
+            summary="answer cache c5: threshold 0.80 for a better hit rate", before="c4", after="c5",
+            actor=draw.pick(*PEOPLE),
+        ),
+    ) if draw.between(0, 1) < 0.6 else ()  # fmt: skip
+    return draw.make(
+        truth=("response-cache-crosstalk",), service=service, onset=onset, ends=onset + LASTS_S, faults=(loose,),
+        settings=(Setting(path=CACHED[service], at=onset, keys=keys),), changes=told, good=(("bypass_cache", {}),),
+        tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"), sli=("errors", "quality"),
+        figures={"share": share, "crossing": float(crossing)},
+    )  # fmt: skip
+
+
+def f25(draw: "Draw") -> "Scenario":
+    """Somebody wrote documents into a wiki that order the assistant what to tell its users."""
+    onset, count = draw.before_page(900, 3000), round(draw.between(3, 14))
+    slipped = Fault(kind="poison", start=onset, end=onset + LASTS_S, values={"count": float(count)})
+    return draw.make(
+        truth=("prompt-injection",), service="support-bot", onset=onset, ends=onset + LASTS_S, faults=(slipped,),
+        good=(("quarantine_documents", {}),),
+        tempting=("rollback_prompt", "rollback_model_config", "shift_traffic", "resume_ingestion"),
+        sli=("errors", "quality"), figures={"count": float(count)},
+    )  # fmt: skip
+
+
+def n35(draw: "Draw") -> "Scenario":
+    """The judge was changed: it scores the same answers lower, and users notice nothing."""
+    onset = draw.before_page(1200, 3000)
+    service = draw.pick("chat-assistant", "support-bot", "code-assistant")
+    values = {"score": draw.between(0.12, 0.25), "agreement": draw.between(0.10, 0.25)}
+    judged = Fault(kind="judge_change", start=onset, end=onset + LASTS_S, service=service, values=values)
+    return draw.make(
+        truth=("telemetry-failure",), service=service, onset=onset, ends=onset + LASTS_S, faults=(judged,),
+        good=(("manual", {}),), tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"),
+        sli=("errors", "quality"), figures=values,
+    )  # fmt: skip
+
+
+def n36(draw: "Draw") -> "Scenario":
+    """The service's metrics no longer arrive; the service itself is well."""
+    onset = draw.before_page(420, 1500)
+    service = draw.pick("chat-assistant", "support-bot", "order-agent")
+    gap = Fault(kind="metrics_gap", start=onset, end=onset + LASTS_S, service=service)
+    return draw.make(
+        truth=("telemetry-failure",), service=service, onset=onset, ends=onset + LASTS_S, faults=(gap,),
+        good=(("manual", {}),), tempting=("shift_traffic", "rollback_prompt", "clamp_retries"),
+        sli=("errors", "quality"), figures={},
+    )  # fmt: skip
+
+
 STACK: "dict[str, Callable[[Draw], Scenario]]" = {
-    "F22": f22,
-    "F24": f24,
-    "S21": s21,
-    "S19": s19,
-    "F19": f19,
-    "S23": s23,
-    "F27": f27,
-}
+    "S16": s16, "S19": s19, "S21": s21, "S23": s23, "S24": s24, "F19": f19, "F22": f22, "F24": f24, "F25": f25,
+    "F27": f27, "N35": n35, "N36": n36,
+}  # fmt: skip

@@ -122,6 +122,19 @@ def recall(settings: Mapping[str, Any]) -> float:
     return _recall(tuple(sorted(settings.items())))
 
 
+@lru_cache(maxsize=64)
+def _reached(added: tuple[Paper, ...], key: tuple[tuple[str, Any], ...], held: tuple[str, ...]) -> float:
+    mine = {paper.id for paper in added}
+    asked = items(SET)
+    hit = sum(any(h.paper.id in mine for h in find(item.input, dict(key), added=added, without=held)) for item in asked)
+    return hit / len(asked)
+
+
+def reached(added: tuple[Paper, ...], settings: Mapping[str, Any], held: tuple[str, ...]) -> float:
+    """Share of questions for which one of these documents is found, with some kept out."""
+    return _reached(added, tuple(sorted(settings.items())), held)
+
+
 def lost(settings: Mapping[str, Any]) -> float:
     """Share of what is found on an ordinary day that is not found with these settings."""
     return max(0.0, 1.0 - recall(settings) / recall(SETTINGS))

@@ -8,8 +8,9 @@ from drills import search
 from drills.corpus import INDEX, Paper, papers, poison
 from drills.draws import generator, uniform
 from drills.golden import by_input
+from drills.model import OBEYED
 from drills.outgoing import Incoming, Outgoing, json_reply
-from drills.stack import QUARANTINE, RETRIEVAL
+from drills.stack import OBEYS, QUARANTINE, RETRIEVAL
 from drills.when import iso
 from drills.world import World
 
@@ -70,6 +71,16 @@ def lost_to_retrieval(world: World, question: str, at: float, nonce: str) -> boo
     if item is None or item.id not in right:
         return False
     return item.id not in {hit.paper.answers for hit in search.find(question, settings)}
+
+
+def ordered(world: World, question: str, at: float, nonce: str) -> str:
+    """What a poisoned document makes the assistant say to this question; empty: none was retrieved, or obeyed."""
+    slipped_in = added(world, at)
+    if not slipped_in or uniform(world.seed, "obeys", nonce) >= OBEYS:
+        return ""
+    held = world.controls.stack[QUARANTINE]["documents"]
+    hits = search.find(question, settings_of(world, at, nonce), added=slipped_in, without=held)
+    return OBEYED if any(hit.paper in slipped_in for hit in hits) else ""
 
 
 def _store_down(world: World, at: float, nonce: str) -> Outgoing | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from drills import search
 from drills.company import APPS, INDEX_OF
+from drills.corpus import poison
 from drills.draws import Floats
 from drills.faults import Fault
 
@@ -23,6 +24,10 @@ QUARANTINE = "ingestion/support-kb/quarantine"
 TOOL = "gateway/tools/orders"
 RAG, AGENT = "support-bot", "order-agent"
 GUARDRAIL = "gateway/guardrails/content-rail"
+CACHED = {"chat-assistant": "gateway/cache/chat", "support-bot": "gateway/cache/support"}
+"""Services whose answers are cached, and the document that says how."""
+OBEYS = 0.9
+"""Share of answers that follow an order in a document that was retrieved."""
 GUARDED = ("chat-assistant", "support-bot", "order-agent")
 """Services behind the guardrail."""
 THRESHOLD = 0.8
@@ -55,6 +60,14 @@ class Around:
     """Seconds before the model is asked."""
     calls: Floats
     """Further calls of a task, as a share."""
+    cut: Floats
+    """Share of answers cut at their length limit; 0: as usual."""
+    shorter: Floats
+    """Share of an answer's tokens that are missing."""
+    score: Floats
+    """How much lower the judge scores the same answers."""
+    agreement: Floats
+    """How much less the judge agrees with people."""
 
     @classmethod
     def nothing(cls, rows: int) -> "Around":
@@ -74,6 +87,7 @@ class Stack:
         result = Around.nothing(len(times))
         for act in _ACTS:
             act(result, self, times, controls.stack)
+        _limits(result, self, times, controls)
         return result
 
     def live(self, path: str, times: Floats) -> Floats:
@@ -150,4 +164,49 @@ def _guardrail(result: Around, stack: Stack, times: Floats, settings: Settings) 
             result.unguarded[:, number] = np.maximum(result.unguarded[:, number], late * live)
 
 
-_ACTS: tuple[Act, ...] = (_searching, _store, _tools, _guardrail)
+def _cache(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    for name, path in CACHED.items():
+        share = wrong_hits(stack, settings[path])
+        result.misled[:, INDEX_OF[name]] = np.maximum(result.misled[:, INDEX_OF[name]], share * stack.live(path, times))
+
+
+def wrong_hits(stack: Stack, keys: Mapping[str, Any]) -> float:
+    """Share of answers that a cache so set takes from another question."""
+    fault = stack.of("cache_loose")
+    if fault is None or keys["mode"] != "serve":
+        return 0.0
+    return fault.values["share"] * max(0.0, 0.95 - float(keys["threshold"])) / 0.15
+
+
+def _poisoned(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    fault = stack.of("poison")
+    if fault is None:
+        return
+    added = poison(fault.start, int(fault.values["count"]))
+    share = search.reached(added, settings[RETRIEVAL], tuple(settings[QUARANTINE]["documents"]))
+    rag = INDEX_OF[RAG]
+    result.misled[:, rag] = np.maximum(result.misled[:, rag], fault.active(times) * share * OBEYS)
+
+
+def _judge(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    """The judge sees the same answers with other eyes; users do not."""
+    del settings
+    fault = stack.of("judge_change")
+    if fault is not None:
+        number = INDEX_OF[fault.service]
+        result.score[:, number] = fault.active(times) * fault.values["score"]
+        result.agreement[:, number] = fault.active(times) * fault.values["agreement"]
+
+
+def _limits(result: Around, stack: Stack, times: Floats, controls: "Controls") -> None:
+    """A lower limit on the length of answers in a route's parameters."""
+    for number, app in enumerate(APPS):
+        limit = controls.param_tokens[number]
+        if limit is None:
+            continue
+        live = stack.live(f"gateway/params/{app.route}", times)
+        result.cut[:, number] = live * float(np.clip(1.0 - limit / (3.0 * app.tokens_out), 0.0, 0.95))
+        result.shorter[:, number] = live * max(0.0, 1.0 - limit / app.tokens_out)
+
+
+_ACTS: tuple[Act, ...] = (_searching, _store, _tools, _guardrail, _cache, _poisoned, _judge)

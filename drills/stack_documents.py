@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from drills.documents import Document
 
 Json = dict[str, Any]
+_CACHE: Mapping[str, Any] = {"revision": "c4", "mode": "serve", "threshold": 0.95, "namespace": "tenant"}
 ORDINARY: Mapping[str, Mapping[str, Any]] = {
     "ingestion/support-kb/retrieval": search.SETTINGS,
     "ingestion/support-kb/quarantine": {"documents": []},
     "gateway/tools/orders": {"enabled": True},
+    "gateway/cache/chat": _CACHE,
+    "gateway/cache/support": _CACHE,
     "gateway/guardrails/content-rail": {
         "revision": "g7",
         "enabled": True,
@@ -28,6 +31,8 @@ _FIXED: Mapping[str, Mapping[str, Any]] = {"gateway/tools/orders": {"on_disabled
 _EARLIER: Mapping[str, Mapping[str, Any]] = {
     "ingestion/support-kb/retrieval": {"revision": "s30", "top_k": 10},
     "gateway/guardrails/content-rail": {"revision": "g6", "threshold": 0.85},
+    "gateway/cache/chat": {"revision": "c3"},
+    "gateway/cache/support": {"revision": "c3"},
 }
 """What was different in the revision before, where a document has a history."""
 
@@ -93,9 +98,17 @@ def _guardrail(after: Json) -> str:
     return "" if isinstance(number, int | float) and 0 < number <= 1 else "threshold must be above 0 and at most 1"
 
 
+def _cache(after: Json) -> str:
+    if after["mode"] not in ("serve", "bypass") or after["namespace"] not in ("tenant", "none"):
+        return "mode must be serve or bypass, namespace tenant or none"
+    number = after["threshold"]
+    return "" if isinstance(number, int | float) and 0 < number <= 1 else "threshold must be above 0 and at most 1"
+
+
 _CHECKS: dict[str, Callable[[Json], str]] = {
     "retrieval": _retrieval,
     "quarantine": _quarantine,
     "tools": _tool,
     "guardrails": _guardrail,
+    "cache": _cache,
 }

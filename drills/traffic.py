@@ -25,7 +25,7 @@ from drills.company import (
 from drills.controls import Controls
 from drills.draws import Floats, uniform
 from drills.faults import MODEL_ORDER, Effects
-from drills.stack import Stack
+from drills.stack import Around, Stack
 
 TOP_TENANT = 0
 NO_STACK = Stack()
@@ -94,10 +94,8 @@ class Flow:
     """As in the effects: moments x zones."""
     offered: Floats
     """Tasks a second that arrived, before shedding and throttling."""
-    refused: Floats
-    """Share of harmless requests that a guardrail refuses."""
-    unguarded: Floats
-    """Share of requests that no guardrail has seen."""
+    around: Around
+    """What stands around the model, and what it spoils."""
     tenant_tokens: Floats
     """Tokens a minute by tenant, over all services: moments x tenants."""
 
@@ -117,6 +115,7 @@ def flow(
     users = _USERS * diurnal(times)[:, None] * _wobble(seed, times) * effects.demand
     tokens_in, tokens_out, calls_per_task, loop_calls, length_share = _task_shape(effects, controls)
     calls_per_task = calls_per_task * (1.0 + around.calls)
+    tokens_out, length_share = tokens_out * (1.0 - around.shorter), np.maximum(length_share, around.cut)
     tokens = tokens_in + tokens_out
     tasks, offered = _admitted(seed, times, users, effects, controls, calls_per_task * tokens)
     calls = tasks.sum(axis=3) * calls_per_task[:, :, None]
@@ -134,7 +133,7 @@ def flow(
         tokens_out=tokens_out, ttft=ttft, duration=duration, quality=quality, spend=total * tokens * 60.0,
         length_share=length_share, loop_calls=loop_calls, util=util, rejected=rejected,
         attempt_failures=effects.fail, slow=slow, dns=effects.dns, offered=offered,
-        refused=around.refused, unguarded=around.unguarded,
+        around=around,
         tenant_tokens=(calls * tokens[:, :, None]).sum(axis=1) * 60.0,
     )  # fmt: skip
 

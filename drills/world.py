@@ -35,6 +35,7 @@ PAST_S = 26 * 3600.0
 FINE_BEFORE_S = 3600.0
 """How long before the page the five-second steps begin."""
 _CHUNK = 12
+USUAL_TOKENS = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +68,8 @@ class World:
         self.controls = self._controls()
         self.store = Store()
         self.ledger = Ledger()
+        self.cached: set[tuple[str, str, str]] = set()
+        """What canary tenants have asked: route, question, tenant."""
         self._queues = np.zeros(len(APPS))
         self._asked: Counter[int] = Counter()
         page = np.floor(scenario.page_at / PAST_STEP_S) * PAST_STEP_S
@@ -205,6 +208,7 @@ class World:
             max_tokens=tuple(cap["max_tokens"] for cap in caps),
             max_context=tuple(cap["max_context"] for cap in caps),
             tenant_limit=tuple(get(f"gateway/limits/{name}").keys["tokens_per_minute"] for name in TENANTS),
+            param_tokens=tuple(_lower(get(f"gateway/params/{route}").keys["params"]) for route in routes),
             pinned=tuple(pinned),
             on_timeout=tuple(entry["on_timeout"] if entry else "block" for entry in moderation),
             hold=tuple(bool(entry and entry["hold_for_review"]) for entry in moderation),
@@ -220,3 +224,9 @@ class World:
         if not app.fallback:
             raise DocumentError(404, f"route {app.route} has no model at {provider}")
         return app.fallback
+
+
+def _lower(params: Json) -> float | None:
+    """The limit on answers, where it is lower than the usual one."""
+    limit = params.get("max_tokens", USUAL_TOKENS)
+    return float(limit) if limit < USUAL_TOKENS else None

@@ -32,6 +32,8 @@ SCENARIOS = {
     "vector-store-outage": "F22", "retrieval-regression": "F24", "embedding-mismatch": "S21",
     "tool-backend-down": "S19", "tool-contract-drift": "F19",
     "guardrail-overblocking": "S23", "guardrail-bypass": "F27",
+    "generation-config-regression": "S16", "response-cache-crosstalk": "S24", "prompt-injection": "F25",
+    "judge-changed": "N35", "metrics-gone": "N36",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"

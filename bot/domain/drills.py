@@ -20,6 +20,11 @@ SEEN = {
     "tool-contract-drift": "requests to change an order come to nothing",
     "guardrail-overblocking": "users hear that they cannot be helped",
     "guardrail-bypass": "an audit found answers that should not have been given",
+    "generation-config-regression": "answers stop in the middle of a sentence",
+    "response-cache-crosstalk": "people get answers to what they never asked",
+    "prompt-injection": "users are told to write to an unknown address",
+    "judge-changed": "a score fell and nobody complains",
+    "metrics-gone": "a dashboard is empty",
     "embedding-mismatch": "answers have nothing to do with the question",
 }
 """What a page of each drill says, in words: what it takes to choose one, without the answer."""

@@ -25,7 +25,8 @@ MODES = frozenset({
     "prompt-regression", "provider-latency", "provider-outage", "quota-exhausted", "rate-limit-exceeded", "stale-index",
     "traffic-surge", "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking",
-    "guardrail-bypass", "no-fault", "other",
+    "guardrail-bypass", "generation-config-regression", "response-cache-crosstalk", "prompt-injection",
+    "telemetry-failure", "no-fault", "other",
 })  # fmt: skip
 """Failure modes of the built-in library, whose names tell nothing of anybody."""
 _CHANGES = frozenset({

@@ -25,6 +25,8 @@ OUTCOMES: Mapping[str, str] = {
     "retries_up": "more retries", "retry_amplification": "retries multiply the load",
     "calls_per_task_up": "more model calls for each task", "tenant_surge": "one tenant's share moved",
     "queue_backlog": "queue far above normal", "judge_drift": "the judge itself drifted", "valid": "output is valid",
+    "served_differs": "serves another question's answer", "cross_tenant": "serves another tenant's answer",
+    "clean": "nothing found", "hit": "the model obeys a document", "suspect": "looks like an order",
     "benign_blocked": "blocks harmless requests",
     "malicious_passed": "lets through what it must stop", "unchecked": "requests pass unchecked",
     "schema_changed": "its contract changed",

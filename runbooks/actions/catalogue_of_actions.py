@@ -1,5 +1,6 @@
 """The built-in actions, in the order of the action table. Wiring hands them out; nothing registers itself."""
 
+from runbooks.actions.bypass_cache import BypassCache
 from runbooks.actions.cap_generation import CapGeneration
 from runbooks.actions.clamp_retries import ClampRetries
 from runbooks.actions.close_guardrail import CloseGuardrail
@@ -9,6 +10,7 @@ from runbooks.actions.drain_deployment import DrainDeployment
 from runbooks.actions.hold_for_review import HoldForReview
 from runbooks.actions.manual import Manual
 from runbooks.actions.post_banner import PostBanner
+from runbooks.actions.quarantine_documents import QuarantineDocuments
 from runbooks.actions.resume_ingestion import ResumeIngestion
 from runbooks.actions.rollback_guardrail import RollbackGuardrail
 from runbooks.actions.rollback_model_config import RollbackModelConfig
@@ -25,6 +27,7 @@ BUILT_IN: tuple[AnyAction, ...] = (
     ShedTraffic(),
     ClampRetries(),
     DrainDeployment(),
+    BypassCache(),
     SuspendCanaries(),
     ResumeIngestion(),
     ShiftTraffic(),
@@ -36,6 +39,7 @@ BUILT_IN: tuple[AnyAction, ...] = (
     DegradeRetrieval(),
     CapGeneration(),
     ThrottleTenant(),
+    QuarantineDocuments(),
     HoldForReview(),
     CloseGuardrail(),
     Manual(),
