@@ -25,6 +25,10 @@ IDS = {
     "moderation-backlog", "streaming-break", "request-contract-break", "gateway-overload", "gateway-misrouting",
     "retry-storm", "provider-capacity", "prompt-cache-loss", "context-overflow", "structured-output-break",
 }  # fmt: skip
+ANNOUNCED = {
+    "generation-config-regression", "response-cache-crosstalk", "guardrail-overblocking", "tool-contract-drift",
+}  # fmt: skip
+"""Runbooks of the closed list that are named already and are not written yet."""
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
 CATALOGUE = Catalogue.model_validate(load((ROOT / "config/example/catalogue.yaml").read_text(encoding="utf-8")).value)
@@ -41,7 +45,8 @@ def test_the_first_library_is_complete() -> None:
 def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_services() -> None:
     problems = lint_all(PARSED, probes=SIGNATURES, actions=ACTIONS, catalogue=CATALOGUE, today=date(2026, 11, 22))
 
-    assert [str(problem) for problem in problems if problem.rule != "undeclared-field"] == []
+    known = [p for p in problems if not (p.rule == "unknown-runbook" and any(name in str(p) for name in ANNOUNCED))]
+    assert [str(problem) for problem in known if problem.rule != "undeclared-field"] == []
     assert all(problem.severity == "hint" for problem in problems if problem.rule == "undeclared-field")
 
 
@@ -49,7 +54,7 @@ def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_servic
 def test_a_runbook_speaks_in_several_voices_and_names_its_neighbours(book: Runbook) -> None:
     assert len(book.pages) >= 8
     assert len(book.not_pages) >= 2
-    assert {page.belongs_to for page in book.not_pages} <= IDS - {book.id}
+    assert {page.belongs_to for page in book.not_pages} <= (IDS | ANNOUNCED) - {book.id}
 
 
 def test_no_page_phrase_is_claimed_twice() -> None:
@@ -108,8 +113,10 @@ def test_a_title_can_be_told_from_every_other() -> None:
 def test_money_and_secrets_take_the_strictest_risk() -> None:
     by_hand = {book.id: step.min_risk for book in BOOKS.values() for step in book.actions if step.action == "manual"}
 
-    assert by_hand == {"quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "streaming-break": None,
-                       "retry-storm": "R2", "context-overflow": None, "structured-output-break": None}  # fmt: skip
+    assert by_hand == {
+        "quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "streaming-break": None,
+        "retry-storm": "R2", "context-overflow": None, "structured-output-break": None,
+    }  # fmt: skip
 
 
 def test_moderation_never_fails_open() -> None:
