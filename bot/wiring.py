@@ -72,8 +72,10 @@ from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
 from diagnostics.probes.listing import ModelListing
+from diagnostics.probes.prompt_cache import PromptCache
 from diagnostics.probes.signal import UserSignal
 from diagnostics.probes.status_page import StatusPageProbe
+from diagnostics.probes.stream import StreamCanary
 from diagnostics.probes.structured import StructuredOutput
 from diagnostics.probes.telemetry import TelemetryCheck
 from diagnostics.probes.tokens import TokenProfile
@@ -108,6 +110,8 @@ PROBES: tuple[AnyProbe, ...] = (
     TokenProfile(),
     DemandProfile(),
     TelemetryCheck(),
+    PromptCache(),
+    StreamCanary(),
     StructuredOutput(),
 )
 

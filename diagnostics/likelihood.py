@@ -63,6 +63,7 @@ FOLLOWS: Mapping[tuple[str, str], float] = {
     ("golden_counterfactual", "error"): 0.20,
     ("model_fingerprint", "error"): 0.20,
     ("structured_output", "error"): 0.20,
+    ("stream_canary", "error"): 0.20,
 }
 """Abnormal outcomes that follow from many faults, with their chance under a mode that does not mention the probe.
 They need no cause of their own."""
@@ -94,14 +95,14 @@ FAMILIES: Mapping[str, str] = {
 """Probes that fail together for one reason. The counterfactual and the fingerprint are in none: they measure the model
 apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
-MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
+MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary")
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,
 shared by all probes that could not measure."""
 FAMILY_EXPONENT = 1 / 3
 """Each of n findings of a family counts n to the power of minus this: five that agree weigh like three witnesses."""
 
-POWER_FOR: Mapping[str, float] = {"golden_set": 0.20, "golden_counterfactual": 0.20}
+POWER_FOR: Mapping[str, float] = {"golden_set": 0.20, "golden_counterfactual": 0.20, "structured_output": 0.30}
 """The drop that the power of these probes is stated for. If users lost less, they could hardly have seen it."""
 DROPS = (("user_signal", "quality_drop"), ("golden_set", "drop"))
 LOST = "quality_lost"

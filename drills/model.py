@@ -17,6 +17,7 @@ from drills.quality import STALE_SUCCESS, UNRESOLVED, success
 
 PROMPT_MARK = re.compile(r"\[prompt ([a-z0-9-]{1,40}) v(\d{1,6})\]")
 _PLACEHOLDER = re.compile(r"\{\{\s*[a-z_]+\s*\}\}")
+_COUNT = re.compile(r"count from 1 to (\d{1,3})", re.IGNORECASE)
 _REPLY_WITH = re.compile(r"reply with the one word ([A-Za-z]+)", re.IGNORECASE)
 _SCHEMA_IN_TEXT = re.compile(r"matches this schema and nothing else: (\{.*\})", re.DOTALL)
 _FRESH_DRAW = 0.15
@@ -109,6 +110,9 @@ def _text(seed: int, question: Question, form: Form, loss: float, nonce: str) ->
     item = by_input().get(question.text.strip())
     if item is not None:
         return item.right if _succeeds(seed, item, question, form, loss, nonce) else item.wrong
+    counted = _COUNT.search(question.text)
+    if counted:
+        return " ".join(str(number) for number in range(1, int(counted.group(1)) + 1))
     word = _REPLY_WITH.search(question.text)
     if word:
         return word.group(1)

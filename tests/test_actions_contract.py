@@ -104,6 +104,14 @@ CASES = (
         resolved={"to": "r16"}, drift={"revision": "r18"}, unrelated={"owner": "ana"},
     ),
     Case(
+        action="rollback_release", params={}, path=f"{ADMIN}/release", becomes={"release": "gw-47"},
+        resolved={**GATEWAY, "to": "gw-47"}, drift={"release": "gw-49"}, unrelated={"note": "x"},
+    ),
+    Case(
+        action="scale_gateway", params={"workers": "8"}, path=f"{ADMIN}/workers", becomes={"count": 8},
+        resolved={"workers": 8}, drift={"count": 4}, unrelated={"pool": "b"},
+    ),
+    Case(
         action="cap_generation", params={"max_steps": "25", "max_tokens": "64"}, path=f"{ADMIN}/caps/support",
         becomes={"max_steps": 25, "max_tokens": 64}, resolved={"max_steps": 25, "max_context": None},
         drift={"max_tokens": 1024}, unrelated={"max_context": 8000},

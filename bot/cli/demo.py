@@ -28,7 +28,10 @@ from config.settings import without_settings
 SCENARIOS = {
     "provider-outage": "S01", "provider-latency": "S03", "rate-limit-exceeded": "S04", "quota-exhausted": "S06",
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
-    "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
+    "stale-index": "S22", "moderation-backlog": "M41", "provider-capacity": "S05", "request-contract-break": "S09",
+    "gateway-overload": "S11", "gateway-misrouting": "S12", "retry-storm": "S13", "context-overflow": "S17",
+    "structured-output-break": "S18", "prompt-cache-loss": "T29", "streaming-break": "T33",
+    "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"

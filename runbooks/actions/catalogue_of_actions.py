@@ -9,6 +9,8 @@ from runbooks.actions.post_banner import PostBanner
 from runbooks.actions.resume_ingestion import ResumeIngestion
 from runbooks.actions.rollback_model_config import RollbackModelConfig
 from runbooks.actions.rollback_prompt import RollbackPrompt
+from runbooks.actions.rollback_release import RollbackRelease
+from runbooks.actions.scale_gateway import ScaleGateway
 from runbooks.actions.shed_traffic import ShedTraffic
 from runbooks.actions.shift_traffic import ShiftTraffic
 from runbooks.actions.suspend_canaries import SuspendCanaries
@@ -25,7 +27,9 @@ BUILT_IN: tuple[AnyAction, ...] = (
     ShiftTraffic(),
     RollbackPrompt(),
     RollbackModelConfig(),
+    RollbackRelease(),
     CapGeneration(),
+    ScaleGateway(),
     ThrottleTenant(),
     HoldForReview(),
     Manual(),
