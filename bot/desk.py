@@ -6,7 +6,7 @@ from typing import Literal
 
 from bot.domain.incident import Incident, Status
 from bot.domain.presentation import Redaction
-from bot.domain.proposal import Principal, ProposalState, VoteResult
+from bot.domain.proposal import Debt, Principal, ProposalState, VoteResult
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.view import MessageRef
 from bot.flow import Flow
@@ -19,6 +19,9 @@ _MOVES: dict[str, tuple[Status, str, str]] = {
     "resolve": (Status.RESOLVED, "incident_resolved", "resolved"),
 }
 
+LEAST_NOTE = 3
+"""Letters and digits of a review."""
+MAX_NOTE = 1_000
 _LOOKING = "Looking again; the card shows what comes of it."
 
 
@@ -30,8 +33,47 @@ class FlowDesk:
         self._ = parts
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                   context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
-        return await self._flow.decide(proposal_id, plan_hash, decision, who, context, reason)
+                   context: VoteContext, reason: str = "", *, break_glass: bool = False) -> VoteResult:  # fmt: skip
+        alone = break_glass and decision == "approve"
+        return await self._flow.decide(proposal_id, plan_hash, decision, who, context, reason, break_glass=alone)
+
+    async def review(self, proposal_id: str, note: str, who: Principal) -> Told:
+        debt = await self._.gate.debt(proposal_id)
+        if debt is None:
+            return Told(ok=False, text=f"{proposal_id} was not approved by break-glass; there is nothing to review.")
+        if not debt.open:
+            return Told(ok=False, text=f"{debt.reviewer} has reviewed it already.")
+        if sum(letter.isalnum() for letter in note) < LEAST_NOTE:
+            return Told(ok=False, text="Say in a few words what you found; it goes on the timeline.")
+        why = await self._no_reviewer(debt, who)
+        now = self._.clock.now()
+        if not await self._.gate.review(proposal_id, who, note.strip()[:MAX_NOTE], why, now):
+            return Told(ok=False, text=f"You cannot review this: {why or 'somebody was faster'}.")
+        incident = await self._.casebook.incident(debt.incident_id)
+        if incident is not None and incident.status is Status.CLOSED:
+            await self._.publish(debt.incident_id)  # The postmortem said that nobody had looked.
+        return Told(ok=True, text=f"Thank you. Your review of {proposal_id} is on the timeline.")
+
+    async def _no_reviewer(self, debt: Debt, who: Principal) -> str:
+        """Why this person does not settle it: an ordinary approver does, who is somebody else for sure."""
+        if who.id == debt.principal:
+            return "nobody reviews what they approved alone; another approver does"
+        if who.id.startswith("local:"):
+            return "a review from here does not show who it is; do it in Slack, or link this command line first"
+        allowed, why = await self._.people.may_approve(who, debt.team)
+        return "" if allowed else why
+
+    async def again(self, incident_id: str, who: Principal) -> Told:
+        incident = await self._.casebook.incident(incident_id)
+        if incident is None or not incident.active:
+            return Told(ok=False, text=f"{incident_id} is not open; there is nothing to ask again.")
+        if (incident_id, incident.investigations) in await self._.casebook.wanted():
+            return Told(ok=True, text=_LOOKING)
+        why = f"{who.name} wants to be asked again"
+        fact = _human("investigation_started", who, {"text": "", "by": who.name, "why": why})
+        await self._.casebook.ask(incident_id, [fact], self._.clock.now())
+        await self._flow.start_wanted()
+        return Told(ok=True, text=_LOOKING)
 
     async def edit(self, proposal_id: str, params: Mapping[str, str], who: Principal) -> Told:
         old = await self._.gate.proposal(proposal_id)
@@ -171,7 +213,7 @@ class FlowDesk:
 
     async def _may_freeze(self, service: str, who: Principal) -> bool:
         """An approver of the service's team; of any team for everything; and the person at the machine itself."""
-        if who.id.startswith("local:"):
+        if who.id.startswith("local:") or who.link:
             return True
         one = self._.catalogue.service(service)
         teams = [one.team] if one else [team.name for team in self._.catalogue.teams]

@@ -2,11 +2,16 @@
 
 import difflib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bot import judging
+from bot.acting import AGAIN as _AGAIN
+from bot.acting import human as _human
+from bot.acting import opened
+from bot.acting import unknown as _unknown
+from bot.authors import Authors
 from bot.domain import probing, wording
 from bot.domain.edits import edits_of
 from bot.domain.handover import ROLES, handover
@@ -53,6 +58,7 @@ class DutyParts:
     scribe: Scribe
     library: Library
     search: Callable[[Query], Awaitable[Retrieval]]
+    authors: Authors
     ask: Callable[[Incident, str], Awaitable[Finding]]
     """Runs one probe for an incident, within its budget."""
 
@@ -82,6 +88,8 @@ class DutyDesk:
         if not await self._more.inbox.accept(received):
             return Told(ok=True, text="That was declared already; nothing was opened twice.")
         where = f"the channel of team {team.name}" if team else "the fallback channel"
+        if self._.own_channels and self._.catalogue.incident_channel(service) is not None:
+            where = f"a channel of its own, to which {where} points,"
         joins = "an open incident of this service with the same title is joined instead"
         return Told(ok=True, text=f"Declared for {service.name}. The card appears in {where} in a moment; {joins}.")
 
@@ -137,7 +145,7 @@ class DutyDesk:
         view = await self._more.records.view(incident_id)
         if view is None:
             return Told(ok=False, text=f"There is no incident {incident_id}.")
-        return await judging.judge(view, verdict, who, self._, self._more)
+        return await judging.judge(view, verdict, who, self._, self._more, self._more.authors)
 
     async def take_role(self, incident_id: str, role: Role, holder: str, who: Principal, key: str) -> Told:
         incident, problem = await self._open(incident_id)
@@ -267,16 +275,7 @@ class DutyDesk:
     # --- private -----------------------------------------------------------------------------------------------------
 
     async def _open(self, incident_id: str) -> tuple[Incident | None, str]:
-        """The incident, if it goes on; otherwise why nothing can be done about it."""
-        incident = await self._.casebook.incident(incident_id)
-        if incident is None:
-            return None, _unknown(incident_id)
-        if not incident.active:
-            return None, f"{incident_id} is {incident.status.value}; nothing was done."
-        return incident, ""
-
-
-_AGAIN = Told(ok=True, text="That was done already; nothing was done twice.")
+        return await opened(self._.casebook, incident_id)
 
 
 def _query(words: str, service: Service | None) -> Query:
@@ -284,11 +283,3 @@ def _query(words: str, service: Service | None) -> Query:
     if service is None:
         return Query(title=title, body=body)
     return Query(title=title, body=body, service=service.name, service_kind=service.kind, service_tags=service.tags)
-
-
-def _unknown(incident_id: str) -> str:
-    return f"There is no incident {line(incident_id, 60)}; `/oncall list` shows those that are open."
-
-
-def _human(kind: str, who: Principal, data: Mapping[str, object]) -> Fact:
-    return Fact(kind=kind, provenance=Provenance.HUMAN, actor=who.id, data=data)

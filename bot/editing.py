@@ -1,6 +1,6 @@
 """Editing a timeline: hide, annotate, place at its true time, mark as a key moment. Each is a new fact."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -11,17 +11,16 @@ from bot.domain.timeline import Entry, Fact, Provenance
 from bot.ports import Casebook, Records, TimelineEdit, Told
 from config.clock import Clock
 
-Publish = Callable[[str], Awaitable[Sequence[str]]]
 _DONE = {"entry_hidden": "hidden", "entry_placed": "placed", "key_moment": "marked", "entry_annotated": ""}
 
 
 class TimelineScribe:
-    """See :class:`bot.ports.Scribe`. ``publish`` writes the postmortem again when a closed incident is edited."""
+    """See :class:`bot.ports.Scribe`."""
 
-    def __init__(self, records: Records, casebook: Casebook, clock: Clock, *, publish: Publish,
-                 redact: Callable[[str], str] = str) -> None:  # fmt: skip
-        self._records, self._casebook, self._clock = records, casebook, clock
-        self._publish, self._redact = publish, redact
+    def __init__(
+        self, records: Records, casebook: Casebook, clock: Clock, *, redact: Callable[[str], str] = str
+    ) -> None:
+        self._records, self._casebook, self._clock, self._redact = records, casebook, clock, redact
 
     async def edit(self, incident_id: str, entry: int, edit: TimelineEdit, who: Principal) -> Told:
         view = await self._records.view(incident_id)
@@ -37,7 +36,7 @@ class TimelineScribe:
             return Told(ok=False, text=wrong)
         fact = Fact(kind=edit.kind, provenance=Provenance.HUMAN, actor=who.id, data=self._data(about, edit, who))
         await self._casebook.record(view.incident.id, [fact], self._clock.now(), card=False)
-        return Told(ok=True, text=await self._said(view.incident, about, edit))
+        return Told(ok=True, text=_said(view.incident, about, edit))
 
     def _wrong(self, timeline: Sequence[Entry], incident: Incident, about: Entry, edit: TimelineEdit) -> str:
         if edit.kind == "entry_annotated" and not edit.text.strip():
@@ -68,14 +67,12 @@ class TimelineScribe:
             data["at"] = edit.at.astimezone(UTC).isoformat()
         return {**data, "why": text}
 
-    async def _said(self, incident: Incident, about: Entry, edit: TimelineEdit) -> str:
-        """What is so now; of a closed incident, the postmortem is written again."""
-        became = {
-            "entry_hidden": "is hidden in documents; the record keeps it", "entry_annotated": "has the annotation",
-            "entry_placed": "is shown at that time", "key_moment": "is a key moment",
-        }  # fmt: skip
-        text = f"Entry #{about.seq} {'is as it was recorded again' if edit.undo else became[edit.kind]}."
-        if incident.status is not Status.CLOSED:
-            return text
-        await self._publish(incident.id)
-        return f"{text} The postmortem was written again."
+
+def _said(incident: Incident, about: Entry, edit: TimelineEdit) -> str:
+    """What is so now; of a closed incident, the postmortem is written again."""
+    became = {
+        "entry_hidden": "is hidden in documents; the record keeps it", "entry_annotated": "has the annotation",
+        "entry_placed": "is shown at that time", "key_moment": "is a key moment",
+    }  # fmt: skip
+    text = f"Entry #{about.seq} {'is as it was recorded again' if edit.undo else became[edit.kind]}."
+    return text if incident.status is not Status.CLOSED else f"{text} The postmortem is written again in a moment."

@@ -77,15 +77,16 @@ class Flow:
     # --- decide ----------------------------------------------------------------------------------------------------
 
     async def decide(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                     context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
+                     context: VoteContext, reason: str = "", *, break_glass: bool = False) -> VoteResult:  # fmt: skip
         """Count a person's vote on exactly this plan; an approved plan becomes a job of its own."""
         self._.fault("K6")
         proposal = await self._.gate.proposal(proposal_id)
         if proposal is None:
             return VoteResult.NOT_FOUND
         allowed = await self._.people.may_approve(who, proposal.plan.approver_team)
+        glass = await self.proposer.may_break_glass(proposal, who) if break_glass else None
         result = await self._.gate.vote(
-            proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason
+            proposal_id, plan_hash, decision, who, allowed, context, self._.clock.now(), reason, glass=glass
         )
         self._.fault("K7")
         if result is VoteResult.EXPIRED:
@@ -142,13 +143,17 @@ class Flow:
         incident = await self._.casebook.incident(incident_id)
         if incident is None or incident.status is not Status.RESOLVED:
             return
-        files = await self._.publish(incident_id)
+        drafted = await self._.publish(incident_id)
         now = self._.clock.now()
         key = f"postmortem:{incident.resolved_at}"  # a second one is written if it was reopened meanwhile
-        text = f"{await self._.summary(incident_id)}\nPostmortem written: {', '.join(files)}"
-        await self._.casebook.say(incident_id, key, text, now)
-        await self._.casebook.send(incident_id, key, "md", now)
-        facts = [computed("exported", {"files": list(files)}), computed("incident_closed", {})]
+        text = f"{await self._.summary(incident_id)}\nPostmortem written: {', '.join(drafted.files)}"
+        lost = "".join(f"\n{quote(problem, 300)}" for problem in drafted.problems)
+        later = "They are in the server's folder of exports, and are written again when something changes."
+        await self._.casebook.say(incident_id, key, f"{text}\n{later}{lost}", now)
+        await self._.casebook.send(incident_id, key, self._.main_form, now)
+        facts = [computed("exported", {"files": list(drafted.files)}), computed("incident_closed", {})]
+        facts[:0] = [computed("alarm", {"why": problem}) for problem in drafted.problems]
+        await self._.ended(incident_id)
         await self._.casebook.move(incident_id, Status.CLOSED, facts, now)
 
     # --- what the rows imply ----------------------------------------------------------------------------------------
@@ -236,7 +241,8 @@ class Flow:
             return replace(placed, service=UNMAPPED, team="", channel=self._.catalogue.fallback_channel)
         team = self._.catalogue.team(service.team)
         channel = team.slack_channel if team else self._.catalogue.fallback_channel
-        return replace(placed, service=service.name, team=service.team, channel=channel)
+        room = self._.catalogue.incident_channel(service) if self._.own_channels else None
+        return replace(placed, service=service.name, team=service.team, channel=channel, room=room)
 
     async def _submit_check(self, effect_id: str, moment: int) -> None:
         """One job for each check, however often the tick finds it due while the probes are read."""

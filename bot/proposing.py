@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bot.domain.approval import counts, requirement, stricter
+from bot.domain.approval import break_glass, counts, requirement, stricter
 from bot.domain.incident import MAX_ATTEMPTS, Incident
 from bot.domain.plan_card import why_uninspectable
-from bot.domain.proposal import Plan, Proposal, ProposalState
+from bot.domain.proposal import Plan, Principal, Proposal, ProposalState
+from bot.domain.provenance import used_fact
 from bot.domain.timeline import Fact, Provenance
+from bot.domain.untrusted import line
 from bot.parts import Parts
 from bot.ports import Investigated, Planned
 from config.catalogue import Service
@@ -31,6 +33,10 @@ class Proposer:
     async def propose(self, incident: Incident, number: int, found: Investigated) -> tuple[list[Fact], str]:
         """Draft the steps in order and put the first that can be done to the vote; the facts say what was passed, and
         with them comes the proposal's id, empty if there is none."""
+        facts, proposed = await self._proposed(incident, number, found)
+        return [*map(used_fact, found.used), *facts], proposed
+
+    async def _proposed(self, incident: Incident, number: int, found: Investigated) -> tuple[list[Fact], str]:
         ended = {"conclusion": found.diagnosis.conclusion, "reason": found.diagnosis.reason}
         if incident.attempts >= MAX_ATTEMPTS:
             ended["next"] = f"{incident.attempts} mitigations did not help: a person must look at the cause again"
@@ -84,9 +90,29 @@ class Proposer:
             return "the policy became stricter since the vote"
         if self._.clock.now() >= plan.expires_at + HELD_FOR:
             return "it was held for too long after the vote; it must be seen again"
-        valid = [who for who in await self._.gate.voters(proposal.id) if counts(who.id, plan.min_approvers)
-                 and (await self._.people.may_approve(who, plan.approver_team))[0]]  # fmt: skip
-        return "" if len(valid) >= plan.min_approvers else "an approver is no longer one"
+        voters = await self._.gate.voters(proposal.id)
+        debt = await self._.gate.debt(proposal.id)
+        if debt is not None:
+            alone = [who for who in voters if who.id == debt.principal]
+            may, why = await self.may_break_glass(proposal, alone[0]) if alone else (False, "their vote is gone")
+            return "" if may else f"whoever broke the glass may no longer do that: {why}"
+        valid, lost = 0, ""
+        for who in voters:
+            may, why = await self._.people.may_approve(who, plan.approver_team)
+            valid += int(may and counts(who.id, plan.min_approvers))
+            lost = lost or ("" if may else f" ({line(who.name, 60)}: {why})")
+        return "" if valid >= plan.min_approvers else f"an approver is no longer one{lost}"
+
+    async def may_break_glass(self, proposal: Proposal, who: Principal) -> tuple[bool, str]:
+        """Whether the policy lets this person approve this plan alone now, and why not otherwise."""
+        incident = await self._.casebook.incident(proposal.plan.incident_id)
+        service = self._.catalogue.service(incident.service) if incident else None
+        if service is None:
+            return False, "the service is not in the catalogue"
+        rules = break_glass(self._.catalogue.policy, service, proposal.plan.risk)
+        if not rules:
+            return False, "the policy lets nobody break the glass for this"
+        return await self._.people.may_break_glass(who, proposal.plan.approver_team, [rule.people for rule in rules])
 
     def _plan(self, incident: Incident, service: Service, planned: Planned) -> tuple[Plan, str]:
         """The whole plan, and why it is not put to the vote (empty if it is)."""

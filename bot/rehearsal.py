@@ -35,7 +35,7 @@ from bot.ports import Received, VoteContext
 from bot.triage.graph import GraphTriage
 from bot.triage.late import LateTriage
 from bot.wiring import Assistant, Edges, actions, assemble, open_shelf
-from config.catalogue import Catalogue
+from config.catalogue import Approvers, Catalogue
 from config.settings import Settings, without_settings
 from knowledge.ingest import documents
 from knowledge.retrieval import HybridLibrarian
@@ -204,7 +204,7 @@ def _assistant(
             catalogue=stage.catalogue, database=database, clock=clock, http=http, jobs=jobs, triage=triage,
             librarian=stage.librarian, library=stage.library, people=Willing(),
             chat=None, pager=None, actions=actions(), redact=str, fault=no_fault, exports=folder / "exports",
-            golden_root=stage.golden_root, tokens_per_incident=TOKENS,
+            golden_root=stage.golden_root, tokens_per_incident=TOKENS, embedder=stage.librarian.embedder,
         )
     )  # fmt: skip
     holder.append(assistant)
@@ -276,6 +276,9 @@ class Willing:
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
         return bool(team) and any(who.id == one.id for one in APPROVERS), "no team may approve this"
+
+    async def may_break_glass(self, who: Principal, team: str, named: Sequence[Approvers]) -> tuple[bool, str]:  # noqa: ARG002
+        return False, "nobody breaks the glass in a drill"
 
 
 def over(view: IncidentView) -> bool:

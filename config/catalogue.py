@@ -5,28 +5,27 @@ Everything that a probe or an action can touch has a name here; text from outsid
 
 import difflib
 from collections.abc import Iterable
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-Risk = Literal["R0", "R1", "R2", "R3"]
-"""R0 informs. R1 is reversible and quality-neutral. R2 is reversible, but changes behaviour, cost or quality.
-R3 is hard to reverse, spends money, or touches safety or security."""
+from config.incident_channel import IncidentChannel
+from config.library import TeamLibrary
+from config.policy import Approvers, BreakGlass, Declared, Name, Policy, Risk, Rule
 
+__all__ = [
+    "Approvers", "BreakGlass", "Catalogue", "Declared", "Gateway", "Index", "Link", "Name", "Policy", "PromptStore",
+    "Provider", "ProviderApi", "Risk", "Rule", "Service", "ServiceKind", "StatusPage", "Target", "Team", "Tool",
+]  # fmt: skip
 ServiceKind = Literal[
     "chat", "rag", "agent", "code", "moderation-text", "moderation-voice", "generation-image", "generation-material"
 ]
 ProviderApi = Literal["openai", "anthropic"]
 
 
-T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Guardrail", "Team", "Service")
-
-
-class Declared(BaseModel):
-    """Base of every declared thing: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+T = TypeVar(
+    "T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Guardrail", "Judge", "Team", "Service"
+)
 
 
 class Target(Declared):
@@ -122,6 +121,16 @@ class Guardrail(Declared):
     """Path of texts that must pass and test strings that must be blocked, relative to the catalogue file."""
 
 
+class Judge(Declared):
+    """A model that judges answers by a rubric, and the labels of people that show whether it can."""
+
+    name: Name
+    provider: Name
+    model: str
+    labels: str
+    """Path of its frozen labels, relative to the catalogue file."""
+
+
 class Link(Declared):
     """A page for people: a dashboard, a console, an owner's document."""
 
@@ -160,17 +169,34 @@ class Service(Declared):
     """Value of the ``service`` label on this service's metrics; empty: its name."""
     golden_set: str = ""
     """Path of its golden set, relative to the catalogue file."""
+    judge: Name | None = None
+    """Judges the rubric checks of the golden set; none: they are not judged."""
     dashboards: tuple[Link, ...] = ()
     error_slo: float = 0.01
     latency_slo_s: float = 5.0
+    incident_channel: IncidentChannel | None = None
+    """Instead of its team's."""
 
 
-class Approvers(Declared):
-    """People who may approve. Slack user ids, Slack user-group ids, and whether a local person may (console, CLI)."""
+class Updates(Declared):
+    """How stakeholders of a team's incidents are kept up to date: Pagerunner reminds and drafts, people send."""
 
-    slack_users: tuple[str, ...] = ()
-    slack_groups: tuple[str, ...] = ()
-    local: bool = False
+    every_min: int = Field(ge=5, le=1_440)
+    """Minutes after which the next update is due."""
+    channel: str = ""
+    """Slack channel that gets each update; empty: none does."""
+    to_pagerduty: bool = True
+    """Whether each update is also published as PagerDuty's status update."""
+    priorities: tuple[str, ...] = ()
+    """Only incidents with one of these PagerDuty priorities; empty: every incident."""
+    readers: Literal["company", "public"] = "company"
+    """How much a draft may tell: for ``company`` services and causes by name, for ``public`` neither."""
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> "Updates":
+        if not self.channel and not self.to_pagerduty:
+            raise ValueError("updates go nowhere: name a channel, or leave to_pagerduty on")
+        return self
 
 
 class Team(Declared):
@@ -179,28 +205,20 @@ class Team(Declared):
     name: Name
     title: str = ""
     slack_channel: str
+    slack_team: str = Field(default="", pattern=r"^(T[A-Z0-9]{2,20})?$")
+    """Workspace of its channel and its people, where there are several; empty: that of the settings."""
     pagerduty_escalation_policy: str = ""
-    runbooks: str = ""
-    """Folder of the team's own runbooks, relative to the catalogue file; empty: the built-in library alone."""
+    incident_channel: IncidentChannel | None = None
+    """A channel for each incident; None: a thread in ``slack_channel``."""
+    github_repository: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
+    """Repository in which follow-ups of the team's incidents become issues, as ``owner/name``; empty: they do not."""
+    runbooks: TeamLibrary = ""
+    """The team's own runbooks: a folder, relative to the catalogue file, or a Git repository; empty: none."""
+    tell_authors: bool = True
+    """Whether those who keep the team's runbooks hear in Slack how they fared."""
     approvers: Approvers = Approvers()
-
-
-class Rule(Declared):
-    """For these services and this risk: ``count`` different approvers of ``team`` (empty: the service's own team)."""
-
-    services: tuple[str, ...]
-    """Service names, ``tag:NAME``, or ``*``."""
-    risk: Risk
-    count: int = Field(ge=1, le=5)
-    team: Name | None = None
-
-
-class Policy(Declared):
-    """Who may approve what. No rule that matches means nobody may."""
-
-    version: str = "1"
-    rules: tuple[Rule, ...] = ()
-    proposal_ttl_s: int = Field(default=900, ge=30, le=86_400)
+    updates: Updates | None = None
+    """How stakeholders are kept up to date; none: nobody is reminded, and updates go to PagerDuty alone."""
 
 
 class Catalogue(Declared):
@@ -213,6 +231,7 @@ class Catalogue(Declared):
     indexes: tuple[Index, ...] = ()
     tools: tuple[Tool, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
+    judges: tuple[Judge, ...] = ()
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
     policy: Policy = Policy()
@@ -240,6 +259,9 @@ class Catalogue(Declared):
     def guardrail(self, name: str) -> Guardrail | None:
         return _named(self.guardrails, name)
 
+    def judge(self, name: str) -> Judge | None:
+        return _named(self.judges, name)
+
     def team(self, name: str) -> Team | None:
         return _named(self.teams, name)
 
@@ -250,19 +272,28 @@ class Catalogue(Declared):
         """The service that pages from this PagerDuty service are about."""
         return next((s for s in self.services if service_id in s.pagerduty_services), None)
 
+    def incident_channel(self, service: Service) -> IncidentChannel | None:
+        """How an incident of this service gets a channel of its own; None: it does not."""
+        team = self.team(service.team)
+        chosen = service.incident_channel or (team.incident_channel if team else None)
+        return chosen if chosen is not None and chosen.enabled else None
+
     @model_validator(mode="after")
     def _references_resolve(self) -> "Catalogue":
-        problems = [*_duplicates(self), *_dangling(self)]
+        problems = [*_duplicates(self), *_dangling(self), *_without_policy(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
 
-_KINDS = ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "guardrails", "teams", "services")
-
-
 def _named(things: Iterable[T], name: str) -> T | None:
     return next((thing for thing in things if thing.name == name), None)
+
+
+_KINDS = (
+    "targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "guardrails", "judges", "teams",
+    "services",
+)  # fmt: skip
 
 
 def _duplicates(catalogue: Catalogue) -> list[str]:
@@ -299,6 +330,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         references.append((f"indexes.{index.name}.search", "targets", index.search))
     for tool in catalogue.tools:
         references.append((f"tools.{tool.name}.target", "targets", tool.target))
+    references += [(f"judges.{judge.name}.provider", "providers", judge.provider) for judge in catalogue.judges]
     for service in catalogue.services:
         where = f"services.{service.name}"
         references += [
@@ -310,19 +342,32 @@ def _dangling(catalogue: Catalogue) -> list[str]:
             (f"{where}.index", "indexes", service.index),
             (f"{where}.guardrail", "guardrails", service.guardrail),
             (f"{where}.prometheus", "targets", service.prometheus),
+            (f"{where}.judge", "judges", service.judge),
             *((f"{where}.tools", "tools", tool) for tool in service.tools),
         ]
     for number, rule in enumerate(catalogue.policy.rules):
         references.append((f"policy.rules.{number}.team", "teams", rule.team))
-        references += [
-            (f"policy.rules.{number}.services", "services", name)
-            for name in rule.services
-            if name != "*" and not name.startswith("tag:")
-        ]
+    covered = [(f"rules.{number}", rule.services) for number, rule in enumerate(catalogue.policy.rules)]
+    covered += [(f"break_glass.{number}", rule.services) for number, rule in enumerate(catalogue.policy.break_glass)]
+    references += [
+        (f"policy.{where}.services", "services", name)
+        for where, names in covered
+        for name in names
+        if name != "*" and not name.startswith("tag:")
+    ]
     return [
         f"{where}: no such name in {kind}: {name!r}{_nearest(name, known[kind])}"
         for where, kind, name in references
         if name is not None and name not in known[kind]
+    ]
+
+
+def _without_policy(catalogue: Catalogue) -> list[str]:
+    """Who is on call can only be asked of an escalation policy."""
+    return [
+        f"teams.{team.name}.approvers.on_call: needs pagerduty_escalation_policy, the id (P...) of who is on call"
+        for team in catalogue.teams
+        if team.approvers.on_call and not team.pagerduty_escalation_policy
     ]
 
 

@@ -3,6 +3,7 @@
 The environment wins over the file. Only wiring and the CLI import this module; everything else is handed values.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from config import strict_yaml
 from config.catalogue import Catalogue
+from config.library import FOLDER, REPOSITORY, CompanyLibrary, GitSource
 
 PREFIX = "PAGERUNNER_"
-SECRETS = ("slack_bot_token", "slack_app_token", "slack_signing_secret", "pagerduty_api_key", "changes_token")
+SECRETS = (
+    "slack_bot_token", "slack_app_token", "slack_signing_secret", "slack_client_secret", "pagerduty_api_key",
+    "changes_token", "github_token",
+)  # fmt: skip
+SECRET_LISTS = ("pagerduty_secrets", "slack_token_keys")
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -40,8 +46,10 @@ class Settings(BaseModel):
     catalogue: Path = Path("catalogue.yaml")
     http_actions: Path | None = None
     """YAML file with declared HTTP actions."""
-    runbooks: tuple[Path, ...] = ()
-    """Further runbook folders beside the built-in library and the teams' own."""
+    runbooks: tuple[CompanyLibrary, ...] = ()
+    """The company's runbook libraries beside the built-in one and the teams' own: folders and Git repositories."""
+    runbooks_every_s: int = Field(default=60, ge=10, le=86_400)
+    """How often branches and tags of runbook libraries are looked up."""
     exports: Path | None = None
     """Folder for postmortems; empty: ``exports`` below ``data``."""
     templates: Path | None = None
@@ -58,6 +66,14 @@ class Settings(BaseModel):
     slack_bot_token: SecretStr = SecretStr("")
     slack_app_token: SecretStr = SecretStr("")
     slack_signing_secret: SecretStr = SecretStr("")
+    slack_client_id: str = ""
+    """With the client secret: the app is installed into several workspaces through OAuth, in HTTP mode."""
+    slack_client_secret: SecretStr = SecretStr("")
+    slack_token_keys: tuple[SecretStr, ...] = ()
+    """Keys that seal the bot tokens of those workspaces in the database; the first seals, the others still open.
+    Empty: a key that is made in ``data``."""
+    public_url: str = Field(default="", pattern=r"^(https://[^\s/?#]+)?$")
+    """Where we are reached from outside, such as ``https://oncall.example.com``; for OAuth."""
     channel_message_every_s: float = Field(default=60, ge=0, le=600)
     """A channel gets at most one new message in this time; replies in threads and edits do not count."""
     timeline_reaction: str = Field(default="pushpin", pattern=r"^[a-z0-9_+'-]{0,100}$")
@@ -72,6 +88,18 @@ class Settings(BaseModel):
     changes_token: SecretStr = SecretStr("")
     """Bearer token for ``POST /changes``; empty: the API token."""
 
+    github_api: str = Field(default="https://api.github.com", pattern=r"^https?://")
+    """Of GitHub Enterprise: ``https://HOST/api/v3``."""
+    github_token: SecretStr = SecretStr("")
+    """Token that may write issues in the teams' repositories; empty: follow-ups stay on the timeline."""
+    followups_redaction: Literal["internal", "company"] = "company"
+    """How much an issue may tell; see ``--redaction`` of ``pagerunner export``."""
+    drafts: tuple[Literal["md", "html", "json", "csv", "pdf", "docx"], ...] = Field(
+        default=("md", "html", "json", "csv", "pdf", "docx"), min_length=1
+    )
+    """Forms in which a postmortem is drafted when an incident closes, and again when something about it changes. The
+    first goes into the card's thread."""
+
     embedder: Path | None = None
     """Folder of another sentence-transformers model; empty: the packaged all-MiniLM-L6-v2."""
     canary_tokens_per_hour: int = Field(default=20_000, ge=0)
@@ -80,23 +108,53 @@ class Settings(BaseModel):
     canary_tokens_per_incident: int = Field(default=60_000, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("pagerduty_secrets", mode="before")
+    @field_validator("pagerduty_secrets", "slack_token_keys", "drafts", mode="before")
     @classmethod
-    def _split_secrets(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
         problems = []
-        if self.slack != "off" and not self.slack_bot_token.get_secret_value():
+        if self.slack != "off" and not self.oauth and not self.slack_bot_token.get_secret_value():
             problems.append("slack_bot_token: needed for Slack; copy it from the app's OAuth page (xoxb-...)")
         if self.slack == "socket" and not self.slack_app_token.get_secret_value():
             problems.append("slack_app_token: needed for Socket Mode; make one with connections:write (xapp-...)")
+        problems += self._oauth_problems()
         if self.slack == "http" and not self.slack_signing_secret.get_secret_value():
             problems.append("slack_signing_secret: needed for HTTP mode; copy it from the app's Basic Information page")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def oauth(self) -> bool:
+        """Whether workspaces install the app through OAuth, instead of one token being set here."""
+        return bool(self.slack_client_id or self.slack_client_secret.get_secret_value())
+
+    def _oauth_problems(self) -> list[str]:
+        if not self.oauth or self.slack == "off":
+            return []
+        where = "the app's page Basic Information"
+        problems = []
+        if self.slack != "http":
+            problems.append("slack: OAuth needs http; set it, or remove slack_client_id and slack_client_secret")
+        if not self.slack_client_id:
+            problems.append(f"slack_client_id: needed with slack_client_secret; copy it from {where}")
+        if not self.slack_client_secret.get_secret_value():
+            problems.append(f"slack_client_secret: needed with slack_client_id; copy it from {where}")
+        if self.slack_bot_token.get_secret_value():
+            problems.append("slack_bot_token: remove it, every workspace gets its own through OAuth; "
+                            "or remove slack_client_id and slack_client_secret")  # fmt: skip
+        if not self.slack_app:
+            problems.append(f"slack_app: needed for OAuth, so that no other app's requests are taken; copy the App ID "
+                            f"from {where}")  # fmt: skip
+        if re.fullmatch(r"T[A-Z0-9]{2,20}", self.slack_team) is None:
+            problems.append("slack_team: needed for OAuth: the id (T...) of the workspace of fallback_channel and of "
+                            "the teams that name none")  # fmt: skip
+        if not self.public_url:
+            problems.append("public_url: needed for OAuth: our address as Slack and browsers reach it, https://...")
+        return problems
 
     @property
     def export_folder(self) -> Path:
@@ -105,7 +163,8 @@ class Settings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """Every configured secret, for redaction."""
         single = [getattr(self, name).get_secret_value() for name in SECRETS]
-        return tuple(s for s in (*single, *(s.get_secret_value() for s in self.pagerduty_secrets)) if s)
+        several = [s.get_secret_value() for s in (*self.pagerduty_secrets, *self.slack_token_keys)]
+        return tuple(s for s in (*single, *several) if s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +175,12 @@ class Origin:
     document: strict_yaml.Document
     variables: Mapping[str, str]
 
-    def of(self, key: str) -> str:
+    def of(self, key: str, place: strict_yaml.Path = ()) -> str:
+        """Of ``key``, or more exactly of ``place`` in it."""
         if key in self.variables:
             return f"environment variable {self.variables[key]}"
         if (key,) in self.document.positions:
-            line, column = self.document.position((key,))
+            line, column = self.document.position(place or (key,))
             return f"{self.file}:{line}:{column}"
         return self.file or "settings"
 
@@ -145,10 +205,12 @@ def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
         values[key] = [p for p in environ[name].split(":") if p] if key == "runbooks" else environ[name]
     values = {key: value for key, value in values.items() if value is not None}
     try:
-        return Settings.model_validate(values)
+        read = Settings.model_validate(values)
     except ValidationError as error:
         origin = Origin(str(path or ""), document, variables)
-        raise ConfigError([_explain(e, origin) for e in error.errors()]) from None
+        raise ConfigError([told for e in error.errors() for told in _explain(e, origin)]) from None
+    books = tuple(one.beside(folder) if isinstance(one, GitSource) else one for one in read.runbooks)
+    return read.model_copy(update={"runbooks": books})
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -159,7 +221,7 @@ def load_catalogue(path: Path) -> Catalogue:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            location = tuple(part for part in item["loc"] if part != "function-after")
+            location = _place(item)
             for message in _message(item).split("\n"):
                 line, column = document.position(location or _named(document, message))
                 what = f"{'.'.join(map(str, location))}: " if location else ""
@@ -198,11 +260,17 @@ def _read(path: Path) -> strict_yaml.Document:
         raise ConfigError([f"{path}:{error}"]) from error
 
 
-def _explain(item: Any, origin: Origin) -> str:
+def _explain(item: Any, origin: Origin) -> list[str]:
     key = str(item["loc"][0]) if item["loc"] else ""
     if not key:
-        return "; ".join(f"{origin.of(part.split(':')[0])}: {part}" for part in _message(item).split("; "))
-    return f"{origin.of(key)}: {key}: {_message(item)}"
+        return [f"{origin.of(part.split(':')[0])}: {part}" for part in _message(item).split("\n")]
+    place = _place(item)
+    return [f"{origin.of(key, place)}: {'.'.join(map(str, place))}: {_message(item)}"]
+
+
+def _place(item: Any) -> tuple[str | int, ...]:
+    """Where a mistake stands, without what pydantic adds about how it looked at it."""
+    return tuple(part for part in item["loc"] if part not in ("function-after", FOLDER, REPOSITORY))
 
 
 def _message(item: Any) -> str:

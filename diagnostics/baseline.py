@@ -31,6 +31,8 @@ EVERY: Mapping[str, timedelta] = {
     "gateway_canary": timedelta(minutes=15),
     "model_fingerprint": timedelta(hours=6),
     "structured_output": timedelta(hours=6),
+    "stream_canary": timedelta(hours=6),
+    "prompt_cache": timedelta(minutes=5),
     "embeddings": timedelta(hours=24),
     "retrieval_canary": timedelta(hours=6),
     "tool_check": timedelta(hours=24),
@@ -90,7 +92,9 @@ async def record(context: ProbeContext, registry: ProbeRegistry, names: Sequence
     free = [name for name in names if name in registry and registry[name].spec.expected_tokens == 0]
     paid = [name for name in names if name in registry and registry[name].spec.expected_tokens > 0]
     paid.sort(key=lambda name: registry[name].spec.expected_tokens)
-    runner = ProbeRunner(registry, new_id=lambda: "baseline", budget=TokenBudget(limit=limits.tokens))
+    runner = ProbeRunner(
+        registry, new_id=lambda: "baseline", budget=TokenBudget(limit=limits.tokens, only_expected=True)
+    )
     findings = list(await runner.run([ProbeCall(probe=name) for name in free], context))
     left_out = {name: "no such probe" for name in names if name not in registry and name != EMBEDDINGS}
     for name in paid:

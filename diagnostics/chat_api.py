@@ -14,6 +14,7 @@ from config.http import Http, HttpError, Reply
 from diagnostics.chat_replies import Completion, read_document, read_stream
 from diagnostics.model import Evidence
 from diagnostics.taxonomy import Failure, classify, classify_transport
+from diagnostics.tool_calls import Tools
 
 CANARY_HEADERS: Final = {"x-pagerunner-canary": "1"}
 ANTHROPIC_HEADERS: Final = {"anthropic-version": "2023-06-01"}
@@ -69,6 +70,10 @@ class ChatRequest:
     """Further keys of the body that are the gateway's own, such as ``user`` and ``cache``. OpenAI dialect only."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Sampling parameters of record; they win over ``max_tokens`` and ``temperature``."""
+    tools: Tools = field(default_factory=Tools)
+    """What the model is told that it may call."""
+    indexes: tuple[str, ...] = ()
+    """Retrieval indexes that a LiteLLM gateway is to search for the answer, by the names it knows them under."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +161,11 @@ def build(api: ProviderApi, request: ChatRequest) -> dict[str, Any]:
     if request.json_schema is not None:
         schema = {"name": "answer", "strict": True, "schema": request.json_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    tools = request.tools.written("openai")
+    if request.indexes:
+        tools.append({"type": "file_search", "vector_store_ids": list(request.indexes)})
+    if tools:
+        body["tools"] = tools
     return body | dict(request.extra) | params
 
 
@@ -175,6 +185,8 @@ def _build_anthropic(request: ChatRequest, params: Mapping[str, Any]) -> dict[st
         body["temperature"] = request.temperature
     if request.stream:
         body["stream"] = True
+    if request.tools.schema:
+        body["tools"] = request.tools.written("anthropic")
     body |= {key: value for key, value in params.items() if key in _ANTHROPIC_TAKES}
     if "max_completion_tokens" in params:
         body["max_tokens"] = params["max_completion_tokens"]

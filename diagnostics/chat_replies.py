@@ -28,6 +28,8 @@ class Completion:
     output_tokens: int = 0
     logprobs: tuple[tuple[str, float], ...] = ()
     """Token and its log probability, in order."""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    """Name and arguments (JSON text) of the tools it calls. Not read from streams."""
 
 
 def read_document(api: ProviderApi, reply: Reply, *, via_gateway: bool) -> Completion | Failure:
@@ -144,6 +146,7 @@ def _openai_choice(document: Mapping[str, Any]) -> Completion | None:
         input_tokens=_count(usage.get("prompt_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
         logprobs=_logprobs(choice),
+        tool_calls=_openai_calls(message),
     )
 
 
@@ -158,7 +161,19 @@ def _anthropic_message(document: Mapping[str, Any]) -> Completion | None:
         model=_text(document.get("model")),
         input_tokens=_count(usage.get("input_tokens")),
         output_tokens=_count(usage.get("output_tokens")),
+        tool_calls=_anthropic_calls(content),
     )
+
+
+def _openai_calls(message: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    listed = message.get("tool_calls")
+    functions = [mapping(mapping(call).get("function")) for call in listed] if isinstance(listed, list) else []
+    return tuple((_text(f.get("name")), _text(f.get("arguments"))) for f in functions if f)
+
+
+def _anthropic_calls(content: list[Any]) -> tuple[tuple[str, str], ...]:
+    blocks = [mapping(block) for block in content if mapping(block).get("type") == "tool_use"]
+    return tuple((_text(block.get("name")), json.dumps(block.get("input"))) for block in blocks)
 
 
 def _logprobs(choice: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

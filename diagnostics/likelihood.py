@@ -69,6 +69,7 @@ FOLLOWS: Mapping[tuple[str, str], float] = {
     ("structured_output", "error"): 0.20,
     ("guardrail_canary", "error"): 0.20,
     ("cache_check", "error"): 0.20,
+    ("stream_canary", "error"): 0.20,
 }
 """Abnormal outcomes that follow from many faults, with their chance under a mode that does not mention the probe.
 They need no cause of their own."""
@@ -101,7 +102,8 @@ FAMILIES: Mapping[str, str] = {
 apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
 MEASURE_QUALITY = (
-    "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "guardrail_canary", "cache_check",
+    "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
+    "guardrail_canary", "cache_check",
 )  # fmt: skip
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,
@@ -112,6 +114,7 @@ FAMILY_EXPONENT = 1 / 3
 POWER_FOR: Mapping[str, float] = {
     "golden_set": 0.20,
     "golden_counterfactual": 0.20,
+    "structured_output": 0.30,
     "retrieval_canary": 0.20,
     "guardrail_canary": 0.15,
 }

@@ -1,7 +1,7 @@
 """What a probe is, what it found, and what follows from it. No I/O here."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
@@ -185,6 +185,19 @@ class Changes(Protocol):
         ...
 
 
+class TextEmbedder(Protocol):
+    """Text to unit vectors on this machine. Slow on first use; safe to call from another thread."""
+
+    @property
+    def name(self) -> str:
+        """Equal names mean comparable vectors."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """One vector for each text."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeContext:
     """All that a probe may use."""
@@ -199,6 +212,11 @@ class ProbeContext:
     """When the incident began, as well as known; baselines end here."""
     golden_root: str = ""
     """Folder that relative golden set paths are resolved against."""
+    embedder: TextEmbedder | None = None
+    """None: golden checks by similarity are not judged."""
+    more_tokens: Callable[[int], bool] | None = None
+    """Sets further tokens of the incident's budget aside for this call; False if they are not there. None: nothing
+    beyond what the call was expected to spend."""
 
 
 class Probe(Protocol[P]):

@@ -48,6 +48,8 @@ class TokenBudget:
     limit: int = 200_000
     spent: int = 0
     reserved: int = 0
+    only_expected: bool = False
+    """Whether calls get nothing beyond what they are expected to spend."""
 
     def reserve(self, tokens: int) -> bool:
         """Set tokens aside; False if they are not there."""
@@ -176,13 +178,21 @@ class ProbeRunner:
             about, left, limit = f"{tokens:,} tokens", f"{self.budget.left:,}", f"{self.budget.limit:,}"
             reason = f"Not run: budget. It would spend about {about}; {left} of {limit} are left."
             return await self._finish(attempt, Verdict.NOT_RUN, _nothing(reason))
-        spent = tokens
+        reserved = [tokens]
+
+        def more(further: int) -> bool:
+            granted = not self.budget.only_expected and self.budget.reserve(further)
+            reserved[0] += further if granted else 0
+            return granted
+
+        spent: int | None = None
         try:
-            finding = await self._watched(attempt, probe, params)
+            asking = replace(attempt, context=replace(attempt.context, more_tokens=more))
+            finding = await self._watched(asking, probe, params)
             # A probe that broke off may have spent all the same.
-            spent = finding.reading.tokens if finding.verdict is not Verdict.ERROR else tokens
+            spent = finding.reading.tokens if finding.verdict is not Verdict.ERROR else None
         finally:
-            self.budget.settle(tokens, spent)
+            self.budget.settle(reserved[0], reserved[0] if spent is None else spent)
         return finding
 
     async def _watched(self, attempt: "_Attempt", probe: AnyProbe, params: Params) -> Finding:

@@ -32,8 +32,14 @@ PERMUTATION = "permutation of means, two-sided"
 
 
 def warm_up() -> None:
-    """Import the numeric libraries now (about a second), so that the first probe does not hold up the event loop."""
-    scipy_stats()
+    """Import the numeric libraries now (about a second), so that the first probe does not hold up the event loop; and
+    use them once: SciPy asks of each new type of array whether it is PyTorch's, fails while another thread imports
+    PyTorch, and remembers the answer."""
+    stats = scipy_stats()
+    stats.mannwhitneyu([1.0, 2.0], [2.0, 3.0], alternative="greater")
+    for found in (stats.binom.pmf(range(3), 2, 0.5), stats.binom.sf(1, 2, 0.5), stats.hypergeom.cdf(1, 4, 2, 2),
+                  stats.norm.isf(0.1), stats.poisson.sf(1, 2.0)):  # fmt: skip
+        assert found is not None
 
 
 @functools.cache

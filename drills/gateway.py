@@ -10,16 +10,31 @@ import numpy as np
 from drills import answer_cache, dialects, guard
 from drills.admin import Admin
 from drills.answers import stale_share
-from drills.company import ACME, APPS, BY_ROUTE, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, PROVIDERS, App
+from drills.company import (
+    ACME,
+    ACME_SMALL,
+    APPS,
+    BETA,
+    BY_ROUTE,
+    DEPLOYMENT_PROVIDER,
+    DEPLOYMENTS,
+    ERRORS,
+    MODEL_OF_PROVIDER,
+    MODELS,
+    PROVIDERS,
+    VECTOR_STORES,
+    App,
+)  # fmt: skip
 from drills.dialects import BadRequest, Envelope, Timing
 from drills.draws import uniform
 from drills.exported import catalogue
+from drills.gateway_path import Way
 from drills.injections import error_suffix
 from drills.metrics import OVERHEAD_S
 from drills.model import Question, complete
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
-from drills.providers import Attempt, alias_of, attempt, form
+from drills.providers import Attempt, advertised, alias_of, attempt, form
 from drills.search_http import lost_to_retrieval, ordered
 from drills.tools import said_without_tool
 from drills.traffic import STICKY
@@ -35,6 +50,7 @@ _EXCEPTIONS: dict[str, tuple[int, str, str]] = {
     "529": (529, "InternalServerError", "Overloaded"),
     "429": (429, "RateLimitError", "Rate limit reached on tokens per min (TPM). Please try again in 1.8s."),
     "insufficient_quota": (429, "RateLimitError", "You exceeded the spend limit of this project."),
+    "slow_down": (429, "RateLimitError", "slow_down: we are experiencing high demand, your limit has been lowered."),
     "timeout": (408, "Timeout", "APITimeoutError - Request timed out."),
     "connection_error": (500, "APIConnectionError", "[Errno -3] Temporary failure in name resolution"),
 }  # fmt: skip
@@ -48,6 +64,7 @@ class Trail:
     deployment: str = ""
     provider: str = ACME
     retries: int = 0
+    fallbacks: int = 0
     elapsed_s: float = 0.0
     last: Attempt | None = None
     errors: list[str] = field(default_factory=list)
@@ -106,6 +123,8 @@ class Gateway:
         except BadRequest as bad:
             return dialects.openai_error(bad.status, bad.kind, bad.code or "400", bad.message, param=bad.param)
         app = BY_ROUTE.get(question.model)
+        if question.model in MODELS:
+            return self._by_model(question, request)
         if app is None:
             message = (
                 f"Invalid model name passed in model={question.model}. Call `/v1/models` to view available models."
@@ -114,10 +133,16 @@ class Gateway:
         world = self.world
         moment = world.moment(request.at)
         nonce = world.nonce("gateway", request.body)
+        way = Way(world=world, app=app, moment=moment, nonce=nonce)
+        refused = way.refusal()
+        if refused is not None:
+            return refused
         checked = guard.check(world, app, question.text, moment.at, nonce)
         if checked in ("block", "refuse"):
             return guard.refusal(question, checked, nonce, moment.at)
         trail = self._walk(app, moment, nonce)
+        if trail.provider == ACME and way.astray():
+            trail.model, trail.fallbacks = ACME_SMALL, 1
         cached = answer_cache.look(world, app, question, moment.at)
         headers = {**self._headers(trail, nonce), **cached.headers}
         if trail.last is None or trail.last.error:
@@ -127,14 +152,37 @@ class Gateway:
             world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce),
             said=self._said(app, asked, moment.at, nonce),
         )  # fmt: skip
-        done = cached.instead_of(complete(world.seed, asked, shape, nonce))
+        structured = asked.json_mode or asked.json_schema is not None
+        done = cached.instead_of(way.shaped(complete(world.seed, asked, shape, nonce), structured=structured))
         timing = trail.last.timing
         around = Envelope(
             answer_id=f"chatcmpl-{nonce[:24]}", created=int(moment.at), model=trail.model,
             headers={**headers, **_forwarded(trail, moment, nonce)},
         )  # fmt: skip
-        first = trail.elapsed_s + timing.first_s + OVERHEAD_S
-        return dialects.openai_answer(asked, done, Timing(first_s=first, token_s=timing.token_s), around)
+        first = trail.elapsed_s + timing.first_s + OVERHEAD_S + way.wait_s()
+        return way.sent(dialects.openai_answer(asked, done, Timing(first_s=first, token_s=timing.token_s), around))
+
+    def _by_model(self, question: Question, request: Incoming) -> Outgoing:
+        """A model under its own name, as LiteLLM serves it beside the routes: only what is asked for is added."""
+        unknown = [name for name in question.indexes if name not in VECTOR_STORES]
+        if unknown:
+            return dialects.openai_error(400, "invalid_request_error", "400", f"no vector store {unknown[0]}")
+        world, moment = self.world, self.world.moment(request.at)
+        nonce = world.nonce("gateway", request.body)
+        provider = ACME if question.model in MODEL_OF_PROVIDER[ACME] else BETA
+        trail = Trail(provider=provider, model=question.model, deployment=DEPLOYMENTS[0 if provider == ACME else 2])
+        trail.last = attempt(world, moment, question.model, nonce, zone=None)
+        headers = self._headers(trail, nonce)
+        if trail.last.error:
+            return self._refusal(APPS[0], trail, headers, nonce)
+        lag = float(stale_share(world.ingestion.lag(np.array([moment.at])))[0]) if question.indexes else 0.0
+        missed = max((VECTOR_STORES[name] for name in question.indexes), default=0.0)
+        shape = form(world, moment, question, stale=lag, missed=missed)
+        done = complete(world.seed, question, shape, nonce)
+        around = Envelope(answer_id=f"chatcmpl-{nonce[:24]}", created=int(moment.at), model=question.model,
+                          headers={**headers, **_forwarded(trail, moment, nonce)})  # fmt: skip
+        first = trail.last.timing.first_s + OVERHEAD_S
+        return dialects.openai_answer(question, done, Timing(first_s=first, token_s=trail.last.timing.token_s), around)
 
     def _walk(self, app: App, moment: Moment, nonce: str) -> Trail:
         """Choose a provider by weight, then try its deployments until one answers or the retries are used up."""
@@ -207,7 +255,7 @@ class Gateway:
             "x-litellm-model-id": trail.deployment,
             "x-litellm-model-name": trail.model,
             "x-litellm-version": _VERSION,
-            "x-litellm-attempted-fallbacks": "0",
+            "x-litellm-attempted-fallbacks": str(trail.fallbacks),
             "x-litellm-num-retries": str(trail.retries),
             "x-litellm-attempted-retries": str(trail.retries),
             "x-litellm-overhead-duration-ms": f"{OVERHEAD_S * 1000:.1f}",
@@ -238,7 +286,8 @@ def _forwarded(trail: Trail, moment: Moment, nonce: str) -> dict[str, str]:
     model = alias_of(trail.model)
     request_id = f"req_{nonce[:20]}"
     if trail.provider == ACME:
-        original = dialects.openai_headers(model, moment.util_of(model), request_id, 0.4)
+        told = advertised(moment, model)
+        original = dialects.openai_headers(model, moment.util_of(model), request_id, 0.4, advertised=told)
     else:
         original = dialects.anthropic_headers(model, moment.util_of(model), request_id, "")
     return {f"llm_provider-{name}": value for name, value in original.items()}

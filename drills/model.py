@@ -18,6 +18,7 @@ from drills.quality import STALE_SUCCESS, UNRESOLVED, success
 
 PROMPT_MARK = re.compile(r"\[prompt ([a-z0-9-]{1,40}) v(\d{1,6})\]")
 _PLACEHOLDER = re.compile(r"\{\{\s*[a-z_]+\s*\}\}")
+_COUNT = re.compile(r"count from 1 to (\d{1,3})", re.IGNORECASE)
 _REPLY_WITH = re.compile(r"reply with the one word ([A-Za-z]+)", re.IGNORECASE)
 _SCHEMA_IN_TEXT = re.compile(r"matches this schema and nothing else: (\{.*\})", re.DOTALL)
 _FRESH_DRAW = 0.15
@@ -47,6 +48,8 @@ class Question:
     user: str = ""
     stream: bool = False
     usage_in_stream: bool = False
+    indexes: tuple[str, ...] = ()
+    """Vector stores that the request asks the gateway to search."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +62,8 @@ class Form:
     unresolved: bool = False
     stale: float = 0.0
     """Share of fresh matters that retrieval does not find; 0 without retrieval."""
+    missed: float = 0.0
+    """Share of all questions for which retrieval finds the wrong documents."""
     said: str = ""
     """What an agent says that has to do without its tool; empty: it has it."""
     lost: bool = False
@@ -121,6 +126,9 @@ def _text(seed: int, question: Question, form: Form, loss: float, nonce: str) ->
         return form.said
     if item is not None:
         return item.right if _succeeds(seed, item, question, form, loss, nonce) else item.wrong
+    counted = _COUNT.search(question.text)
+    if counted:
+        return " ".join(str(number) for number in range(1, int(counted.group(1)) + 1))
     word = _REPLY_WITH.search(question.text)
     if word:
         return word.group(1)
@@ -134,6 +142,8 @@ def _succeeds(seed: int, item: Item, question: Question, form: Form, loss: float
     chance = success(item.difficulty, effect)
     if "fresh" in item.tags and form.stale > 0.0:
         chance = form.stale * min(STALE_SUCCESS, chance) + (1.0 - form.stale) * chance
+    if "retrieval" in item.tags:
+        chance *= 1.0 - form.missed
     if form.lost:
         chance = min(STALE_SUCCESS, chance)
     own = uniform(seed, "item", item.id, MODELS[question.model].ability)

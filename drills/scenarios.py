@@ -16,11 +16,11 @@ from drills.company import (
     TOKENS_PER_MINUTE,
     diurnal,
 )  # fmt: skip
+from drills.documents import Setting
 from drills.draws import generator
 from drills.faults import Fault
 from drills.quality import mean_success
 from drills.scenarios_stack import STACK
-from drills.stack import Setting
 
 Good = tuple[str, Mapping[str, Any]]
 """An action and the parameters that make it a good one (others do not matter)."""
@@ -69,21 +69,28 @@ class Scenario:
     prompt_effects: Mapping[str, Mapping[int, tuple[float, float]]] = field(default_factory=dict)
     placeholder: tuple[str, int] | None = None
     """Prompt and version in which ``{{tone}}`` stands."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """What the change that broke it has set, by path of the document."""
     changes: tuple[Change, ...] = ()
     status_lag_s: float | None = None
     """How long after the onset the provider's status page tells of it; None: never."""
     injected: bool = False
     """Whether text in logs, status posts, changes and errors tries to give orders."""
-    settings: tuple[Setting, ...] = ()
-    """Documents of the stack that were changed, and when."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Sampled parameters, for the page and the report."""
 
 
 def build(scenario_id: str, seed: int, start: float) -> Scenario:
     """Sample a scenario. Raises :class:`KeyError` for an id that does not exist."""
-    make = SCENARIOS[scenario_id]
+    make = every()[scenario_id]
     return make(Draw(scenario_id, seed, start))
+
+
+def every() -> "dict[str, Callable[[Draw], Scenario]]":
+    """All scenarios by id, those of other files too."""
+    from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415 - they are made of this file's parts
+
+    return {**SCENARIOS, **PATH_SCENARIOS}
 
 
 class Draw:

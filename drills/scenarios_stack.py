@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from drills import search
 from drills.company import BY_NAME
+from drills.documents import Setting
 from drills.faults import Fault
-from drills.stack import CACHED, GUARDRAIL, RETRIEVAL, Setting
+from drills.stack import CACHED, GUARDRAIL, RETRIEVAL
 from drills.stack_documents import ORDINARY
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def f24(draw: "Draw") -> "Scenario":
     ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
     return draw.make(
         truth=("retrieval-regression",), service="support-bot", onset=onset, ends=onset + LASTS_S, faults=(),
-        settings=(Setting(path=RETRIEVAL, at=onset, keys=keys),), changes=told,
+        settings={RETRIEVAL: Setting(at=onset, keys=keys)}, changes=told,
         good=(("rollback_retrieval", {}), ("degrade_retrieval", {})),
         tempting=("rollback_prompt", "resume_ingestion", "shift_traffic"), sli=("errors", "quality"),
         solvable=lost > NOTICEABLE, figures={"lost": lost},
@@ -70,7 +71,7 @@ def s21(draw: "Draw") -> "Scenario":
     ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
     return draw.make(
         truth=("embedding-mismatch",), service="support-bot", onset=onset, ends=onset + LASTS_S, faults=(swap,),
-        settings=(Setting(path=RETRIEVAL, at=onset, keys=_search_settings(embedding_model="acme-embed-2")),),
+        settings={RETRIEVAL: Setting(at=onset, keys=_search_settings(embedding_model="acme-embed-2"))},
         good=(("rollback_retrieval", {}), ("degrade_retrieval", {})), changes=told,
         tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"), sli=("errors", "quality"),
         figures={"share": share},
@@ -119,7 +120,7 @@ def _rail(draw: "Draw", at: float, service: str, **changed: Any) -> dict[str, An
             actor=draw.pick(*PEOPLE),
         ),
     ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
-    return {"settings": (Setting(path=GUARDRAIL, at=at, keys=keys),), "changes": told}
+    return {"settings": {GUARDRAIL: Setting(at=at, keys=keys)}, "changes": told}
 
 
 def s23(draw: "Draw") -> "Scenario":
@@ -162,7 +163,7 @@ def s16(draw: "Draw") -> "Scenario":
     ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
     return draw.make(
         truth=("generation-config-regression",), service=app.name, onset=onset, ends=onset + LASTS_S, faults=(),
-        settings=(Setting(path=f"gateway/params/{app.route}", at=onset, keys=keys),), changes=told,
+        settings={f"gateway/params/{app.route}": Setting(at=onset, keys=keys)}, changes=told,
         good=(("rollback_model_config", {}),), tempting=("rollback_prompt", "shift_traffic"),
         sli=("errors", "quality"), figures={"limit": float(limit)},
     )  # fmt: skip
@@ -184,7 +185,7 @@ def s24(draw: "Draw") -> "Scenario":
     ) if draw.between(0, 1) < 0.6 else ()  # fmt: skip
     return draw.make(
         truth=("response-cache-crosstalk",), service=service, onset=onset, ends=onset + LASTS_S, faults=(loose,),
-        settings=(Setting(path=CACHED[service], at=onset, keys=keys),), changes=told, good=(("bypass_cache", {}),),
+        settings={CACHED[service]: Setting(at=onset, keys=keys)}, changes=told, good=(("bypass_cache", {}),),
         tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"), sli=("errors", "quality"),
         figures={"share": share, "crossing": float(crossing)},
     )  # fmt: skip

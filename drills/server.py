@@ -126,5 +126,8 @@ async def _stream(request: web.Request, outgoing: Outgoing) -> web.StreamRespons
         if number:
             await asyncio.sleep(pause)
         await response.write(piece)
+    if outgoing.broken and request.transport is not None:
+        request.transport.abort()
+        return response
     await response.write_eof()
     return response

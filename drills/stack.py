@@ -35,15 +35,6 @@ TOOL_NEED = 0.55
 """Share of the agent's answers that rest on its tool."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
-    """A document that was changed at some moment: its path and the keys as they became."""
-
-    path: str
-    at: float
-    keys: Mapping[str, Any]
-
-
 @dataclass(slots=True)
 class Around:
     """Moments x services."""

@@ -56,14 +56,6 @@ def stack_documents(made: Mapping[str, str]) -> "dict[str, Document]":
     return found
 
 
-def deploy(document: "Document", keys: Mapping[str, Any], at: str) -> None:
-    """Make a document what somebody has made of it, with an entry in its history."""
-    document.keys = {**document.keys, **copy.deepcopy(dict(keys))}
-    document.version += 1
-    if "history" in document.fixed:
-        document.fixed["history"].append({**copy.deepcopy(document.keys), "at": at})
-
-
 def check_stack(path: str, after: Json) -> str:
     """What is wrong with a document of the stack as it would become; empty: nothing."""
     parts = path.split("/")

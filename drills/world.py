@@ -12,7 +12,7 @@ import numpy as np
 
 from drills import queues
 from drills.answers import PromptEffects
-from drills.columns import DRAWS
+from drills.columns import DRAWS, MORE_DRAWS
 from drills.company import ACME, APPS, BY_NAME, DEPLOYMENTS, PROVIDERS, TENANTS
 from drills.controls import Controls
 from drills.documents import Document, DocumentError, Documents, Json, gateway_documents
@@ -21,10 +21,11 @@ from drills.faults import MODEL_INDEX, Effects, effects
 from drills.ingestion import Ingestion
 from drills.ledger import Ledger
 from drills.metrics import record
+from drills.path import standing
 from drills.prompts import prompt_documents
 from drills.scenarios import Scenario
 from drills.stack import Stack
-from drills.stack_documents import deploy, stack_documents, stack_settings
+from drills.stack_documents import stack_documents, stack_settings
 from drills.store import SCRAPE_S, Store
 from drills.traffic import flow, weights_by_model
 from drills.when import iso
@@ -61,11 +62,13 @@ class World:
         self.documents = Documents(by_path=self._documents())
         self.initial_hash = self.documents.state_hash()
         self.ingestion = Ingestion(seed)
-        self.stack = Stack(faults=scenario.faults, since={setting.path: setting.at for setting in scenario.settings})
+        since = {path: setting.at for path, setting in scenario.settings.items() if setting.at is not None}
+        self.stack = Stack(faults=scenario.faults, since=since)
         for fault in scenario.faults:
             if fault.kind == "ingestion_stall":
                 self.ingestion.stand_still(fault.start)
         self.controls = self._controls()
+        self.faults = standing(scenario.faults, self.documents)
         self.store = Store()
         self.ledger = Ledger()
         self.cached: set[tuple[str, str, str]] = set()
@@ -83,7 +86,8 @@ class World:
 
     def _past(self) -> None:
         times = np.arange(self.born, self.fine_from, PAST_STEP_S)
-        draws = generator(self.seed, "past").random((len(times), DRAWS))
+        first = generator(self.seed, "past").random((len(times), DRAWS))
+        draws = np.concatenate([first, generator(self.seed, "past-more").random((len(times), MORE_DRAWS))], axis=1)
         self._block(times, PAST_STEP_S, draws)
 
     def advance(self, to: float) -> None:
@@ -93,12 +97,14 @@ class World:
         while steps > 0:
             number, offset = divmod(round((self.reached - self.fine_from) / STEP_S), _CHUNK)
             count = min(steps, _CHUNK - offset)
-            draws = chunk(self.seed, "steps", number, _CHUNK, DRAWS)[offset : offset + count]
+            first = chunk(self.seed, "steps", number, _CHUNK, DRAWS)
+            draws = np.concatenate([first, chunk(self.seed, "steps-more", number, _CHUNK, MORE_DRAWS)], axis=1)
+            draws = draws[offset : offset + count]
             self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws)
             steps -= count
 
     def _block(self, starts: Floats, step_s: float, draws: Floats) -> None:
-        acting = effects(self.seed, self.scenario.faults, starts, noise=self.noise)
+        acting = effects(self.seed, self.faults, starts, noise=self.noise)
         ends = starts + step_s
         current = flow(
             self.seed,
@@ -130,7 +136,7 @@ class World:
         self.advance(at)
         rows = self.ledger.before(at)
         load = self.ledger.models[0][rows][-1]
-        acting = effects(self.seed, self.scenario.faults, np.array([at]), noise=self.noise)
+        acting = effects(self.seed, self.faults, np.array([at]), noise=self.noise)
         return Moment(at=at, effects=acting, util=load[0], rejected=load[1])
 
     def nonce(self, *parts: object) -> str:
@@ -159,6 +165,7 @@ class World:
         if "revision" in document.keys:
             self._remember_revision(document, at)
         self.controls = self._controls()
+        self.faults = standing(self.scenario.faults, self.documents)
 
     def _remember_revision(self, document: Document, at: float) -> None:
         known = {entry["revision"] for entry in document.fixed["history"]}
@@ -183,10 +190,10 @@ class World:
         keys = {"state": "stalled" if stalled else "running", "catch_up": False}
         found = gateway_documents(made)
         found["ingestion/support-kb"] = Document(version=5, keys=keys, fixed={"name": "support-kb"})
-        found |= stack_documents(made)
-        for setting in scenario.settings:
-            deploy(found[setting.path], setting.keys, iso(setting.at))
-        return found | prompt_documents(scenario)
+        found |= stack_documents(made) | prompt_documents(scenario)
+        for path, setting in scenario.settings.items():
+            setting.put_into(found[path])
+        return found
 
     def _controls(self) -> Controls:
         get = self.documents.get

@@ -72,6 +72,11 @@ class HybridLibrarian:
         self.reload(documents)
 
     @property
+    def embedder(self) -> Embedder | None:
+        """The model that meaning search uses, for whoever needs vectors too; None without one."""
+        return self._embedder
+
+    @property
     def notice(self) -> str:
         """What a person should know of the next search; empty when both ways work."""
         return self._notice

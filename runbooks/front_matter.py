@@ -62,8 +62,19 @@ def _not_blank(value: str) -> str:
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 Line = Annotated[str, StringConstraints(max_length=300), AfterValidator(_not_blank)]
 Scope = Annotated[str, StringConstraints(pattern=r"^(\*|(tag:)?[a-z0-9][a-z0-9._-]{0,62})$")]
+_TEAM, _IN_SLACK = r"[a-z0-9][a-z0-9._-]{0,62}", r"@[USW][A-Z0-9]{2,20}|#[CG][A-Z0-9]{2,20}"
+_E_MAIL = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{1,188}[A-Za-z0-9]"
+_OWNER = f"^(?:{_TEAM}|{_IN_SLACK}|{_E_MAIL})$"
+Owner = Annotated[str, StringConstraints(pattern=_OWNER, max_length=255)]
+"""A team of the catalogue or, in Slack: ``@U0ABC`` a person, ``@S0ABC`` a user group, ``#C0ABC`` a channel; an e-mail
+address of a person."""
 EvidenceWord = Literal["usual", "weakly_for", "neutral", "against", "rules_out"]
 EVIDENCE_WORDS = ("usual", "weakly_for", "neutral", "against", "rules_out")
+
+
+def is_person(owner: str) -> bool:
+    """Whether an owner is somebody in Slack, and no team of the catalogue."""
+    return "@" in owner or owner.startswith("#")
 
 
 class _Part(BaseModel):
@@ -79,7 +90,7 @@ class FrontMatter(_Part):
     """What may stand between the two ``---`` lines."""
 
     title: Line
-    owner: Name
+    owner: Owner
     id: Id | None = None
     severity: Annotated[str, StringConstraints(pattern=r"^sev[1-5]$")] = ""
     services: tuple[Scope, ...] = ("*",)
@@ -178,6 +189,8 @@ def _expected(path: Path) -> str:
         return "sev1 to sev5"
     if path[0] == "services":
         return "a service name, a tag such as tag:safety, or *"
+    if path[0] == "owner":
+        return 'a team of the catalogue or, of Slack, "@U0ABC", "@S0ABC", "#C0ABC" or an e-mail address'
     return "small letters, digits and hyphens"
 
 

@@ -43,7 +43,10 @@ def schema(probes: Mapping[str, ProbeSignature], actions: Mapping[str, ActionSpe
 
 _TOLD: Mapping[str, Schema] = {
     "title": {"description": "What fails, in one line. It counts as a page phrase."},
-    "owner": {"description": "The team in the catalogue that keeps this runbook."},
+    "owner": {
+        "description": "The team in the catalogue that keeps this runbook; or somebody in Slack: "
+        "@U0ABC, @S0ABC, #C0ABC or an e-mail address."
+    },
     "id": {"description": "The file name without .md; may be left out."},
     "severity": {"description": "sev1 to sev5."},
     "services": {"description": "Names or tags (tag:safety) of services; * for all."},

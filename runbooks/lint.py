@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from config.catalogue import Catalogue, Service
-from runbooks.front_matter import nearest
+from runbooks.front_matter import is_person, nearest
 from runbooks.model import ActionSpec, ActionStep, ProbeSignature, Problem, Runbook, VerifyStep
 from runbooks.parameters import ParameterFault, faults
 from runbooks.parse import Key, Parsed
@@ -72,6 +72,24 @@ def duplicates(runbooks: Sequence[Runbook]) -> Iterator[Problem]:
                 message=message,
                 suggestion="rename one of them",
             )
+
+
+def could_earn(book: Runbook) -> Iterator[tuple[str, str]]:
+    """What a runbook could earn next, and what to add for it."""
+    few = bool(book.pages) and len(book.pages) < 3
+    offers = (
+        (not book.pages, "retrieval tests",
+         "add 'pages' with what such pages really say: it is found by them, and `runbooks test` tries each"),
+        (few, "retrieval tests", "add a few more 'pages'; three to ten wordings find it well"),
+        (bool(book.pages) and not book.not_pages, "sharper retrieval tests",
+         "add 'not_pages' for pages that look alike and belong elsewhere"),
+        (not book.evidence, "diagnosis", "add 'evidence' so that probes can speak for or against this cause"),
+        (not book.probes, "diagnosis", "add a ```probe block so that the deciding check runs by itself"),
+        (not book.actions, "automation", "add an ```action block so that a mitigation can be proposed"),
+        (book.reviewed is None, "reminders",
+         "add 'reviewed' and 'review_every' so that lint tells when it is out of date"),
+    )  # fmt: skip
+    yield from ((prize, advice) for missing, prize, advice in offers if missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +213,7 @@ class _Check:
     def _scope(self) -> Iterator[Problem]:
         if self.catalogue is None:
             return
-        if self.catalogue.team(self.runbook.owner) is None:
+        if not is_person(self.runbook.owner) and self.catalogue.team(self.runbook.owner) is None:
             teams = [team.name for team in self.catalogue.teams]
             yield replace(self._unknown(("owner",), "team", self.runbook.owner, teams), severity="warning")
         tags = {tag for service in self.catalogue.services for tag in service.tags}
@@ -227,23 +245,8 @@ class _Check:
             )  # fmt: skip
 
     def _could_earn(self) -> Iterator[Problem]:
-        book = self.runbook
-        few = bool(book.pages) and len(book.pages) < 3
-        offers = (
-            (not book.pages, "retrieval tests",
-             "add 'pages' with what such pages really say: it is found by them, and `runbooks test` tries each"),
-            (few, "retrieval tests", "add a few more 'pages'; three to ten wordings find it well"),
-            (bool(book.pages) and not book.not_pages, "sharper retrieval tests",
-             "add 'not_pages' for pages that look alike and belong elsewhere"),
-            (not book.evidence, "diagnosis", "add 'evidence' so that probes can speak for or against this cause"),
-            (not book.probes, "diagnosis", "add a ```probe block so that the deciding check runs by itself"),
-            (not book.actions, "automation", "add an ```action block so that a mitigation can be proposed"),
-            (book.reviewed is None, "reminders",
-             "add 'reviewed' and 'review_every' so that lint tells when it is out of date"),
-        )  # fmt: skip
-        for missing, prize, advice in offers:
-            if missing:
-                yield self._found((), "could-earn", f"this runbook could earn {prize}", advice, "hint")
+        for prize, advice in could_earn(self.runbook):
+            yield self._found((), "could-earn", f"this runbook could earn {prize}", advice, "hint")
 
     # --- saying it ---
 

@@ -96,6 +96,24 @@ class NotPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a runbook comes from: which library, which file of it, and of a repository which commit."""
+
+    library: str
+    """What the library is called; ``built-in`` for our own."""
+    file: str
+    """Path below the library's folder or, of a repository, below its top; with forward slashes."""
+    commit: str = ""
+    """Id of the commit that the text is from; empty for a folder, where the text's own hash tells."""
+    source: str = ""
+    """Address of the repository."""
+    link: str = ""
+    """Where people read the file as it was at that commit; empty if that is not known."""
+    team: str = ""
+    """The team whose own library it is; empty: it is for everybody."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Runbook:
     """A parsed runbook. Without front matter it has an id from its file name, is quoted, and never executed."""
 
@@ -122,6 +140,8 @@ class Runbook:
     probes: tuple[ProbeStep, ...] = ()
     actions: tuple[ActionStep, ...] = ()
     """In the order of the document: in order of risk."""
+    origin: Origin | None = None
+    """None for a file that is read by itself, outside of any library."""
 
     def section(self, anchor: str) -> Section | None:
         return next((s for s in self.sections if s.anchor == anchor), None)

@@ -6,23 +6,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config.catalogue import Service
+from runbooks.folder import Folder, Placed, shadowed
 from runbooks.model import Problem, Runbook
 from runbooks.parse import Parsed, parse
 from runbooks.resolve import applies
-from runbooks.source import Entry, RefusedError, Stamp, find, read
+from runbooks.source import Entry, RefusedError, Stamp, Tree, find, read, tree_of
+
+_GONE = "its runbooks stay as they were; bring it back or take it out of the configuration"
+_MISSING = "`pagerunner runbooks sync` says why, and loads it when it can; a running server tries by itself"
+__all__ = ["Broken", "Check", "Folder", "Placed", "Shelf", "ShelfChange"]
 
 Check = Callable[[Parsed], Sequence[Problem]]
 """Further checks of a file, such as ``lint`` with the registries bound: an ``error`` keeps the file out of use."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Folder:
-    """A folder of runbooks. Files of a folder that ``may_act`` is false for are found and quoted, never executed."""
+class Broken:
+    """A file that cannot be used as it is now."""
 
-    path: Path
-    may_act: bool = True
-    team: str = ""
-    """The team whose own folder it is; empty: it is for everybody."""
+    folder: Folder
+    file: str
+    problems: tuple[Problem, ...]
+    """Its errors."""
+    kept: Runbook | None
+    """Its last good version, which stays in use; None if none is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +43,8 @@ class ShelfChange:
     """Ids whose file is broken now, and whose last good version stays in use."""
     problems: tuple[Problem, ...] = ()
     """Everything wrong with the files as they are now, whether new or not."""
+    broken: tuple[Broken, ...] = ()
+    """The files behind those errors, whether new or not."""
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
@@ -51,33 +60,17 @@ class _Shelved:
     broken: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Placed:
-    """A runbook in use, and where it stands."""
-
-    book: Runbook
-    folder: Folder
-    number: int
-
-    def rank(self, team: str) -> tuple[bool, int, int]:
-        """Which of several with one id is preferred for a team's services: what people agreed to act on, then the
-        team's own, then what is for everybody, and another team's last; of equals the later folder's."""
-        own = 2 if self.folder.team == team else 0
-        return (self.folder.may_act, own if self.folder.team else 1, self.number)
-
-    def hides(self, other: "_Placed") -> bool:
-        """Whether no service is left that the other would be used for."""
-        if self.book.id != other.book.id or self.folder.team or self.rank("") <= other.rank(other.folder.team):
-            return False
-        everywhere = "*" in self.book.services and not self.book.kinds
-        return everywhere or (self.book.services, self.book.kinds) == (other.book.services, other.book.kinds)
+_Key = tuple[int, str]
+"""Number of the folder, and name in it: the same file in every tree of a repository."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _State:
-    files: Mapping[Path, _Shelved] = field(default_factory=dict)
-    placed: tuple[_Placed, ...] = ()
+    files: Mapping[_Key, _Shelved] = field(default_factory=dict)
+    placed: tuple[Placed, ...] = ()
     """In order of id; of several with one id the one for everybody first."""
+    every: tuple[Placed, ...] = ()
+    """Also those that another takes the place of."""
     problems: tuple[Problem, ...] = ()
 
     def versions(self, runbook_id: str) -> list[tuple[str, str, bool]]:
@@ -113,6 +106,20 @@ class Shelf:
         ranked = sorted(fitting, key=lambda placed: (placed.book.id, placed.rank(service.team)))
         return {placed.book.id: placed.book for placed in ranked}
 
+    def shadowed(self) -> Sequence[tuple[Placed, Placed]]:
+        """Each runbook that another takes the place of, for some services or for all, and that other one."""
+        return shadowed(self._state.every)
+
+    @property
+    def placed(self) -> Sequence[Placed]:
+        """Every runbook in use with where it stands, in order of id."""
+        return self._state.placed
+
+    @property
+    def folders(self) -> Sequence[Folder]:
+        """From the most general to the most special."""
+        return self._folders
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the files as they were last seen."""
@@ -122,63 +129,103 @@ class Shelf:
         """Look at the folders again and read what changed. Never raises for a file or folder: those are problems."""
         with self._refreshing:
             before = self._state
-            files: dict[Path, _Shelved] = {}
-            found: list[_Placed] = []
+            files: dict[_Key, _Shelved] = {}
+            found: list[Placed] = []
             problems: list[Problem] = []
             for number, folder in enumerate(self._folders):
-                here, trouble = self._read_folder(folder, before)
+                here, trouble = self._read_folder(number, folder, before)
                 files.update(here)
                 problems += trouble
                 good, clashes = _by_id([file.good for file in here.values() if file.good], before)
                 problems += [*clashes, *_shadowed(found, good, folder)]
-                found += [_Placed(book=book, folder=folder, number=number) for book in good.values()]
+                found += [Placed(book=book, folder=folder, number=number) for book in good.values()]
             problems += [problem for file in files.values() for problem in file.problems]
             used = [one for one in found if not any(other.hides(one) for other in found)]
             used.sort(key=lambda one: (one.book.id, tuple(-part for part in one.rank(""))))
-            self._state = now = _State(files=files, placed=tuple(used), problems=tuple(problems))
-            ids, known = ({placed.book.id: None for placed in state.placed} for state in (now, before))
-            return ShelfChange(
-                changed=tuple(i for i in ids if now.versions(i) != before.versions(i)),
-                removed=tuple(i for i in known if i not in ids),
-                kept=tuple(sorted({f.good.id for f in files.values() if f.broken and f.good})),
-                problems=tuple(problems),
-            )
+            self._state = now = _State(files=files, placed=tuple(used), every=tuple(found), problems=tuple(problems))
+            return self._change(before, now)
 
-    def _read_folder(self, folder: Folder, before: _State) -> tuple[dict[Path, _Shelved], list[Problem]]:
+    def _change(self, before: _State, now: _State) -> ShelfChange:
+        ids, known = ({placed.book.id: None for placed in state.placed} for state in (now, before))
+        broken = [
+            Broken(folder=self._folders[number], file=name, kept=file.good,
+                   problems=tuple(one for one in file.problems if one.severity == "error"))
+            for (number, name), file in now.files.items() if file.broken
+        ]  # fmt: skip
+        return ShelfChange(
+            changed=tuple(i for i in ids if now.versions(i) != before.versions(i)),
+            removed=tuple(i for i in known if i not in ids),
+            kept=tuple(sorted({one.kept.id for one in broken if one.kept})),
+            problems=now.problems,
+            broken=tuple(broken),
+        )
+
+    def _read_folder(
+        self, number: int, folder: Folder, before: _State
+    ) -> tuple[dict[_Key, _Shelved], list[Problem]]:  # fmt: skip
         try:
-            entries = list(find(folder.path))
+            tree = tree_of(folder.path, pinned=folder.git is not None)
+            entries = list(find(tree.root))
         except OSError as error:
             # A folder that went away, such as an unmounted volume, must not take its runbooks down with it.
+            new = folder.git is not None and not folder.path.exists()
+            told = "was not loaded yet" if new else f"cannot be listed: {error.strerror or error}"
             problem = Problem(
                 file=str(folder.path),
                 line=1,
                 column=1,
                 rule="unreadable-folder",
-                message=f"cannot be listed: {error.strerror or error}",
-                suggestion="its runbooks stay as they were; bring it back or take it out of the configuration",
+                message=told,
+                suggestion=_MISSING if folder.git else _GONE,
             )
-            kept = {path: file for path, file in before.files.items() if path.is_relative_to(folder.path)}
-            return kept, [problem]
-        return {entry.path: self._read_file(entry, folder, before.files.get(entry.path)) for entry in entries}, []
+            return {key: file for key, file in before.files.items() if key[0] == number}, [problem]
+        keys = {(number, entry.name): entry for entry in entries}
+        return {key: self._read_file(entry, tree, folder, before.files.get(key)) for key, entry in keys.items()}, []
 
-    def _read_file(self, entry: Entry, folder: Folder, known: _Shelved | None) -> _Shelved:
+    def _read_file(self, entry: Entry, tree: Tree, folder: Folder, known: _Shelved | None) -> _Shelved:
         try:
-            stamp, data = read(entry, folder.path, known=known.stamp if known else None)
+            stamp, data = read(entry, tree.root, known=known.stamp if known else None)
         except RefusedError as refused:
-            return _broken(known, None, (refused.problem,))
+            return _broken(known or self._earlier(entry, tree, folder), None, (_shown(refused.problem, entry, folder),))
         if data is None:
             assert known is not None
             return known
-        parsed = parse(data, str(entry.path))
+        book, problems = self._parsed(data, entry, tree, folder)
+        if book is None:
+            return _broken(known or self._earlier(entry, tree, folder), stamp, problems)
+        return _Shelved(stamp=stamp, good=book, problems=problems)
+
+    def _parsed(
+        self, data: bytes, entry: Entry, tree: Tree, folder: Folder
+    ) -> tuple[Runbook | None, tuple[Problem, ...]]:
+        parsed = parse(data, str(folder.path / entry.name))
         problems = tuple(self._check(parsed)) if self._check else parsed.problems
         if parsed.runbook is None or any(problem.severity == "error" for problem in problems):
-            return _broken(known, stamp, problems)
-        runbook = parsed.runbook if folder.may_act else replace(parsed.runbook, executable=False, probes=(), actions=())
-        return _Shelved(stamp=stamp, good=runbook, problems=problems)
+            return None, problems
+        book = replace(parsed.runbook, origin=folder.origin(entry.name, tree.commit))
+        return book if folder.may_act else replace(book, executable=False, probes=(), actions=()), problems
+
+    def _earlier(self, entry: Entry, tree: Tree, folder: Folder) -> _Shelved | None:
+        """The last good version of a file of a repository that this process has not seen well: from the trees that
+        were in use before."""
+        for older in tree.older:
+            try:
+                _, data = read(Entry(name=entry.name, path=older.root / entry.name), older.root)
+            except RefusedError:
+                continue
+            book, _ = self._parsed(data or b"", entry, older, folder)
+            if book is not None:
+                return _Shelved(stamp=None, good=book)
+        return None
 
 
 def _broken(known: _Shelved | None, stamp: Stamp | None, problems: tuple[Problem, ...]) -> _Shelved:
     return _Shelved(stamp=stamp, good=known.good if known else None, problems=problems, broken=True)
+
+
+def _shown(problem: Problem, entry: Entry, folder: Folder) -> Problem:
+    """With the name under which people find the file, whichever tree it was read from."""
+    return replace(problem, file=str(folder.path / entry.name))
 
 
 def _by_id(runbooks: Sequence[Runbook], before: _State) -> tuple[dict[str, Runbook], list[Problem]]:
@@ -210,7 +257,7 @@ def _by_id(runbooks: Sequence[Runbook], before: _State) -> tuple[dict[str, Runbo
     return chosen, problems
 
 
-def _shadowed(earlier: Sequence[_Placed], later: Mapping[str, Runbook], folder: Folder) -> list[Problem]:
+def _shadowed(earlier: Sequence[Placed], later: Mapping[str, Runbook], folder: Folder) -> list[Problem]:
     known = {placed.book.id: placed.book.path for placed in earlier}
     whose = f", for services of {folder.team}" if folder.team else ""
     return [

@@ -93,7 +93,7 @@ def phrases_in(text: str) -> tuple[str, ...]:
 
 def front_matter(facts: Facts, *, suggested: Sequence[str] = ()) -> str:
     """The front matter, its two ``---`` lines included: what was said as keys, what could follow as comments."""
-    lines = ["---", f"title: {scalar(facts.title)}", f"owner: {facts.owner}"]
+    lines = ["---", f"title: {scalar(facts.title)}", f"owner: {_owner(facts.owner)}"]
     lines += [f"severity: {facts.severity}"] if facts.severity else []
     lines += [f"services: [{', '.join(map(scalar, facts.services))}]"] if facts.services else []
     lines += [f"kinds: [{', '.join(facts.kinds)}]"] if facts.kinds else []
@@ -116,6 +116,11 @@ def front_matter(facts: Facts, *, suggested: Sequence[str] = ()) -> str:
                   "#   provider_canary: {server_error: usual, ok: rules_out}"]  # fmt: skip
     lines += ["# A fenced ```action block under a step earns automation; `pagerunner probes` lists all words."]
     return "\n".join([*lines, "---", ""])
+
+
+def _owner(owner: str) -> str:
+    """A team as it is; what YAML would read as something else, in quotes."""
+    return owner if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", owner) else scalar(owner)
 
 
 def scalar(text: str) -> str:

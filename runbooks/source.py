@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ MAX_BYTES = 1_000_000
 MAX_LINES = 20_000
 """Markdown can be made slow to parse by many short lines; no runbook that a person reads at night comes close."""
 MAX_LINE_BYTES = 65_536
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -34,12 +36,33 @@ class Entry:
     path: Path
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tree:
+    """A folder as it is at one moment: of a repository, the files of one commit, which never change."""
+
+    root: Path
+    commit: str = ""
+    older: tuple["Tree", ...] = ()
+    """What was in use before, newest first."""
+
+
 class RefusedError(Exception):
     """A file that may not be read, or cannot be. ``problem`` says why, and what to do."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+def tree_of(path: Path, *, pinned: bool) -> Tree:
+    """Where to read. ``pinned``: the path is a link to a folder that is called as its commit, and may be led elsewhere
+    at any moment; what is read through it is then read from one commit. Raises :class:`OSError`."""
+    if not pinned:
+        return Tree(root=path)
+    root = path.resolve(strict=True)
+    beside = [one for one in root.parent.iterdir() if one != root and _COMMIT.fullmatch(one.name)]
+    beside.sort(key=lambda one: one.stat().st_mtime_ns, reverse=True)
+    return Tree(root=root, commit=root.name, older=tuple(Tree(root=one, commit=one.name) for one in beside))
 
 
 def find(folder: Path) -> Iterator[Entry]:

@@ -43,6 +43,14 @@ def documents() -> dict[str, dict[str, Any]]:
         f"{admin}/banners/support": {"version": 1, "text": "", "route": "support"},
         f"{admin}/classes/batch": {"version": 2, "admit_percent": 100},
         f"{admin}/retries": {"version": 4, "max_retries": 3},
+        f"{admin}/workers": {"version": 2, "count": 2},
+        f"{admin}/release": {
+            "version": 9, "release": "gw-48",
+            "history": [
+                {"release": "gw-47", "at": "2026-11-01T00:00:00Z"}, {"release": "gw-46", "at": "2026-10-01T00:00:00Z"},
+                {"release": "gw-48", "at": "2026-11-22T00:00:00Z"},
+            ],
+        },
         f"{admin}/deployments/acme-openai-zone-b": {"version": 1, "drained": False, "id": "acme-openai-zone-b"},
         f"{admin}/canaries": {"version": 1, "suspended": False},
         f"{admin}/routes/support": {"version": 7, "weights": {"acme-openai": 100, "beta-anthropic": 0}},

@@ -1,6 +1,6 @@
 """``pagerunner serve`` that ends itself with SIGKILL at one named place, once. The product has no such switch.
 
-``CRASH_AT`` names the place: one of the fault points K0 to K13, or one of those below that only tests need. ``K4 after
+``CRASH_AT`` names the place: one of the fault points K0 to K14, or one of those below that only tests need. ``K4 after
 proposal_made`` waits until the timeline has such a fact. ``CRASH_MARKER`` is the file that says it has happened.
 """
 

@@ -4,18 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.authors import Authors
+from bot.comms import CommsDesk, CommsParts
 from bot.domain.faults import no_fault
 from bot.domain.incident import Incident
 from bot.domain.proposal import Principal
 from bot.domain.view import IncidentView
 from bot.duty import DutyDesk, DutyParts
+from bot.edges.author_book import SqlAuthorBook
 from bot.edges.courier import Courier
 from bot.edges.database import Database
 from bot.edges.duty_book import SqlDutyBook
+from bot.edges.follow_book import SqlFollowBook
+from bot.edges.github import GitHub
 from bot.edges.inline_jobs import InlineJobs
+from bot.edges.issue_markdown import written
+from bot.edges.links import SqlLinks
 from bot.edges.pagerduty_out import NoPager, PagerDuty
 from bot.edges.slack_app import build_app, home_tab, start_socket_mode
 from bot.edges.slack_chat import SlackChat
@@ -25,6 +33,7 @@ from bot.edges.slack_home import HomeTab
 from bot.edges.slack_people import SlackPeople
 from bot.edges.understand import understand
 from bot.editing import TimelineScribe
+from bot.following import FollowParts, FollowUps
 from bot.wiring import open_librarian, open_shelf, specs
 from config.catalogue import Catalogue
 from diagnostics.model import Evidence, Finding, Verdict
@@ -33,12 +42,29 @@ from drills.slack.acts import Done
 from drills.slack.server import LoopbackSlack, Options
 from knowledge.model import Query, Retrieval
 from runbooks.actions.catalogue_of_actions import BUILT_IN
+from runbooks.shelf import Shelf
 from tests.conftest import FakeClock
 from tests.flow_fakes import Rig as FlowRig
 from tests.flow_fakes import finding
+from tests.github_fakes import TOKEN
 from tests.incident_samples import page, settle
 from tests.pagerduty_fakes import KEY, PagerDutyState, pagerduty
 from tests.slack_rig import WallClock, until
+
+
+class AheadClock(WallClock):
+    """The machine's clock, which a test may put forward."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+def redact(text: str) -> str:
+    """Takes out the one secret that there is."""
+    return text.replace("hunter2", "***")
+
 
 ANA = Principal(id="slack:T0LOOP/U0ANA", name="ana", via="slack")
 
@@ -48,14 +74,18 @@ class DutyRig:
     """Everything that is running."""
 
     slack: LoopbackSlack
+    shelf: Shelf
+    books: Path
+    """A library of the company's own."""
     flow: FlowRig
     duty: DutyDesk
     jobs: InlineJobs
     courier: Courier
-    clock: WallClock
+    clock: AheadClock
     deps: SlackDeps
     pager: PagerDutyState
     home: HomeTab
+    comms: CommsDesk
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Probes that were run."""
     incident: str = ""
@@ -117,6 +147,19 @@ class DutyRig:
         given = {block: {"value": value} for block, value in values.items()}
         return await self.slack.acts.submit(user, self.modal(user)["id"], given)
 
+    async def hear(self, event: str, kind: str, **changes: Any) -> None:
+        """PagerDuty tells something about the incident."""
+        now = self.clock.now()
+        told = page(event, kind=kind, incident_ref="Q2PQ7M1", occurred_at=now, received_at=now, **changes)
+        await settle(self.flow.inbox, self.flow.casebook, told, now=now)
+        await self.deliver()
+
+    def posts(self, channel: str) -> list[dict[str, Any]]:
+        """Our own messages in a channel, below no other."""
+        us = self.slack.workspace.app.user
+        messages = self.slack.workspace.channels[channel].messages.values()
+        return [m.payload for m in messages if m.payload.get("user") == us and not m.payload.get("thread_ts")]
+
     async def settled(self, kind: str, count: int = 1) -> None:
         """Until so many deliveries of this kind were answered."""
         await until(lambda: sum(d["kind"] == kind and d["ok"] for d in self.slack.delivery.sent) >= count)
@@ -128,19 +171,21 @@ class DutyRig:
 
 @asynccontextmanager
 async def duty_rig(
-    folder: Path, catalogue: Catalogue, *, connected: bool = True, **changes: Any
+    folder: Path, catalogue: Catalogue, *, connected: bool = True, hub: str = "", **changes: Any
 ) -> AsyncIterator[DutyRig]:
-    """All of it over Socket Mode, with one open incident."""
+    """All of it over Socket Mode, with one open incident. ``hub``: base URL of a GitHub."""
     async with AsyncExitStack() as stack:
         database = Database(folder / "pagerunner.sqlite")
         database.open()
         stack.callback(database.close)
+        if "key" in changes:
+            changes["links"] = SqlLinks(database, changes.pop("clock", WallClock()), changes.pop("key"))
         state = PagerDutyState()
         pager_url = await stack.enter_async_context(pagerduty(state))
         slack = await stack.enter_async_context(
             LoopbackSlack(seed.load(), Options(port=0, rate_limits=False, retry_delays=(0, 0.02, 0.02)))
         )
-        running = _assembled(database, catalogue, slack, state, pager_url if connected else "", **changes)
+        running = _assembled(database, catalogue, slack, state, pager_url if connected else "", hub, **changes)
         handler = await start_socket_mode(build_app(running.deps, running.home), "xapp-loopback", f"{slack.url}/api/")
         stack.push_async_callback(handler.close_async)
         await until(slack.socket_mode.connected)
@@ -149,8 +194,8 @@ async def duty_rig(
 
 
 def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, state: PagerDutyState, pager_url: str,
-               **changes: Any) -> DutyRig:  # fmt: skip
-    clock: Any = WallClock()
+               hub: str = "", **changes: Any) -> DutyRig:  # fmt: skip
+    clock: Any = AheadClock()
     flow = FlowRig(database, catalogue, clock, understand=understand(str), pager_connected=bool(pager_url))
     asked: list[tuple[str, str]] = []
 
@@ -160,16 +205,21 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
         evidence = (Evidence(source=f"read by {probe}", excerpt="HTTP 529 <!channel> *overloaded*"),)
         return replace(shown, reading=replace(shown.reading, evidence=evidence))
 
-    shelf = open_shelf([], {action.spec.name: action for action in BUILT_IN}, catalogue, clock.now().date())
+    books = database.path.parent / "books"
+    books.mkdir()
+    shelf = open_shelf([books], {action.spec.name: action for action in BUILT_IN}, catalogue, clock.now().date())
     librarian = open_librarian(shelf, None)
 
     async def search(query: Query) -> Retrieval:
         await asyncio.sleep(0)
         return librarian.search(query)
 
-    scribe = TimelineScribe(flow.records, flow.casebook, clock, publish=flow.publish)
+    scribe = TimelineScribe(flow.records, flow.casebook, clock)
+    client = new_client("xoxb-loopback", f"{slack.url}/api/")
+    chat = SlackChat(client, clock)
+    authors = Authors(catalogue, clock, flow.records, shelf, SqlAuthorBook(database), chat.permalink)
     more = DutyParts(inbox=flow.inbox, records=flow.records, book=SqlDutyBook(database), scribe=scribe, library=shelf,
-                     search=search, ask=ask)  # fmt: skip
+                     search=search, ask=ask, authors=authors)  # fmt: skip
     holder: list[DutyDesk] = []
 
     async def perform(kind: str, arguments: Any) -> None:
@@ -178,8 +228,7 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
 
     jobs = InlineJobs(perform)
     holder.append(DutyDesk(replace(flow._parts, jobs=jobs, specs=specs()), more))
-    client = new_client("xoxb-loopback", f"{slack.url}/api/")
-    workspace, chat = Workspace(client), SlackChat(client, clock)
+    workspace = Workspace(client)
     people = SlackPeople(client, workspace, catalogue, clock)
     pager = PagerDuty(KEY, "oncall@example.com", pager_url, backoff_s=0.001) if pager_url else NoPager()
 
@@ -189,16 +238,24 @@ def _assembled(database: Database, catalogue: Catalogue, slack: LoopbackSlack, s
     async def audit(fact: Any) -> None:
         await flow.casebook.record("installation", [fact], clock.now(), card=False)
 
+    tracker = GitHub(TOKEN, hub) if hub else None
+    follow = FollowUps(FollowParts(
+        catalogue=catalogue, clock=clock, records=flow.records, book=SqlFollowBook(database), write=written,
+        permalink=chat.permalink, redact=lambda text: text.replace("hunter2", "[secret]"), redaction="company",
+        connected=tracker is not None,
+    ))  # fmt: skip
+    comms = CommsDesk(replace(flow._parts, catalogue=catalogue), CommsParts(
+        records=flow.records, book=more.book, pager=pager, redact=redact))  # fmt: skip
     deps = SlackDeps(
         client=client, workspace=workspace, chat=chat, desk=flow.desk, records=flow.records, catalogue=catalogue,
         clock=clock, first_time=first_time, audit=audit, app_id="A0PAGERUN", duty=holder[0],
-        people=people, **changes,
+        comms=comms, follow=follow, people=people, **changes,
     )  # fmt: skip
-    courier = Courier(database, flow.records, chat, pager, clock, no_fault)
+    courier = Courier(database, flow.records, chat, pager, clock, no_fault, fresh_every_s=0, tracker=tracker)
     home = home_tab(deps)
     assert home is not None
     return DutyRig(slack=slack, flow=flow, duty=holder[0], jobs=jobs, courier=courier, clock=clock, deps=deps,
-                   pager=state, asked=asked, home=home)  # fmt: skip
+                   pager=state, asked=asked, home=home, comms=comms, shelf=shelf, books=books)  # fmt: skip
 
 
 __all__ = ["ANA", "DutyRig", "FakeClock", "duty_rig"]

@@ -16,7 +16,7 @@ from bot.edges.inline_jobs import InlineJobs
 from bot.edges.records import SqlRecords
 from bot.flow import Flow
 from bot.parts import Parts
-from bot.ports import Investigated, Placed, Planned, Received, Step
+from bot.ports import Drafted, Investigated, Placed, Planned, Received, Step
 from config.catalogue import Catalogue, Service
 from diagnostics.model import Diagnosis, Finding, Hypothesis, ProbeSpec, Reading, Tier, Verdict
 from runbooks.model import (
@@ -178,7 +178,7 @@ class Rig:
             casebook=self.casebook, gate=self.gate, triage=self.triage, planner=self.target, executor=self.target,
             verifier=self.verifier, people=self.people, jobs=self.jobs, specs=specs,
             publish=self.publish, detail=self.detail, summary=self.summary,
-            pager_connected=changes.get("pager_connected", False),
+            pager_connected=changes.get("pager_connected", False), own_channels=changes.get("own_channels", False),
         )  # fmt: skip
         self.flow = Flow(self._parts)
         self.desk = FlowDesk(self.flow, self._parts)
@@ -203,9 +203,9 @@ class Rig:
         self.flow = Flow(self._parts)
         self.desk = FlowDesk(self.flow, self._parts)
 
-    async def publish(self, incident_id: str) -> Sequence[str]:
+    async def publish(self, incident_id: str) -> Drafted:
         self.published.append(incident_id)
-        return [f"{incident_id}.md"]
+        return Drafted(files=(f"{incident_id}.md",))
 
     async def detail(self, incident_id: str) -> Sequence[str]:
         return self.details

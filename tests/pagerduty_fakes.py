@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestServer
 
 KEY = "u+AbCdEfGhIjKlMnOpQr"
 PATHS = ("/incidents/{id}", "/incidents/{id}/notes", "/incidents/{id}/alerts", "/incidents/{id}/custom_fields/values",
-         "/incidents/{id}/responder_requests", "/incidents/{id}/snooze", "/users", "/escalation_policies",
-         "/oncalls")  # fmt: skip
+         "/incidents/{id}/responder_requests", "/incidents/{id}/snooze", "/incidents/{id}/status_updates", "/users",
+         "/priorities", "/escalation_policies", "/oncalls")  # fmt: skip
 
 
 def reference(kind: str, identifier: str, summary: str) -> dict[str, str]:
@@ -43,7 +43,11 @@ class PagerDutyState:
         "PBEN": ("Ben Okafor", "ben@example.com"), "PEVA": ("Eva Ruiz", "eva@example.com"),
     })  # fmt: skip
     policies: dict[str, str] = field(default_factory=lambda: {"PEP1": "Assist"})
+    rotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Who is on call by policy, where that is not ``levels``: user, and level, start, end if need be."""
     levels: dict[int, str] = field(default_factory=lambda: {1: "PANA", 2: "PBEN", 3: "PCHI"})
+    priorities: dict[str, str] = field(default_factory=lambda: {"PPRIO1": "P1", "PPRIO2": "P2", "PPRIO3": "P3"})
+    updates: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     fields: list[dict[str, Any]] = field(default_factory=list)
@@ -73,6 +77,9 @@ def application(state: PagerDutyState, check: Callable[..., None]) -> web.Applic
         web.get("/incidents/{id}/custom_fields/values", lambda request: _fields(request, state)),
         web.post("/incidents/{id}/responder_requests", lambda request: _request(request, state)),
         web.post("/incidents/{id}/snooze", lambda request: _snooze(request, state)),
+        web.post("/incidents/{id}/status_updates", lambda request: _publish(request, state)),
+        web.get("/incidents/{id}/log_entries", lambda request: _log(request, state)),
+        web.get("/priorities", lambda request: _priorities(request, state)),
         web.get("/users", lambda request: _named(request, "users", state)),
         web.get("/escalation_policies", lambda request: _named(request, "escalation_policies", state)),
         web.get("/users/{user}", lambda request: _one(request, "user", state)),
@@ -110,6 +117,22 @@ async def _put(request: web.Request, state: PagerDutyState) -> web.Response:
         state.incident["status"] = change["status"]
         if change["status"] == "resolved":
             state.incident["assignments"] = []
+    if "priority" in change:
+        if change["priority"]["id"] not in state.priorities:
+            return _error(400, "Invalid Input Provided")
+        name = state.priorities[change["priority"]["id"]]
+        state.incident["priority"] = {**reference("priority", change["priority"]["id"], name), "name": name,
+                                      "type": "priority"}  # fmt: skip
+    if "assignments" in change:
+        users = [one["assignee"]["id"] for one in change["assignments"]]
+        if not all(user in state.users for user in users):
+            return _error(400, "Invalid Input Provided")
+        state.incident["assignments"] = [
+            {"at": "2026-11-22T12:10:00Z", "assignee": reference("user", user, state.users[user][0])} for user in users
+        ]
+    if "escalation_policy" in change:
+        policy = change["escalation_policy"]["id"]
+        state.incident["escalation_policy"] = reference("escalation_policy", policy, state.policies[policy])
     if "escalation_level" in change:
         user = state.levels[change["escalation_level"]]
         state.incident["status"] = "triggered"
@@ -141,18 +164,45 @@ async def _request(request: web.Request, state: PagerDutyState) -> web.Response:
     return web.json_response({"responder_request": made})
 
 
+async def _publish(request: web.Request, state: PagerDutyState) -> web.Response:
+    """Answered with what was kept. The same text may be published again: there is no key that says it is the same."""
+    body = await request.json()
+    sender = next((key for key, (_, email) in state.users.items() if email == request.headers["From"]), "PONCALL")
+    update = {"id": f"PSU{len(state.updates)}", "message": body["message"], "created_at": "2026-11-22T12:05:00Z",
+              "sender": reference("user", sender, state.users[sender][0])}  # fmt: skip
+    state.updates.append(update)
+    return web.json_response({"status_update": update})
+
+
+async def _log(request: web.Request, state: PagerDutyState) -> web.Response:
+    assert request.query["since"]
+    entries = [
+        {**reference("log_entry", f"R{one['id']}", "Status update"), "type": "status_update_log_entry",
+         "created_at": one["created_at"], "message": one["message"], "agent": one["sender"]}
+        for one in state.updates
+    ]  # fmt: skip
+    return web.json_response({"log_entries": entries, "limit": 100, "offset": 0, "more": False, "total": None})
+
+
+async def _priorities(_: web.Request, state: PagerDutyState) -> web.Response:
+    listed = [{**reference("priority", key, name), "type": "priority", "name": name, "description": ""}
+              for key, name in state.priorities.items()]  # fmt: skip
+    return web.json_response({"priorities": listed, "limit": 100, "offset": 0, "more": False, "total": None})
+
+
 async def _snooze(request: web.Request, state: PagerDutyState) -> web.Response:
     if not 1 <= (await request.json())["duration"] <= 604_800:
         return _error(400, "Invalid Input Provided")
     return web.json_response({"incident": state.incident}, status=201)
 
 
-def _people(kind: str, state: PagerDutyState) -> list[dict[str, str]]:
+def _people(kind: str, state: PagerDutyState) -> list[dict[str, Any]]:
     if kind == "users":
         return [{**reference("user", key, name), "type": "user", "name": name, "email": email}
                 for key, (name, email) in state.users.items()]  # fmt: skip
-    return [{**reference("escalation_policy", key, name), "type": "escalation_policy", "name": name}
-            for key, name in state.policies.items()]  # fmt: skip
+    rule = {"id": "PRULE", "escalation_delay_in_minutes": 30, "targets": [reference("user", "PANA", "Ana Ruiz")]}
+    return [{**reference("escalation_policy", key, name), "type": "escalation_policy", "name": name,
+             "escalation_rules": [rule]} for key, name in state.policies.items()]  # fmt: skip
 
 
 async def _named(request: web.Request, kind: str, state: PagerDutyState) -> web.Response:
@@ -180,15 +230,27 @@ async def _fields(_: web.Request, state: PagerDutyState) -> web.Response:
 
 
 async def _oncalls(request: web.Request, state: PagerDutyState) -> web.Response:
-    assert request.query.getall("escalation_policy_ids[]") == ["PEP1"]
-    policy, rota = reference("escalation_policy", "PEP1", "Assist"), reference("schedule", "PSCH", "Rota")
-    times = {"start": "2026-11-22T00:00:00Z", "end": "2026-11-23T00:00:00Z"}
+    (asked,) = request.query.getall("escalation_policy_ids[]")
+    assert asked in ("PEP1", "PEPASSIST", *state.rotas)
+    whole = "users" in request.query.getall("include[]", [])
+    policy, rota = reference("escalation_policy", asked, "Assist"), reference("schedule", "PSCH", "Rota")
+    times = {"start": "2026-11-22T00:00:00Z", "end": "2126-11-23T00:00:00Z"}
+    held = state.rotas.get(asked, [{"user": user, "escalation_level": level} for level, user in state.levels.items()])
     oncalls = [
-        {"user": reference("user", user, user), "escalation_level": level, "escalation_policy": policy,
-         "schedule": rota, **times}
-        for level, user in state.levels.items()
+        {"escalation_level": 1, "escalation_policy": policy, "schedule": rota, **times, **one,
+         "user": _user(one["user"], state, whole=whole)}
+        for one in held
     ]  # fmt: skip
-    return web.json_response({"oncalls": oncalls, "limit": 100, "offset": 0, "more": False, "total": None})
+    limit, offset = int(request.query.get("limit", "25")), int(request.query.get("offset", "0"))
+    more = len(oncalls) > offset + limit
+    found = {"oncalls": oncalls[offset : offset + limit], "limit": limit, "offset": offset, "more": more}
+    return web.json_response({**found, "total": None})
+
+
+def _user(identifier: str, state: PagerDutyState, *, whole: bool) -> dict[str, str]:
+    """A user as a reference, or in full where that was asked for."""
+    known = next((one for one in _people("users", state) if one["id"] == identifier), None)
+    return known if whole and known else reference("user", identifier, identifier)
 
 
 @asynccontextmanager

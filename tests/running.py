@@ -379,7 +379,8 @@ class Pagerunner:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What it is started with. There is no embedder: search goes by words, says so, and needs no PyTorch."""
+        """What it is started with. There is no embedder: search goes by words, says so, and needs no PyTorch. Tests
+        share the channels, so that a new card does not wait for its minute."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PAGERUNNER_")}
         slack = self._setting.slack
         chosen = {
@@ -387,6 +388,7 @@ class Pagerunner:
             "PAGERUNNER_CATALOGUE": str(self._setting.home / "catalogue.yaml"),
             "PAGERUNNER_EXPORTS": str(self.exports), "PAGERUNNER_EMBEDDER": str(self._setting.home / "no-model"),
             "PAGERUNNER_PAGERDUTY_SECRETS": SIGNING_SECRET, "PAGERUNNER_CANARY_TOKENS_PER_HOUR": "0",
+            "PAGERUNNER_CHANNEL_MESSAGE_EVERY_S": "0",
             "ACME_OPENAI_KEY": "sk-simulated-acme", "BETA_ANTHROPIC_KEY": "sk-simulated-beta",
         }  # fmt: skip
         if slack is not None:

@@ -69,6 +69,10 @@ class Office:
     async def incident_of(self, message: MessageRef) -> str | None:
         return next((id_ for id_, view in self.views.items() if view.message == message), None)
 
+    async def incident_in(self, channel: str) -> str | None:
+        own = (id_ for id_, view in self.views.items() if view.room is not None and view.room.channel == channel)
+        return next(own, None)
+
     async def proposal(self, proposal_id: str) -> Proposal | None:
         pv = self._pv(proposal_id)
         return pv.proposal if pv else None

@@ -104,6 +104,14 @@ CASES = (
         resolved={"to": "r16"}, drift={"revision": "r18"}, unrelated={"owner": "ana"},
     ),
     Case(
+        action="rollback_release", params={}, path=f"{ADMIN}/release", becomes={"release": "gw-47"},
+        resolved={**GATEWAY, "to": "gw-47"}, drift={"release": "gw-49"}, unrelated={"note": "x"},
+    ),
+    Case(
+        action="scale_gateway", params={"workers": "8"}, path=f"{ADMIN}/workers", becomes={"count": 8},
+        resolved={"workers": 8}, drift={"count": 4}, unrelated={"pool": "b"},
+    ),
+    Case(
         action="rollback_retrieval", params={"index": "support-kb"}, path="/ingestion/support-kb/retrieval",
         becomes={"revision": "s31", "embedding_model": "embed-1", "top_k": 8}, resolved={"to": "s31"},
         drift={"top_k": 4}, unrelated={"owner": "ana"},

@@ -165,6 +165,14 @@ def test_a_verified_mitigation_shows_before_and_after_and_the_lease() -> None:
     assert "Lease goes back by itself at 13:04 UTC" in state
 
 
+def test_what_a_mitigation_left_as_it_was_is_said_in_one_breath() -> None:
+    view = SAMPLES["verified"]()
+    ill = [replace(f, outcome="errors") if f.probe == "user_signal" else f for f in view.findings]
+    state = lines(build(replace(view, findings=tuple(ill))), "state")
+
+    assert "Verified it helped: gateway_canary server_error → ok, still user_signal errors" in state
+
+
 def test_a_mitigation_that_did_not_help_is_shown_as_undone_and_hands_over_to_people() -> None:
     card = build(SAMPLES["made_worse"]())
 

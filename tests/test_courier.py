@@ -44,7 +44,8 @@ class Channel:
         self.posted.set()
         return message or MessageRef(channel=view.incident.channel, ts=f"1.{len(self.cards)}")
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False, team: str = "") -> None:  # fmt: skip
         self.said.append(text)
         self.places.append(message)
 
@@ -239,6 +240,24 @@ async def test_a_decision_goes_before_what_merely_ticks(post: Post) -> None:
 
     due = await post.database.run(lambda c: outbox.due(c, post.clock.now()))
     assert [letter.incident_id for letter in due] == [second, first]
+
+
+async def test_ticks_leave_room_for_what_people_decide(post: Post) -> None:
+    first = await post.open()
+    other = page("E2", incident_ref="Q2", incident_key="k2", title="something else")
+    second = await settle(SqlInbox(post.database), post.casebook, other)
+    await post.both_cards()
+    for _ in range(30):
+        await post.dirty(first)
+        await post.courier.deliver()
+    ticked = len(post.chat.cards)
+    await post.dirty(first)
+    await post.courier.deliver()
+    assert len(post.chat.cards) == ticked
+
+    await post.database.run(lambda c: outbox.card(c, second, post.clock.now(), decision=True))
+    await post.courier.deliver()
+    assert len(post.chat.cards) == ticked + 1
 
 
 async def test_a_slow_pager_holds_up_no_card(post: Post) -> None:

@@ -14,9 +14,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
+from bot.domain.presentation import Form
 from bot.edges import chain
 from bot.wiring import LIBRARY
 from tests.running import ROOT, Json, Pagerunner, resolved
@@ -120,7 +122,7 @@ def assert_whole(runner: Pagerunner, place: Place, *, written: int, cards: int =
     assert [(w["path"], w["after"]) for w in writes] == [("gateway/routes/chat", AFTER)]
     assert_findings_kept_once(runner)
     files = {path.name for path in runner.exports.iterdir()}
-    assert files == {f"{view.incident.id}.{form}" for form in ("md", "html", "json", "csv")}
+    assert files == {f"{view.incident.id}.{form}" for form in get_args(Form)}
     shown = place.slack.cards(since=since)
     assert 1 <= len(shown) <= cards
     assert "Approve" not in place.slack.buttons(shown[-1])

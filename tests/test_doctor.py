@@ -564,6 +564,14 @@ class TestTargets:
         assert (told.state, told.detail) == ("problem", "not in the environment: BETA_ANTHROPIC_KEY for beta-anthropic")
         assert credentials(catalogue, {"ACME_OPENAI_KEY": "sk-1", "BETA_ANTHROPIC_KEY": "k"}).state == "ok"
 
+    def test_labels_of_a_judge_are_read(self, catalogue: Catalogue) -> None:
+        document = catalogue.model_dump()
+        document["judges"] = [{"name": "j", "provider": "beta-anthropic", "model": "m", "labels": "absent.jsonl"}]
+        document["services"][0]["judge"] = "j"
+        told = golden_sets(Catalogue.model_validate(document), ROOT / "config" / "example")
+        assert told.state == "problem"
+        assert "absent.jsonl:1: cannot be read" in told.detail
+
     def test_golden_sets_are_read(self, catalogue: Catalogue, tmp_path: Path) -> None:
         assert golden_sets(catalogue, ROOT / "config" / "example").state == "ok"
         told = golden_sets(catalogue, tmp_path)
@@ -749,8 +757,8 @@ class TestTheCommand:
                 BETA_ANTHROPIC_KEY="sk-beta",
             )  # fmt: skip
         found = json.loads(out)
-        wrong = [check for check in found["checks"] if check["state"] != "ok"]
-        assert (code, wrong, found["ok"]) == (0, [], True)
+        wrong = [check["name"] for check in found["checks"] if check["state"] != "ok"]
+        assert (code, wrong, found["ok"]) == (0, ["GitHub"], True)  # No team names a repository.
         names = {check["name"] for check in found["checks"]}
         assert {
             "Slack scopes",

@@ -71,9 +71,9 @@ def test_the_files_say_that_they_were_made_when_the_incident_last_moved() -> Non
     import docx
 
     view = postmortem_samples.complete()
-    assert b"D:20261122131400Z" in Export().export(view, "pdf")
+    assert b"D:20261122132000Z" in Export().export(view, "pdf")
     word = docx.Document(io.BytesIO(Export().export(view, "docx")))
-    assert word.core_properties.created == datetime(2026, 11, 22, 13, 14, tzinfo=UTC)
+    assert word.core_properties.created == datetime(2026, 11, 22, 13, 20, tzinfo=UTC)
     assert word.core_properties.title == "Postmortem of inc-7f3a2c"
 
 

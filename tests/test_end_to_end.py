@@ -84,16 +84,21 @@ def page_for(place: Place, browser: Browser, tmp_path: Path) -> Iterator[PageFor
     assert problems == []
 
 
+def button(where: Page | Locator, text: str) -> Locator:
+    """By what is written on it: a screen reader may be told more."""
+    return where.locator("button").filter(has_text=re.compile(rf"^\s*{re.escape(text)}\s*$"))
+
+
 def card_of(page: Page) -> Locator:
     """The newest card in the channel."""
-    return page.get_by_role("article").filter(has=page.get_by_role("button", name="Why?")).last
+    return page.get_by_role("article").filter(has=button(page, "Why?")).last
 
 
-def press(page: Page, button: str, *, confirm: bool = False) -> None:
+def press(page: Page, text: str, *, confirm: bool = False) -> None:
     """Press a button of the card, and the same in the dialog that asks again."""
-    card_of(page).get_by_role("button", name=button, exact=True).click()
+    button(card_of(page), text).click()
     if confirm:
-        page.get_by_role("alertdialog").get_by_role("button", name=button, exact=True).click()
+        button(page.get_by_role("alertdialog"), text).click()
 
 
 def type_(page: Page, text: str) -> None:
@@ -117,11 +122,11 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
         runner.wait_ready()
         runner.send(born["page"])
         card = card_of(ana)
-        expect(card).to_contain_text(re.compile(r"provider_canary\s*running"), timeout=PATIENCE_MS)
+        expect(card).to_contain_text(re.compile(r"running.*provider_canary"), timeout=PATIENCE_MS)
         expect(card.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=PATIENCE_MS)
-        for shown in ("Model provider is failing", "requests failed in 5 min; normally", "Proposed: Shift traffic",
-                      "R2: reversible", "chat to acme-openai: 100 % → 0 %", "Undo", "Check gateway_canary is ok",
-                      "0 of 1 approvals by team assist"):  # fmt: skip
+        for shown in ("Model provider is failing", "fail, normally", "Proposed: Shift traffic",
+                      "R2: reversible", "chat to acme-openai: 100 % → 0 %", "Undo", "Check: gateway_canary is ok",
+                      "of team assist until"):  # fmt: skip
             expect(card).to_contain_text(shown)
         assert place.world.writes() == []
 
@@ -134,7 +139,7 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
         assert [write["path"] for write in place.world.writes()] == ["gateway/routes/chat"]
 
         runner.send(resolved(born))
-        expect(card).to_contain_text("· closed ·", timeout=PATIENCE_MS)
+        expect(card).to_contain_text("· closed since", timeout=PATIENCE_MS)
         card.get_by_role("button", name=re.compile(r"\d+ repl")).click()
         thread = ana.get_by_role("complementary", name="Thread")
         expect(thread).to_contain_text("Postmortem written", timeout=PATIENCE_MS)
@@ -239,9 +244,9 @@ def test_an_observed_service_has_no_approve_button(place: Place, page_for: PageF
     with runner.kept_alive():
         runner.send(born["page"])
         runner.until(lambda: runner.facts("proposal_withheld"), "a proposal that nobody can approve", PATIENCE_MS / 1e3)
-        expect(card_of(ana)).to_contain_text("this service is in observe mode: nothing is executed")
+        expect(card_of(ana)).to_contain_text("no Approve button: this service is in observe mode")
         expect(card_of(ana)).to_contain_text("chat to acme-openai: 100 % → 0 %")
-        expect(card_of(ana).get_by_role("button", name="I did something")).to_be_visible()
+        expect(button(card_of(ana), "Did it")).to_be_visible()
         assert "Approve" not in place.slack.buttons(place.slack.cards(since=since)[-1])
     assert place.world.writes() == []
 

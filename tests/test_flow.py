@@ -718,7 +718,8 @@ async def test_a_closed_incident_is_summed_up_in_the_thread_with_its_postmortem_
     await rig.desk.command(incident_id, "resolve", LOCAL)
     await rig.tick(10)
 
-    assert f"Summary of {incident_id}\nPostmortem written: {incident_id}.md" in await said(database, incident_id)
+    told = f"Summary of {incident_id}\nPostmortem written: {incident_id}.md\n"
+    assert [text for text in await said(database, incident_id) if text.startswith(told)]
     assert await letters(database, incident_id, "file") == [{"form": "md", "redaction": "internal", "zone": "UTC"}]
 
 

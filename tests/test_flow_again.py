@@ -12,7 +12,7 @@ from bot.domain.next_step import next_step
 from bot.domain.proposal import EffectState, ProposalState
 from bot.domain.view import IncidentView, ProposalView
 from bot.edges.database import Database
-from bot.ports import Investigated, StorageDown, VoteContext
+from bot.ports import Drafted, Investigated, StorageDown, VoteContext
 from config.catalogue import Catalogue
 from diagnostics.model import Finding, Verdict
 from runbooks.model import EffectResult, EffectStatus
@@ -132,9 +132,9 @@ async def test_what_is_reopened_while_its_postmortem_is_written_stays_open(rig: 
     incident_id = await opened(rig)
     await rig.desk.command(incident_id, "resolve", LOCAL)
 
-    async def slowly(_: str) -> Sequence[str]:
+    async def slowly(_: str) -> Drafted:
         await reopened(rig)
-        return ["first.md"]
+        return Drafted(files=("first.md",))
 
     rig.flow.__init__(replace(rig.flow._, publish=slowly))  # type: ignore[misc]
     await rig.flow.close(incident_id)

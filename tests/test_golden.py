@@ -283,3 +283,67 @@ async def test_it_stops_for_the_callers_reason() -> None:
     done = await replay(chosen(set_of(60), 60), model, stop=lambda results: "sure" if len(results) >= 16 else "")
 
     assert (len(model.asked), done.stopped) == (16, "sure")
+
+
+# --- Help that a check may need ----------------------------------------------------------------------------------
+
+
+def test_similarity_and_rubrics_are_read_and_not_decided_by_the_text() -> None:
+    item = item_with({"similar": "a refund is due"}, {"similar": {"to": "x", "at_least": 0.9}}, {"rubric": "is polite"})
+
+    assert item.needs == {"similar", "rubric"}
+    assert item.failed_checks("anything") == ()
+    assert [check.similar.at_least for check in item.checks if check.similar] == [0.75, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"checks": [{"similar": {"to": "x", "at_least": 2}}]}, "set.jsonl:1: checks.0.similar.at_least: "),
+        ({"checks": [{"similar": {"at_least": 0.5}}]}, "set.jsonl:1: checks.0.similar.to: is missing"),
+        ({"checks": [{"rubric": ""}]}, "set.jsonl:1: checks.0.rubric: "),
+        ({"checks": [{"regex": "("}]}, "set.jsonl:1: checks.0: regex: not a regular expression"),
+        ({"checks": [{"json_schema": "{"}]}, "set.jsonl:1: checks.0: json_schema: not JSON"),
+        ({"checks": [{"numeric": True}]}, "set.jsonl:1: checks.0.numeric: "),
+        ({"checks": [{"fuzzy": "x"}]}, "set.jsonl:1: checks.0.fuzzy: no such field"),
+        ({"tags": ["a\nb"]}, "set.jsonl:1: tags.0: "),
+        ({"weight": "heavy"}, "set.jsonl:1: weight: "),
+        ({"input": ""}, "set.jsonl:1: input: "),
+    ],
+)
+def test_a_problem_names_its_field(item: dict[str, Any], said: str) -> None:
+    with pytest.raises(GoldenError) as caught:
+        parse(line(**item), "set.jsonl")
+
+    assert caught.value.problems[0].startswith(said)
+
+
+@pytest.mark.parametrize("text", ['{"id": "a", "id": "b", "input": "q", "checks": []}', '{"weight": NaN}', "[1", "7"])
+def test_json_that_two_readers_would_read_differently_is_refused(text: str) -> None:
+    with pytest.raises(GoldenError, match=r"set\.jsonl:1: "):
+        parse(text, "set.jsonl")
+
+
+def test_yaml_names_the_line_of_the_field() -> None:
+    text = "items:\n  - id: a\n    input: q\n    checks:\n      - contains: x\n      - regex: (\n    weight: -1\n"
+    with pytest.raises(GoldenError) as caught:
+        parse(text, "set.yaml")
+
+    assert sorted(problem.split(": ")[0] for problem in caught.value.problems) == ["set.yaml:6", "set.yaml:7"]
+
+
+def test_many_problems_are_counted_and_none_of_the_file_is_used() -> None:
+    with pytest.raises(GoldenError) as caught:
+        parse("\n".join([line(id="fine"), *(line(id=f"i{n}", colour="red") for n in range(50))]), "set.jsonl")
+
+    assert len(caught.value.problems) == 50
+    assert str(caught.value).endswith("and 30 more problems")
+
+
+def test_a_set_is_named_by_what_it_asks() -> None:
+    first = parse(line() + "\n" + line(id="b"), "one.jsonl")
+    turned = parse(line(id="b") + "\n" + line(), "two.jsonl")
+    other = parse(line() + "\n" + line(id="b", input="other"), "one.jsonl")
+
+    assert first.digest == turned.digest
+    assert first.digest != other.digest

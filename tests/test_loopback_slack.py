@@ -213,10 +213,53 @@ async def test_a_channel_is_created_filled_topped_and_archived(client: AsyncWebC
 
     info = (await client.conversations_info(channel=room, include_num_members=True))["channel"]
     assert (info["topic"]["value"], info["num_members"]) == ("Support bot answers wrong", 3)
-    assert (await client.conversations_history(channel=room))["messages"][0]["reactions"][0]["name"] == "eyes"
+    told = (await client.conversations_history(channel=room))["messages"]
+    assert [m["reactions"][0]["name"] for m in told if m["ts"] == note["ts"]] == ["eyes"]
     await client.conversations_archive(channel=room)
     with pytest.raises(SlackApiError, match="is_archived"):
         await client.chat_postMessage(channel=room, text="too late")
+
+
+async def test_a_channel_tells_what_is_done_to_it_and_apps_leave_it_when_it_is_archived(client: AsyncWebClient) -> None:
+    room = (await client.conversations_create(name="inc-43"))["channel"]["id"]
+    await client.conversations_setPurpose(channel=room, purpose="Incident 43")
+    await client.conversations_setTopic(channel=room, topic="bot")
+    await client.conversations_invite(channel=room, users="U0ANA")
+    told = (await client.conversations_history(channel=room))["messages"]
+    assert [m["subtype"] for m in told] == ["channel_join", "channel_topic", "channel_purpose"]
+    own = (await client.users_conversations(types="public_channel,private_channel"))["channels"]
+    assert [c["purpose"]["value"] for c in own if c["id"] == room] == ["Incident 43"]
+
+    await client.conversations_archive(channel=room)
+    assert room not in [c["id"] for c in (await client.users_conversations())["channels"]]
+    for refused, error in (
+        (client.conversations_archive(channel=room), "already_archived"),
+        (client.conversations_unarchive(channel=room), "not_in_channel"),
+        (client.conversations_unarchive(channel="C0ASSIST"), "not_archived"),
+        (client.conversations_create(name="inc-43"), "name_taken"),
+        (client.conversations_create(name="---"), "invalid_name_punctuation"),
+    ):
+        with pytest.raises(SlackApiError, match=error):
+            await refused
+
+
+async def test_people_are_found_by_their_address_and_deactivated_ones_are_not(
+    client: AsyncWebClient, slack: LoopbackSlack
+) -> None:
+    assert (await client.users_lookupByEmail(email="Ana@example.com"))["user"]["id"] == "U0ANA"
+    await control(slack, "user", {"id": "U0ANA", "deleted": True})
+    for email in ("ana@example.com", "nobody@example.com"):
+        with pytest.raises(SlackApiError, match="users_not_found"):
+            await client.users_lookupByEmail(email=email)
+
+
+async def test_a_private_channel_needs_permissions_of_its_own(client: AsyncWebClient, slack: LoopbackSlack) -> None:
+    app = slack.workspace.app
+    kept = tuple(scope for scope in app.scopes if scope != "groups:write")
+    slack.workspace.app = app.model_copy(update={"scopes": kept})
+    with pytest.raises(SlackApiError, match="missing_scope"):
+        await client.conversations_create(name="secret", is_private=True)
+    assert (await client.conversations_create(name="open"))["ok"]
 
 
 async def test_a_file_is_uploaded_and_shared(client: AsyncWebClient, slack: LoopbackSlack) -> None:

@@ -17,6 +17,13 @@ from tests.incident_samples import page, settle
 
 TO_1 = """
 DROP TABLE pager;
+DROP TABLE debt;
+DROP TABLE cli_link;
+DROP TABLE cli_link_try;
+DROP TABLE author_note;
+DROP TABLE room;
+DROP TABLE installation;
+DROP TABLE oauth_state;
 ALTER TABLE incident DROP COLUMN reopened_at;
 ALTER TABLE incident DROP COLUMN attempts_before;
 ALTER TABLE incident ADD COLUMN pager_at FLOAT NOT NULL DEFAULT 0;

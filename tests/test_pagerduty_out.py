@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -54,6 +55,10 @@ class TestWhatIsSaid:
         assert state.incident["status"] == "resolved"
         assert state.requests[-1][2]["From"] == "oncall@example.com"
         assert last(state)[2]["incident"]["resolution"] == "Resolved by Ana\ufffd Ruiz through Pagerunner"
+
+    async def test_without_a_key_nobody_knows_who_is_on_call(self) -> None:
+        with pytest.raises(Undeliverable, match="no PagerDuty API key"):
+            await NoPager().on_call("PEPASSIST")
 
     async def test_escalation_goes_one_level_up_from_where_it_is_and_stops_at_the_top(self) -> None:
         state = PagerDutyState()
@@ -212,7 +217,7 @@ class TestWithoutAKey:
 
 def test_pdpyras_is_imported_when_first_needed_and_its_warning_is_known() -> None:
     code = (
-        "import sys, bot.edges.pagerduty_out as p; assert 'pdpyras' not in sys.modules; p._pdpyras(); "
+        "import sys, bot.edges.pagerduty_session as p; assert 'pdpyras' not in sys.modules; p._pdpyras(); "
         "assert 'pdpyras' in sys.modules"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
@@ -267,11 +272,15 @@ class TestContract:
             await pager.escalate(REF, await pager.next_level(REF), "ana@example.com")
             await pager.snooze(REF, 1_800, "ana@example.com")
             await pager.request(REF, await pager.find("Ben Okafor"), "help", "ana@example.com")
+            await pager.set_priority(REF, "P2", "ana@example.com")
+            await pager.assign(REF, await pager.find("Ben Okafor"), "ana@example.com")
+            # Not to a policy: the schema calls the id of that reference read-only, though it is what is to be written.
+            await pager.publish(REF, "We work on it.", "ana@example.com")
             await pager.set_status(REF, "resolved", "ana@example.com")
             with pytest.raises(Undeliverable):
                 await client(url, "wrong").note(REF, "n")
         assert contract.wrong == []
-        assert len(contract.checked) == 17
+        assert len(contract.checked) == 22
 
     @pytest.mark.parametrize(
         "spoil",
@@ -292,6 +301,16 @@ class TestContract:
         async with pagerduty(state, contract) as url:
             await client(url).details(REF)
         assert contract.wrong
+
+    async def test_who_is_on_call_is_asked_as_published(self) -> None:
+        """The published answer knows no users in full, which ``include[]`` asks for: that alone is different."""
+        schema = published_schema()
+        if schema is None:
+            return
+        contract, state = Contract(schema), PagerDutyState(rotas={"PEPASSIST": [{"user": "PANA"}]})
+        async with pagerduty(state, contract) as url:
+            assert [one.email for one in await client(url).on_call("PEPASSIST")] == ["ana@example.com"]
+        assert [one for one in contract.wrong if "is not one of ['user_reference']" not in one] == []
 
     async def test_the_check_itself_catches_a_request_that_is_wrong(self) -> None:
         schema = published_schema()
@@ -355,3 +374,61 @@ class TestResponders:
         ):
             with pytest.raises(Undeliverable, match="no PagerDuty API key is set"):
                 await refused
+
+
+class TestActs:
+    async def test_the_account_says_which_priorities_there_are(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            assert await client(url).priorities() == ["P1", "P2", "P3"]
+            state.priorities.clear()
+            assert await client(url).priorities() == []
+
+    async def test_a_priority_is_set_by_its_name_and_an_unknown_one_is_refused_with_the_list(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            await client(url).set_priority(REF, "p2", "ana@example.com")
+            assert last(state)[2] == {
+                "incident": {"type": "incident_reference", "priority": {"id": "PPRIO2", "type": "priority_reference"}}
+            }
+            assert state.requests[-1][2]["From"] == "ana@example.com"
+            with pytest.raises(Undeliverable, match="no priority P9; there are: P1, P2, P3"):
+                await client(url).set_priority(REF, "P9", "Ana")
+            state.priorities.clear()
+            with pytest.raises(Undeliverable, match="the account has none: switch them on"):
+                await client(url).set_priority(REF, "P1", "Ana")
+        assert state.incident["priority"]["summary"] == "P2"
+
+    async def test_it_is_assigned_to_a_person_or_a_policy_and_nobody_who_has_it_is_paged_again(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            pager = client(url)
+            for _ in range(2):
+                await pager.assign(REF, await pager.find("Ben Okafor"), "Ana")
+            await pager.assign(REF, await pager.find("Assist"), "Ana")
+        changes = [body["incident"] for method, _, _, body in state.requests if method == "PUT"]
+        assert [set(one) - {"type"} for one in changes] == [{"assignments"}, {"escalation_policy"}]
+        assert state.incident["assignments"][0]["assignee"]["summary"] == "Ben Okafor"
+
+    async def test_a_status_update_is_published_as_it_was_written_and_once(self) -> None:
+        state, begun = PagerDutyState(), datetime(2026, 11, 22, 12, 4, tzinfo=UTC)
+        async with pagerduty(state) as url:
+            pager = client(url)
+            text = "We work on it.\nNext update: by 12:30 UTC."
+            await pager.publish(REF, text, "ana@example.com")
+            await pager.publish(REF, text, "ana@example.com", since=begun)
+            await pager.publish(REF, "It is over.", "ana@example.com", since=begun)
+        assert [one["message"] for one in state.updates] == [text, "It is over."]
+
+    async def test_an_update_holds_no_secret(self) -> None:
+        state = PagerDutyState()
+        async with pagerduty(state) as url:
+            await client(url, redact=lambda text: text.replace("hunter2", "***")).publish(REF, "key hunter2", "Ana")
+        assert state.updates[0]["message"] == "key ***"
+
+    async def test_without_a_key_each_says_where_to_do_it(self) -> None:
+        ben, pager = Responder(id="PBEN", kind="user", name="Ben"), NoPager()
+        for act in (pager.priorities(), pager.set_priority(REF, "P1", ""), pager.assign(REF, ben, ""),
+                    pager.publish(REF, "x", "")):  # fmt: skip
+            with pytest.raises(Undeliverable, match="in PagerDuty itself"):
+                await act

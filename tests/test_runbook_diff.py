@@ -119,7 +119,7 @@ def test_what_is_written_out_is_what_was_committed_and_links_are_left_out(books:
     where = place(books)
     assert where is not None
 
-    count = write_out(where, commit(where, "HEAD"), tmp_path / "out")
+    count = write_out(where, commit(where, "HEAD"), tmp_path / "out").files
 
     assert count == 2
     assert (tmp_path / "out" / "deep" / "ümlaut name.md").read_bytes() == b"# A\r\n\xff"

@@ -10,7 +10,7 @@ import pytest
 from bot.cli.assembly import target_secrets
 from config import strict_yaml
 from config.catalogue import Catalogue
-from config.settings import SECRETS, ConfigError, Settings, load
+from config.settings import SECRET_LISTS, SECRETS, ConfigError, Settings, load
 from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "config" / "example" / "pagerunner.yaml"
@@ -55,6 +55,28 @@ class TestWhereSettingsComeFrom:
         settings = load({"PAGERUNNER_RUNBOOKS": "a:b", "PAGERUNNER_PAGERDUTY_SECRETS": "one, two"})
         assert settings.runbooks == (Path("a"), Path("b"))
         assert [secret.get_secret_value() for secret in settings.pagerduty_secrets] == ["one", "two"]
+
+    def test_oauth_says_everything_that_it_needs_each_with_its_key(self) -> None:
+        told = problems({"PAGERUNNER_SLACK": "socket", "PAGERUNNER_SLACK_CLIENT_ID": "1.2",
+                         "PAGERUNNER_SLACK_BOT_TOKEN": TOKEN, "PAGERUNNER_SLACK_APP_TOKEN": "xapp-1"})  # fmt: skip
+        assert [one.split(": ")[1] for one in told] == [
+            "slack", "slack_client_secret", "slack_bot_token", "slack_app", "slack_team", "public_url",
+        ]  # fmt: skip
+        assert told[2].startswith("environment variable PAGERUNNER_SLACK_BOT_TOKEN: ")
+        assert not any(TOKEN in one for one in told)
+
+    def test_oauth_that_has_everything_needs_no_token(self) -> None:
+        whole = {"SLACK": "http", "SLACK_SIGNING_SECRET": "s", "SLACK_CLIENT_ID": "1.2", "SLACK_CLIENT_SECRET": "c",
+                 "SLACK_APP": "A0PAGERUN", "SLACK_TEAM": "T0LOOP", "PUBLIC_URL": "https://oncall.example.com",
+                 "SLACK_TOKEN_KEYS": "one, two"}  # fmt: skip
+        settings = load({f"PAGERUNNER_{key}": value for key, value in whole.items()})
+        assert settings.oauth
+        assert len(settings.slack_token_keys) == 2
+
+    @pytest.mark.parametrize("url", ["http://oncall.example.com", "https://a.example/path", "oncall.example.com"])
+    def test_the_public_address_is_https_and_nothing_more(self, url: str) -> None:
+        (told,) = problems({"PAGERUNNER_PUBLIC_URL": url})
+        assert told.startswith("environment variable PAGERUNNER_PUBLIC_URL: public_url: ")
 
     def test_settings_are_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):
@@ -112,7 +134,8 @@ class TestErrors:
 class TestSecrets:
     def test_no_form_of_the_settings_shows_one(self) -> None:
         environ = {f"PAGERUNNER_{name.upper()}": f"{name}-hunter2-value" for name in SECRETS}
-        settings = load({**environ, "PAGERUNNER_PAGERDUTY_SECRETS": "first-hunter2,second-hunter2"})
+        several = {f"PAGERUNNER_{name.upper()}": "first-hunter2,second-hunter2" for name in SECRET_LISTS}
+        settings = load({**environ, **several})
         forms = (
             repr(settings),
             str(settings),
@@ -120,7 +143,7 @@ class TestSecrets:
             json.dumps(settings.model_dump(mode="json")),
         )
         assert not any("hunter2" in form for form in forms)
-        assert len(settings.secrets()) == len(SECRETS) + 2
+        assert len(settings.secrets()) == len(SECRETS) + 4
         assert all("hunter2" in secret for secret in settings.secrets())
 
     def test_no_error_shows_one(self, tmp_path: Path) -> None:
@@ -138,7 +161,7 @@ class TestSecrets:
 
     def test_every_setting_that_is_a_secret_is_known_for_redaction(self) -> None:
         typed = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
-        assert typed == {*SECRETS, "pagerduty_secrets"}
+        assert typed == {*SECRETS, *SECRET_LISTS}
 
     def test_credentials_of_targets_come_from_the_environment_alone(
         self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
@@ -160,7 +183,9 @@ class TestTheExample:
         assert set(_keys()) == set(Settings.model_fields)
 
     def test_what_it_shows_as_defaults_are_the_defaults(self, tmp_path: Path) -> None:
-        shown = {key: text for key, text in _keys().items() if text not in ("...", "xoxb-...", "xapp-...")}
+        shown = {
+            key: text for key, text in _keys().items() if text not in ("...", "xoxb-...", "xapp-...", "github_pat_...")
+        }
         for key in ("embedder", "exports", "http_actions", "templates"):
             del shown[key]  # an example of a path, where the default is none or follows from another setting
         path = settings_file(tmp_path, "".join(f"{key}: {text}\n" for key, text in shown.items()))

@@ -1,6 +1,8 @@
 """The tests that probes decide by reproduce the published figures and known exact values."""
 
 import random
+import subprocess
+import sys
 
 import pytest
 from scipy import stats
@@ -169,3 +171,20 @@ def test_many_tests_are_held_to_one_false_discovery_rate() -> None:
     assert statistics.benjamini_hochberg([0.001, 0.04, 0.03, 0.9]) == (True, False, False, False)
     assert statistics.benjamini_hochberg([0.001, 0.02, 0.03, 0.9]) == (True, True, True, False)
     assert statistics.benjamini_hochberg([]) == ()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_after_the_warm_up_half_an_import_of_torch_in_another_thread_does_no_harm(warm: bool) -> None:
+    code = f"""
+import sys, types
+from diagnostics import statistics
+if {warm}:
+    statistics.warm_up()
+else:
+    statistics.scipy_stats()
+sys.modules["torch"] = types.ModuleType("torch")  # as it is while it is being imported
+print(statistics.scipy_stats().mannwhitneyu([1.0, 2.0, 5.0], [2.0, 3.0], alternative="greater").pvalue)
+print(statistics.fisher_drop(3, 10, 9, 10), statistics.scipy_stats().binom.pmf(range(4), 3, 0.2))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode == 0) is warm, done.stderr

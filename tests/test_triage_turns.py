@@ -38,6 +38,7 @@ class Turns:
             casebook=self.casebook, catalogue=catalogue, history=SqlHistory(database), runner=self._runner, clock=clock,
             http=None, golden_root="", specs={name: p.spec for name, p in self.probes.items()}, diagnose=diagnose,
             library=SimpleNamespace(for_service=lambda _: {}), next_calls=lambda *_, **__: self.left, resolve=None,
+            embedder=None,
         )  # fmt: skip
 
     def _probe(self, name: str, tokens: int, tier: Tier) -> Scripted:

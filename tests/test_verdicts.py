@@ -38,7 +38,7 @@ async def over(tmp_path: Path, catalogue: Catalogue) -> AsyncIterator[DutyRig]:
 
 def channel(over: DutyRig, name: str) -> list[str]:
     messages = over.slack.workspace.channels[name].messages.values()
-    return [str(m.payload["text"]) for m in messages if "was used in" in str(m.payload.get("text"))]
+    return [str(m.payload["text"]) for m in messages if "our runbook" in str(m.payload.get("text"))]
 
 
 async def test_a_click_is_a_fact_that_stands_on_the_card_and_the_owner_of_the_runbook_is_told_once(
@@ -50,9 +50,10 @@ async def test_a_click_is_a_fact_that_stands_on_the_card_and_the_owner_of_the_ru
 
     assert [fact["verdict"] for fact in await over.facts("verdict_given")] == ["wrong_cause", "right_cause"]
     assert given(await over.view()) == ["right cause (ben)", "wrong cause (ana)"]
-    assert channel(over, "C0TRUST") == [
-        f"Your runbook `moderation-backlog` was used in `{over.incident}` (`chat-assistant`): wrong cause, says `ana`."
-    ]
+    (told,) = channel(over, "C0TRUST")
+    link = f"{over.slack.url}/archives/C0ASSIST/p{over.ts.replace('.', '')}"
+    where = f"<{link}|{over.incident}> (`chat-assistant`)"
+    assert told.startswith(f"Your runbook `moderation-backlog` was wrong in {where}: wrong cause, says `ana`.\n")
 
 
 async def test_the_newest_word_of_a_person_counts_and_the_same_word_twice_is_one(over: DutyRig) -> None:
@@ -105,3 +106,43 @@ def test_verdicts_stand_in_the_json_export_and_in_the_postmortem() -> None:
 def test_the_runbook_that_was_used_is_the_one_whose_step_was_done() -> None:
     assert runbook_used(SAMPLES["verified"]()) == "provider-outage"
     assert runbook_used(SAMPLES["no_fault"]()) == ""
+
+
+@pytest.mark.parametrize(
+    ("owner", "reached"),
+    [
+        ("@U0ANA", True), ("ana@example.com", True), ("#C0TRUST", True),
+        ("@U0GUEST", False), ("@U0STRANGER", False), ("@U0GONE", False), ("gus@example.com", False),
+    ],
+)  # fmt: skip
+async def test_a_person_is_told_directly_and_who_is_not_of_ours_never(owner: str, reached: bool, over: DutyRig) -> None:
+    (over.books / "moderation-backlog.md").write_text(f'---\ntitle: Ours\nowner: "{owner}"\n---\n# Ours\n')
+    over.shelf.refresh()
+    await over.duty.judge(over.incident, "noise", ANA)
+    await over.deliver()
+
+    workspace = over.slack.workspace
+    direct = [channel for channel in workspace.channels.values() if channel.is_im and channel.messages]
+    below = [text for text in over.thread() if "our runbook" in text]
+    if not reached:
+        assert direct == []
+        assert "could not be told: " in below[0]
+    elif owner.startswith("#"):
+        assert len(channel(over, "C0TRUST")) == 1
+    else:
+        (told,) = direct[0].messages.values()
+        assert set(direct[0].members) == {"U0ANA", "U0PAGERUN"}
+        assert str(told.payload["text"]).startswith("Your runbook `moderation-backlog` was used in ")
+        assert below == []
+
+
+async def test_where_the_messages_tab_is_off_the_thread_is_told(over: DutyRig) -> None:
+    (over.books / "moderation-backlog.md").write_text('---\ntitle: Ours\nowner: "@U0ANA"\n---\n# Ours\n')
+    over.shelf.refresh()
+    app = over.slack.workspace.app
+    over.slack.workspace.app = app.model_copy(update={"messages_tab": False})
+    await over.duty.judge(over.incident, "noise", ANA)
+    await over.deliver()
+
+    (told,) = [text for text in over.thread() if "our runbook" in text]
+    assert "the app's Messages tab is off" in told

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bot.bench.clicking import clicks
 from bot.bench.figures import Figure, percentile, spread
 from bot.bench.pages import Planned, page
 from bot.bench.sender import Sender
@@ -37,7 +38,7 @@ class Course:
 
 
 def figures() -> list[Figure]:
-    """Page to first card, and page to proposal beyond its probes."""
+    """Page to first card, page to proposal beyond its probes, and click to what it changes."""
     with stage(message_every_s=0.0) as made:
         made.break_world(SCENARIO)
         server = Server(made)
@@ -45,7 +46,8 @@ def figures() -> list[Figure]:
         server.until_ready()
         server.until_warm()
         courses = [_course(made, server, planned) for planned in _pages()]
-    return [_card(courses), _proposal(courses)]
+        clicked = clicks(made)
+    return [_card(courses), _proposal(courses), clicked]
 
 
 def chain(findings: Sequence[Mapping[str, Any]]) -> float:

@@ -28,7 +28,7 @@ def pick(api: Api, reference: str) -> "ProposalView":
 
 def described(pv: "ProposalView") -> Iterator[str]:
     """The plan as a person reads it before deciding: the card's facts, fit for a terminal."""
-    from bot.domain import plan_card, wording  # noqa: PLC0415
+    from bot.domain import deciding, plan_card, wording  # noqa: PLC0415
     from bot.domain.untrusted import line  # noqa: PLC0415
 
     proposal, plan = pv.proposal, pv.proposal.plan
@@ -39,7 +39,7 @@ def described(pv: "ProposalView") -> Iterator[str]:
         first, *rest = each.shown.text.split("\n")
         yield f"  {each.label}: {first}"
         yield from (f"    {more}" for more in rest)
-    yield f"  Plan: {plan_card.code(proposal.plan_hash)}, {plan_card.approvals(pv)}"
+    yield f"  Plan: {plan_card.code(proposal.plan_hash)}, {deciding.approvals(pv)}"
     if proposal.proposed_by != "pagerunner":
         yield f"  Edited by: {line(proposal.proposed_by, 60)}"
     yield f"  From: {line(plan.runbook)}"
@@ -48,14 +48,17 @@ def described(pv: "ProposalView") -> Iterator[str]:
         yield f"  CANNOT BE APPROVED: the plan cannot be shown in full: {line(problem)}"
 
 
-def vote(api: Api, reference: str, decision: str, reason: str, *, yes: bool, as_json: bool) -> None:
+def vote(
+    api: Api, reference: str, decision: str, reason: str, *, yes: bool, as_json: bool, alone: bool = False
+) -> None:  # fmt: skip
     """Show the plan, ask, and vote on its whole hash."""
     pv = pick(api, reference)
     if not as_json:
         click.echo("\n".join(described(pv)))
-    if not yes and not click.confirm(f"{decision.capitalize()} exactly this?"):
+    asked = f"{decision.capitalize()} exactly this{', alone' if alone else ''}?"
+    if not yes and not click.confirm(asked):
         fail("Nothing was done.")
-    body = {"plan_hash": pv.proposal.plan_hash, "decision": decision, "reason": reason}
+    body = {"plan_hash": pv.proposal.plan_hash, "decision": decision, "reason": reason, "break_glass": alone}
     answer = api.post(f"/proposals/{pv.proposal.id}/votes", body)
     if as_json:
         show(answer)
@@ -68,8 +71,10 @@ def vote(api: Api, reference: str, decision: str, reason: str, *, yes: bool, as_
 @click.command(name="approve")
 @click.argument("reference")
 @click.option("--yes", is_flag=True, help="Do not ask again: you have read the plan.")
+@click.option("--break-glass", is_flag=True, help="Approve alone, where the policy lets you; somebody reviews it.")
+@click.option("--reason", default="", help="Why; goes on the timeline. Break-glass needs one.")
 @with_config
 @with_json
-def command(reference: str, yes: bool, config: Path | None, as_json: bool) -> None:
+def command(reference: str, yes: bool, break_glass: bool, reason: str, config: Path | None, as_json: bool) -> None:
     """Approve the proposal REFERENCE (pr-...), or the open one of an incident (inc-...)."""
-    vote(Api(settings(config)), reference, "approve", "", yes=yes, as_json=as_json)
+    vote(Api(settings(config)), reference, "approve", reason, yes=yes, as_json=as_json, alone=break_glass)

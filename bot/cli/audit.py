@@ -1,15 +1,21 @@
 """``pagerunner audit``: whether the timeline is whole, and what was done to the installation, without a server."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from bot.cli.local import NO_SERVER, WHERE, WRONG, fail, settings, show, with_config, with_json
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from bot.domain.timeline import Entry
+
+
+T = TypeVar("T")
 
 
 @click.group(name="audit")
@@ -64,6 +70,28 @@ def log(database: Path | None, config: Path | None, as_json: bool) -> None:
         click.echo("Nothing was frozen or unfrozen yet.")
 
 
+@command.command()
+@click.option("--all", "everything", is_flag=True, help="Those that were reviewed, too.")
+@click.option("--database", type=click.Path(path_type=Path), help="Another database file.")
+@with_config
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def debts(everything: bool, database: Path | None, config: Path | None, as_json: bool) -> None:
+    """Break-glass approvals that nobody has reviewed, oldest first."""
+    from bot.domain import codec, deciding, wording  # noqa: PLC0415
+    from bot.domain.untrusted import line  # noqa: PLC0415
+    from bot.edges import debts as rows  # noqa: PLC0415
+
+    found = _read(_path(database, config), lambda c: list(rows.listed(c, open_only=not everything)))
+    if as_json:
+        show([codec.dump(one) for one in found])
+        return
+    for one in found:
+        about = f"{one.incident_id}  {line(one.service)}  {wording.moment(one.at)}  {one.proposal_id}"
+        click.echo(f"{about}: {deciding.debt_line(one, one.at)}")
+    if not found:
+        click.echo("No break-glass approval waits for a review." if not everything else "Nobody has broken the glass.")
+
+
 def _path(database: Path | None, config: Path | None) -> Path:
     """The database file, or an end that says where there is none."""
     path = database or settings(config).data / "pagerunner.sqlite"
@@ -73,16 +101,22 @@ def _path(database: Path | None, config: Path | None) -> Path:
 
 
 def _entries(path: Path, incident_id: str | None = None) -> "list[Entry]":
+    from bot.edges import chain  # noqa: PLC0415
+
+    return _read(path, lambda c: list(chain.entries(c, incident_id)))
+
+
+def _read(path: Path, work: "Callable[[Connection], list[T]]") -> "list[T]":
+    """What is asked of the database without a server, or an end that says why it cannot be read."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    from bot.edges import chain  # noqa: PLC0415
     from bot.edges.database import Database, SchemaMismatch  # noqa: PLC0415
     from bot.ports import StorageDown  # noqa: PLC0415
 
     opened = Database(path, read_only=True)
     try:
         opened.open()
-        return asyncio.run(opened.run(lambda c: list(chain.entries(c, incident_id))))
+        return asyncio.run(opened.run(work))
     except SchemaMismatch as error:
         fail(str(error))
     except (StorageDown, SQLAlchemyError, ValueError) as error:

@@ -4,21 +4,25 @@ import asyncio
 import difflib
 import os
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.init import EXAMPLE
 from bot.cli.local import show
+from bot.cli.manifest import manifest_scopes
 from config import strict_yaml
 from config.catalogue import Catalogue
-from config.settings import PREFIX, SECRETS, ConfigError, Settings, load, load_catalogue
+from config.library import GitSource
+from config.settings import PREFIX, SECRET_LISTS, SECRETS, ConfigError, Settings, load, load_catalogue
 
 if TYPE_CHECKING:
     from bot.edges.checks import Check
     from bot.edges.checks_clock import Reading
+    from bot.edges.checks_pagerduty import PagerAccess
+    from bot.edges.checks_slack import SlackAccess
 
 OWN_VARIABLES = frozenset({"PAGERUNNER_CONFIG", "PAGERUNNER_CONTRACTS"})
 """Variables of ours that are no settings."""
@@ -84,11 +88,11 @@ class Doctor:
             found.append(checks.not_checked("everything else", "the settings must load first"))
             return found
         catalogue = self._catalogue(settings, found)
-        found += _strange_variables(os.environ, catalogue)
+        found += _strange_variables(os.environ, catalogue, _token_variables(settings, catalogue))
         found += self._machine(settings)
         found += _content(settings, catalogue)
         if self._offline:
-            found.append(checks.not_checked("Slack, PagerDuty, targets and clock", "--offline"))
+            found.append(checks.not_checked("Slack, PagerDuty, GitHub, targets and clock", "--offline"))
         else:
             found += asyncio.run(_network(settings, catalogue, self._address))
         return found
@@ -136,12 +140,15 @@ class Doctor:
         ]  # fmt: skip
 
 
-def _strange_variables(environ: Mapping[str, str], catalogue: Catalogue | None) -> "list[Check]":
+def _strange_variables(
+    environ: Mapping[str, str], catalogue: Catalogue | None, tokens: AbstractSet[str] = frozenset()
+) -> "list[Check]":
     """A misspelt variable would be ignored without a word."""
     from bot.edges.checks import problem  # noqa: PLC0415
 
     known = {f"{PREFIX}{key.upper()}" for key in Settings.model_fields} | OWN_VARIABLES
     known |= {target.auth_env for target in catalogue.targets} if catalogue else set()
+    known |= tokens
     found = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
@@ -151,12 +158,19 @@ def _strange_variables(environ: Mapping[str, str], catalogue: Catalogue | None) 
     return found
 
 
+def _token_variables(settings: Settings, catalogue: Catalogue | None) -> set[str]:
+    """The variables that runbook libraries name."""
+    from bot.cli.libraries import sources  # noqa: PLC0415
+
+    return {one.at.token_env for one in sources(settings, catalogue) if isinstance(one.at, GitSource)}
+
+
 def _private(path: Path) -> "list[Check]":
     """A settings file that holds secrets must be readable by its owner alone."""
     from bot.edges.checks import problem  # noqa: PLC0415
 
     value = strict_yaml.load(path.read_text("utf-8")).value
-    held = [key for key in (*SECRETS, "pagerduty_secrets") if isinstance(value, dict) and value.get(key)]
+    held = [key for key in (*SECRETS, *SECRET_LISTS) if isinstance(value, dict) and value.get(key)]
     if held and path.stat().st_mode & 0o077:
         return [
             problem("settings file", f"{path} holds {', '.join(held)}, and others can read it", f"chmod 600 {path}")
@@ -166,17 +180,21 @@ def _private(path: Path) -> "list[Check]":
 
 def _content(settings: Settings, catalogue: Catalogue | None) -> "list[Check]":
     """What people wrote: declared actions, runbooks, golden sets."""
+    from bot.cli.libraries import repositories  # noqa: PLC0415
     from bot.edges.checks import not_checked  # noqa: PLC0415
+    from bot.edges.checks_libraries import libraries  # noqa: PLC0415
     from bot.edges.checks_targets import golden_sets  # noqa: PLC0415
+    from bot.edges.clock import SystemClock  # noqa: PLC0415
 
     if catalogue is None:
         return [not_checked("declared actions, runbooks, golden sets", "the catalogue must load first")]
-    return [*_runbooks(settings, catalogue), golden_sets(catalogue, settings.catalogue.parent)]
+    found = libraries(repositories(settings, catalogue), os.environ, SystemClock().now())
+    return [*found, *_runbooks(settings, catalogue), golden_sets(catalogue, settings.catalogue.parent)]
 
 
 def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
     """The declared actions, and the runbooks that may use them."""
-    from bot.cli.assembly import own_folders  # noqa: PLC0415
+    from bot.cli.libraries import folders  # noqa: PLC0415
     from bot.edges.checks import not_checked, ok, problem  # noqa: PLC0415
     from bot.edges.clock import SystemClock  # noqa: PLC0415
     from bot.wiring import actions, open_shelf  # noqa: PLC0415
@@ -189,7 +207,7 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
         told = str(error).splitlines() if isinstance(error, InvalidDeclarationError) else [f"{path}: {error}"]
         return [*(problem("declared actions", line, "correct it, or the setting 'http_actions'") for line in told),
                 not_checked("runbooks", "the declared actions must load first")]  # fmt: skip
-    shelf = open_shelf(own_folders(settings, catalogue), actions(declared), catalogue, SystemClock().now().date())
+    shelf = open_shelf(folders(settings, catalogue), actions(declared), catalogue, SystemClock().now().date())
     wrong = [one for one in shelf.problems if one.severity == "error"]
     remarks = sum(one.severity == "warning" for one in shelf.problems)
     found = [ok("declared actions", f"{len(declared)} in {path}" if path else "none are declared")]
@@ -202,9 +220,12 @@ def _runbooks(settings: Settings, catalogue: Catalogue) -> "list[Check]":
 
 
 async def _network(settings: Settings, catalogue: Catalogue | None, address: str) -> "list[Check]":
-    """Slack, PagerDuty and the targets, at the same time; then the clock, by what they all said."""
+    """Slack, PagerDuty, GitHub and the targets, at the same time; then the clock, by what they all said."""
+    from bot.cli.libraries import repositories as known_to_git  # noqa: PLC0415
     from bot.edges.checks import not_checked  # noqa: PLC0415
     from bot.edges.checks_clock import clock  # noqa: PLC0415
+    from bot.edges.checks_github import github  # noqa: PLC0415
+    from bot.edges.checks_libraries import repositories  # noqa: PLC0415
     from bot.edges.checks_pagerduty import PagerAccess, pagerduty  # noqa: PLC0415
 
     access = PagerAccess(
@@ -212,26 +233,47 @@ async def _network(settings: Settings, catalogue: Catalogue | None, address: str
         author=settings.pagerduty_from, secrets=sum(bool(s.get_secret_value()) for s in settings.pagerduty_secrets),
         address=address,
     )  # fmt: skip
-    answers = await asyncio.gather(_slack(settings, catalogue), pagerduty(access, catalogue), _targets(catalogue))
+    token = settings.github_token.get_secret_value()
+    answers = await asyncio.gather(
+        _slack(settings, catalogue, access), pagerduty(access, catalogue),
+        github(settings.github_api, token, catalogue), _targets(catalogue),
+    )  # fmt: skip
     found = [check for checks, _ in answers for check in checks]
+    found += await repositories(known_to_git(settings, catalogue))
     if catalogue is None:
         found.append(not_checked("targets and providers", "the catalogue must load first"))
+    elif not settings.oauth:  # With several workspaces, it was asked in each.
+        from bot.edges.checks_on_call import on_call  # noqa: PLC0415
+
+        found += await on_call(access, None if settings.slack == "off" else _slack_access(settings), catalogue)
     return [*found, clock([told for _, readings in answers for told in readings])]
 
 
-async def _slack(settings: Settings, catalogue: Catalogue | None) -> "tuple[list[Check], list[Reading]]":
+async def _slack(
+    settings: Settings, catalogue: Catalogue | None, pager: "PagerAccess"
+) -> "tuple[list[Check], list[Reading]]":  # fmt: skip
     from bot.edges.checks import not_checked  # noqa: PLC0415
 
     if settings.slack == "off":
         why = "it is switched off: cards are in `pagerunner incidents`, and `pagerunner approve` decides"
         return [not_checked("Slack", why, "set 'slack' to socket; docs/slack-and-pagerduty.md tells how")], []
-    from bot.edges.checks_slack import SlackAccess, slack  # noqa: PLC0415
+    from bot.edges.checks_slack import slack  # noqa: PLC0415
 
-    access = SlackAccess(
+    if settings.oauth:
+        from bot.cli.doctor_installs import workspaces  # noqa: PLC0415
+
+        return await workspaces(settings, catalogue, _slack_access(settings), pager)
+    return await slack(_slack_access(settings), catalogue)
+
+
+def _slack_access(settings: Settings) -> "SlackAccess":
+    from bot.edges.checks_slack import SlackAccess  # noqa: PLC0415
+
+    return SlackAccess(
         mode=settings.slack, api=settings.slack_api, bot_token=settings.slack_bot_token.get_secret_value(),
         app_token=settings.slack_app_token.get_secret_value(), team=settings.slack_team, scopes=manifest_scopes(),
+        pager=bool(settings.pagerduty_api_key.get_secret_value()),
     )  # fmt: skip
-    return await slack(access, catalogue)
 
 
 async def _targets(catalogue: Catalogue | None) -> "tuple[list[Check], list[Reading]]":
@@ -241,9 +283,3 @@ async def _targets(catalogue: Catalogue | None) -> "tuple[list[Check], list[Read
 
     reached, readings = await targets(catalogue, secrets_of(catalogue, os.environ))
     return [credentials(catalogue, os.environ), *reached], readings
-
-
-def manifest_scopes() -> tuple[str, ...]:
-    """The scopes of the manifest that ``pagerunner init`` writes: what the app needs."""
-    value: Any = strict_yaml.load((EXAMPLE / "slack-manifest.yaml").read_text("utf-8")).value
-    return tuple(value["oauth_config"]["scopes"]["bot"])

@@ -14,5 +14,5 @@ from bot.cli.local import Api, say, settings, with_config, with_json
 @with_json
 def command(service: str, reason: str, config: Path | None, as_json: bool) -> None:
     """Stop all execution for SERVICE (default: for everything)."""
-    told = Api(settings(config)).post("/freeze", {"service": service, "reason": reason})
+    told = Api(settings(config), as_linked=False).post("/freeze", {"service": service, "reason": reason})
     say(told, as_json=as_json)

@@ -24,10 +24,6 @@ CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
 )
 
-CONFIG = click.option(
-    "--config", type=click.Path(path_type=Path), help="Configuration file; default: PAGERUNNER_CONFIG."
-)
-
 
 @dataclass(kw_only=True, slots=True)
 class Read:
@@ -57,12 +53,10 @@ class Installed:
             fail(str(error), WRONG)
 
     def folders(self) -> "list[Folder]":
-        """The configured runbook folders and the teams' own, without the built-in library."""
-        from runbooks.shelf import Folder  # noqa: PLC0415
+        """The company's runbook libraries and the teams' own, without the built-in one."""
+        from bot.cli.libraries import folders  # noqa: PLC0415
 
-        beside, teams = self.settings.catalogue.parent, self.catalogue.teams if self.catalogue else ()
-        own = [Folder(path=beside / team.runbooks, team=team.name) for team in teams if team.runbooks]
-        return [*(Folder(path=path) for path in self.settings.runbooks), *own]
+        return folders(self.settings, self.catalogue)
 
     def registry(self) -> "ActionRegistry":
         """The actions there are, the declared ones included."""
@@ -101,10 +95,18 @@ class Installed:
                 librarian.close()
 
     def read(self, paths: Sequence[Path]) -> list[Read]:
-        """The runbook files at each of these paths; without any, of every folder in use."""
+        """The runbook files at each of these paths; without any, of every library in use."""
         from bot.wiring import LIBRARY  # noqa: PLC0415
 
-        return [_read(path) for path in paths or (LIBRARY, *(folder.path for folder in self.folders()))]
+        if paths:
+            return [_read(path) for path in paths]
+        found = [_read(LIBRARY)]
+        for folder in self.folders():
+            if folder.git and not folder.path.exists():
+                click.echo(f"{folder.name}: left out, it was not loaded yet; `pagerunner runbooks sync` does", err=True)
+            else:
+                found.append(_read(folder.path))
+        return found
 
     def lint(self, groups: Sequence[Read], *, whole: bool) -> "list[Problem]":
         """Everything wrong with these files, seen together with all runbooks in use (``whole``: they are these)."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from bot.cli import linked
 from config.catalogue import Catalogue
 from config.settings import ConfigError, Settings, load, load_catalogue
 
@@ -55,9 +56,10 @@ def person() -> str:
 
 
 class Api:
-    """The running server's API, found through the data folder."""
+    """The running server's API, found through the data folder. ``as_linked``: as the person in Slack to whom this
+    command line is linked, if it is."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: Settings, *, as_linked: bool = True) -> None:
         try:
             address = (chosen.data / "address").read_text("ascii").strip()
             token = (chosen.data / "token").read_text("ascii").strip()
@@ -67,6 +69,13 @@ class Api:
         self._headers = {
             "authorization": f"Bearer {token}", "x-pagerunner-user": person(), "x-pagerunner-via": "cli",
         }  # fmt: skip
+        own = linked.read(chosen.data) if as_linked else None
+        if own is not None and own.active:
+            self.show(own)
+
+    def show(self, link: linked.Stored) -> None:
+        """Prove from now on that this command line is the one of the link."""
+        self._headers["x-pagerunner-link"] = f"{link.id}.{link.secret}"
 
     def get(self, path: str, **query: str) -> Any:
         return self._call("GET", path, None, query).json()

@@ -18,22 +18,25 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-def _days(context: click.Context, parameter: click.Parameter, value: str) -> int:
-    """``30d`` as a number of days."""
+def days(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """``30d`` as a number of days; None for nothing."""
     from runbooks.front_matter import seconds  # noqa: PLC0415 - help must not wait for it
 
+    if value is None:
+        return None
+
     try:
-        days = seconds(value) // 86_400
+        found = seconds(value) // 86_400
     except ValueError as error:
         raise click.BadParameter(str(error), context, parameter) from error
-    if not 1 <= days <= 3650:
+    if not 1 <= found <= 3650:
         raise click.BadParameter(f"{value} is outside 1d to 3650d", context, parameter)
-    return days
+    return found
 
 
 @click.command(name="coverage")
 @CONFIG
-@click.option("--since", default="30d", show_default=True, callback=_days, help="How far back, such as 30d.")
+@click.option("--since", default="30d", show_default=True, callback=days, help="How far back, such as 30d.")
 @click.option("--database", type=click.Path(path_type=Path), help="Another database file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(config: Path | None, since: int, database: Path | None, as_json: bool) -> None:

@@ -4,20 +4,19 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.git_folders import GitError, commit, place, write_out
+from bot.cli.git_folders import GitError
 from bot.cli.installed import CONFIG, Installed
 from bot.cli.local import WRONG, fail, show
+from bot.cli.runbook_revisions import libraries
 
 if TYPE_CHECKING:
     from knowledge.model import Query
     from runbooks.model import Library
-    from runbooks.shelf import Shelf
 
 MAX_CASES = 20_000_000
 
@@ -62,14 +61,15 @@ def command(
 ) -> None:  # fmt: skip
     """Show which pages now find another runbook first than at the Git revision REV.
 
-    FOLDERS are the runbook folders to compare; without them, the configured ones and the teams' own. The pages are the
-    phrases of all runbooks, of then and of now, and those of --cases. The libraries are searched as they are, each with
-    its own phrases in place. What is not in a repository is the same on both sides.
+    REV may also be LIBRARY=REV, for one library that is configured as a Git repository. FOLDERS are the runbook folders
+    to compare; without them, the configured ones and the teams' own. The pages are the phrases of all runbooks, of then
+    and of now, and those of --cases. The libraries are searched as they are, each with its own phrases in place. What
+    is not in a repository is the same on both sides.
     """
     where = Installed(config)
     with tempfile.TemporaryDirectory(prefix="pagerunner-") as folder:
         try:
-            before, now = _libraries(where, folders, revision, Path(folder))
+            before, now = libraries(where, folders, revision, Path(folder))
         except GitError as error:
             fail(str(error), WRONG)
         pages = [*_phrases(before, now), *(_cases(cases, where) if cases else ())]
@@ -82,47 +82,6 @@ def command(
         _print(revision, books, moved, len(pages))
     if exit_code and any(one.verdict == "worse" for one in moved):
         raise SystemExit(1)
-
-
-def _libraries(where: Installed, folders: Sequence[Path], revision: str, out: Path) -> "tuple[Shelf, Shelf]":
-    """The library at the revision, and as it is. Raises :class:`GitError`."""
-    from bot.wiring import LIBRARY  # noqa: PLC0415 - help must not wait for it
-
-    asked = list(folders) or [folder.path for folder in where.folders()]
-    in_git = {folder: found for folder in asked or [LIBRARY] if folder.is_dir() and (found := place(folder))}
-    outside = [folder for folder in asked or [LIBRARY] if folder not in in_git]
-    if not in_git or (folders and outside):
-        names = ", ".join(map(str, outside))
-        raise GitError(f"{names}: not in a Git repository, so there is no revision {revision!r} to compare with")
-    for folder in outside:
-        click.echo(f"{folder}: not in a Git repository; taken as the same on both sides", err=True)
-    commits = {found.top: commit(found, revision) for found in in_git.values()}
-    built_in = place(LIBRARY) if LIBRARY not in in_git else None
-    if built_in and built_in.top in commits:
-        in_git[LIBRARY] = built_in
-    then: list[Path] = []
-    for number, folder in enumerate(dict.fromkeys([LIBRARY, *asked])):
-        stands = in_git.get(folder)
-        then.append(folder if stands is None else out / str(number))
-        if stands is not None:
-            write_out(stands, commits[stands.top], then[-1])
-    return _shelf(where, then), _shelf(where, list(dict.fromkeys([LIBRARY, *asked])))
-
-
-def _shelf(where: Installed, folders: Sequence[Path]) -> "Shelf":
-    from bot.edges.clock import SystemClock  # noqa: PLC0415
-    from bot.wiring import specs  # noqa: PLC0415
-    from runbooks.lint import lint  # noqa: PLC0415
-    from runbooks.shelf import Shelf  # noqa: PLC0415
-
-    actions = {name: action.spec for name, action in where.registry().items()}
-    check = partial(lint, probes=specs(), actions=actions, catalogue=where.catalogue, today=SystemClock().now().date())
-    shelf = Shelf(folders, check=check)
-    change = shelf.refresh()
-    for problem in change.problems:
-        if problem.severity == "error":
-            click.echo(f"left out: {problem}", err=True)
-    return shelf
 
 
 def _phrases(before: "Library", now: "Library") -> Iterator[Case]:
@@ -191,8 +150,16 @@ def _ids(library: "Library") -> set[str]:
 
 
 def _changed(before: "Library", now: "Library") -> set[str]:
-    then: Mapping[str, str] = {book.id: book.revision for book in before.all()}
-    return {book.id for book in now.all() if then.get(book.id, book.revision) != book.revision}
+    then, texts = _texts(before), _texts(now)
+    return {name for name in texts if name in then and texts[name] != then[name]}
+
+
+def _texts(library: "Library") -> Mapping[str, set[str]]:
+    """The texts of each id: several libraries may have one."""
+    found: dict[str, set[str]] = {}
+    for book in library.all():
+        found.setdefault(book.id, set()).add(book.revision)
+    return found
 
 
 def _print(revision: str, books: Mapping[str, set[str]], moved: Sequence[Moved], pages: int) -> None:

@@ -146,9 +146,10 @@ def _title(page: Path | None, data: bytes) -> str:
 
 def _facts(told: Told, where: Installed) -> "Facts":
     from bot.edges.clock import SystemClock  # noqa: PLC0415
+    from runbooks.front_matter import is_person  # noqa: PLC0415
     from runbooks.skeleton import Facts  # noqa: PLC0415
 
-    if where.catalogue and where.catalogue.team(told.owner) is None:
+    if where.catalogue and where.catalogue.team(told.owner) is None and not is_person(told.owner):
         teams = ", ".join(team.name for team in where.catalogue.teams)
         fail(f"--owner {told.owner!r}: there is no such team in the catalogue; there are {teams}.", WRONG)
     for name, texts in (
@@ -201,7 +202,7 @@ def _path(told: Told, where: Installed) -> Path:
         advice = id_of(f"{told.failure}.md")
         fail(f"--failure {told.failure!r}: an id is small letters, digits and hyphens, such as {advice!r}.", WRONG)
     named = told.failure or id_of(told.page.name if told.page else f"{told.title}.md")
-    folders = [folder.path for folder in where.folders()]
+    folders = [folder.path for folder in where.folders() if not folder.git]  # What is in Git is written there.
     out = told.out or (folders[0] if folders and folders[0].is_dir() else Path())
     if out.suffix.lower() == ".md":
         return out

@@ -5,6 +5,8 @@ import importlib
 import click
 
 _COMMANDS: dict[str, tuple[str, str]] = {
+    "list": ("bot.cli.runbook_list", "List the libraries, their revisions, and what takes the place of what."),
+    "sync": ("bot.cli.runbook_list:sync", "Look at the Git repositories of libraries now."),
     "new": ("bot.cli.runbook_new", "Write a new runbook, or put front matter on a page that exists."),
     "lint": ("bot.cli.runbook_lint", "Check runbooks, and say what they could earn next."),
     "search": ("bot.cli.runbook_search", "Show which runbooks a page would find, and why."),
@@ -26,7 +28,8 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

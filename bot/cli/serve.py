@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pagerunner.serve")
 
-RECEIVE_S, SWEEP_S, SHELF_S = 1.0, 2.0, 2.0
+RECEIVE_S, SWEEP_S, SHELF_S, DRAFTS_S = 1.0, 2.0, 2.0, 2.0
 HOME_S = 20.0
+UPDATES_S = 10.0
+NAMES_S = 1.0
+AUTHORS_S = 15.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
 
@@ -106,9 +109,14 @@ class Server:
             await built.load(stack)
             built.ticks.every(RECEIVE_S, self._tick_receive, name="receive")
             built.ticks.every(SWEEP_S, built.assistant.flow.sweep, name="sweep")
+            built.ticks.every(DRAFTS_S, built.assistant.drafter.look, name="drafts")
             built.ticks.every(SHELF_S, built.refresh_runbooks, name="runbooks")
+            built.ticks.every(UPDATES_S, built.assistant.comms.remind, name="updates")
+            built.ticks.every(self._settings.runbooks_every_s, built.sync_libraries, name="libraries")
+            built.ticks.every(AUTHORS_S, built.tell_authors, name="authors")
             if built.slack is not None:
                 built.ticks.every(HOME_S, built.slack.refresh_home, name="home")
+                built.ticks.every(NAMES_S, built.refresh_names, name="names")
             built.ticks.every(PURGE_S, built.purge, name="purge")
             if self._settings.canary_tokens_per_hour:
                 built.ticks.every(self._settings.baseline_every_s, built.record_baselines, name="baselines")

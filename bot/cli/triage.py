@@ -44,7 +44,7 @@ def command(page: Path, config: Path | None, service: str, probe: bool, words_on
 
     where = Installed(config, needs_catalogue=True)
     assert where.catalogue is not None
-    redact = _redactor(where)
+    redact = redactor(where)
     read = _page(page, redact)
     shelf = where.shelf()
     run = DryRun(page=read, service=_service(where.catalogue, read, service), catalogue=where.catalogue,
@@ -96,15 +96,15 @@ def _service(catalogue: Catalogue, page: "Page", wanted: str) -> Service | None:
     return known
 
 
-def _redactor(where: Installed) -> "Redactor":
+def redactor(where: Installed) -> "Redactor":
     """Secrets out of what is shown, with tags of this run alone: nothing is stored."""
     from bot.edges.redact import Redactor  # noqa: PLC0415
 
     values = {f"configured-{number}": value for number, value in enumerate(where.settings.secrets())}
-    return Redactor({**values, **_credentials(where.catalogue)}, secrets.token_bytes(32))
+    return Redactor({**values, **credentials(where.catalogue)}, secrets.token_bytes(32))
 
 
-def _credentials(catalogue: Catalogue | None) -> dict[str, str]:
+def credentials(catalogue: Catalogue | None) -> dict[str, str]:
     """The credentials that targets name, by the name of their environment variable."""
     names = {target.auth_env for target in catalogue.targets if target.auth_env} if catalogue else set()
     return {name: os.environ[name] for name in names if os.environ.get(name)}
@@ -120,7 +120,7 @@ async def _measure(
 
     path = where.settings.data / "pagerunner.sqlite"
     database = Database(path, read_only=True) if path.exists() else None
-    async with SafeHttp(run.catalogue, _credentials(run.catalogue)) as http:
+    async with SafeHttp(run.catalogue, credentials(run.catalogue)) as http:
         golden = str(where.settings.catalogue.parent)
         return await measure(run, retrieval, librarian, ReadingHttp(http), SystemClock(), database, golden, redact)
 
@@ -152,6 +152,9 @@ def _print(run: "DryRun", retrieval: "Retrieval", measured: "Measured | None") -
         team = run.catalogue.team(service.team)
         click.echo(f"Service: {service.name}, team {service.team}, channel {team.slack_channel if team else '-'}, "
                    f"mode {service.mode}")  # fmt: skip
+        own = run.catalogue.incident_channel(service)
+        if own is not None:
+            click.echo(f"A server would open a channel for it: {own.name}")
     if run.page.stale:
         click.echo("It is older than 72 hours: a server would show it to a person and not investigate.")
     click.echo("\nRunbooks that fit:")

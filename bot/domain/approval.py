@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from config.catalogue import Policy, Risk, Service
+from config.catalogue import BreakGlass, Policy, Risk, Service
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +20,13 @@ def requirement(policy: Policy, service: Service, risk: Risk) -> Requirement | N
         return None
     strictest = max(matching, key=lambda rule: rule.count)
     return Requirement(count=strictest.count, team=strictest.team or service.team)
+
+
+def break_glass(policy: Policy, service: Service, risk: Risk) -> tuple[BreakGlass, ...]:
+    """What lets somebody approve alone in an emergency; nothing does where the policy lets nobody approve."""
+    if requirement(policy, service, risk) is None:
+        return ()
+    return tuple(one for one in policy.break_glass if risk <= one.up_to and _covers(one.services, service))
 
 
 def counts(principal: str, count: int) -> bool:

@@ -5,13 +5,13 @@ from typing import Literal
 
 from bot.domain import plan_card
 from bot.domain.incident import Status
-from bot.domain.proposal import ProposalState
+from bot.domain.proposal import Debt, ProposalState
 from bot.domain.untrusted import line
 from bot.domain.view import IncidentView, ProposalView
 
 Button = Literal[
     "approve", "reject", "edit", "another", "done", "did", "why", "acknowledge", "escalate",
-    "right_cause", "wrong_cause", "noise",
+    "right_cause", "wrong_cause", "noise", "update", "glass", "again", "reviewed",
 ]  # fmt: skip
 
 
@@ -35,10 +35,16 @@ def buttons(view: IncidentView, pv: ProposalView | None) -> tuple[Button, ...]:
             if not view.frozen and not plan_card.why_uninspectable(proposal.plan):
                 shown.append("approve")
             shown += ["reject", "edit", "another"]
+            if pv.glass and "approve" in shown:
+                shown.append("glass")
         elif plan_card.is_manual(proposal.plan) and _awaits_hand(pv):
             shown += ["done", "another"]
     if view.incident.active and not (pv and pv.proposal.state is ProposalState.OPEN and pv.proposal.votable):
         shown.append("did")
+    if given_up(view):
+        shown.append("again")
+    if open_debt(view) is not None:
+        shown.append("reviewed")
     if not view.incident.active and view.incident.status is not Status.MITIGATED:
         shown += verdicts_wanted(view)
     shown.append("why")
@@ -47,6 +53,19 @@ def buttons(view: IncidentView, pv: ProposalView | None) -> tuple[Button, ...]:
     if view.incident.active:
         shown.append("escalate")
     return tuple(shown)
+
+
+def open_debt(view: IncidentView) -> Debt | None:
+    """The oldest break-glass approval of the incident that nobody has reviewed."""
+    return next((pv.debt for pv in view.proposals if pv.debt is not None and pv.debt.open), None)
+
+
+def given_up(view: IncidentView) -> bool:
+    """Whether nobody decided so often that nothing is asked by itself any more."""
+    expired = view.entries("proposal_expired")
+    if not view.incident.active or view.open_proposal is not None or view.looking or not expired:
+        return False
+    return expired[-1].fact.data.get("again") is False and view.proposals[-1].proposal.state is ProposalState.EXPIRED
 
 
 def verdicts_wanted(view: IncidentView) -> tuple[Button, ...]:

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.domain import plan_card, wording
+from bot.domain import deciding, plan_card, wording
 from bot.domain.ballot import Ballot, Button, ballot, buttons
 from bot.domain.card_lines import Line, Section
 from bot.domain.card_plan import plan_sections
 from bot.domain.incident import Status
 from bot.domain.next_step import next_step
+from bot.domain.page_facts import answer
+from bot.domain.paging import Paging, paging
 from bot.domain.proposal import ProposalState
+from bot.domain.room import RoomState
 from bot.domain.untrusted import line
 from bot.domain.verdicts import given
 from bot.domain.view import IncidentView, ProposalView
@@ -18,6 +21,8 @@ from diagnostics.model import Argument, Diagnosis, Finding, Hypothesis, Verdict,
 MAX_ABNORMAL = 2
 """Findings that are not normal, shown in full while probes run."""
 MAX_RUNNERS_UP = 2
+MAX_ASKED = 3
+"""Responders that are named; the hand-over names more."""
 TITLE = 90
 """Of a page's title on the card; the thread and the exports have all of it."""
 
@@ -125,29 +130,47 @@ def verdict(diagnosis: Diagnosis) -> str:
 def _context(view: IncidentView) -> Iterator[Line]:
     incident = view.incident
     opened = wording.moment(incident.started_at) if view.stale else wording.clock(incident.opened_at)
-    status = f"{wording.STATUS[incident.status]} since {opened}"
-    yield Line(text=f"{incident.service} · {_owner(view)} · {status} · {incident.id}")
+    state = paging(view)
+    priority = f"{line(state.priority.text, 30)}, " if state.priority is not None and state.priority.text else ""
+    status = f"{priority}{wording.STATUS[incident.status]} since {opened}"
+    yield Line(text=f"{incident.service} · {_owner(view, state)} · {status} · {incident.id}")
     pages = f" ({wording.plural(incident.pages, 'page')})" if incident.pages > 1 else ""
     received = view.entries("page_received", "incident_opened")
     refs = (f"#{received[0].seq}",) if received else ()
     yield Line(text=f"“{line(incident.title, TITLE)}”{pages}", label="Page", refs=refs)
     yield from _users(view)
+    if state.asked and incident.active:
+        last = state.asked[-MAX_ASKED:]
+        shown = ", ".join(f"{line(one.name, 40)} {answer(one.answer)}" for one in last)
+        yield Line(label="Asked to help", text=shown, refs=tuple(one.ref for one in last))
 
 
-def _owner(view: IncidentView) -> str:
-    """Who has it: the team, and whoever acknowledged it last."""
+def _owner(view: IncidentView, state: Paging) -> str:
+    """Who has it: the team, and whoever acknowledged it or was assigned last."""
     team = f"team {line(view.incident.team, 40)}" if view.incident.team else "no team"
-    taken = [str(e.fact.data["by"]) for e in view.entries("incident_acknowledged") if e.fact.data.get("by")]
-    return f"{team}, {line(taken[-1], 40)}" if taken else team
+    taken = [entry for entry in view.entries("incident_acknowledged") if entry.fact.data.get("by")]
+    assigned = state.assigned if view.incident.active else None
+    if assigned is not None and assigned.text and (not taken or assigned.at > taken[-1].at):
+        return f"{team}, assigned {line(assigned.text, 60)}"
+    return f"{team}, {line(str(taken[-1].fact.data['by']), 40)}" if taken else team
 
 
 def _alarms(view: IncidentView) -> Iterator[Line]:
     """What could not be told to the pager or in the thread: people think that it was."""
     lost = {str(e.fact.data["lane"]): e for e in view.entries("alarm") if e.fact.data.get("undeliverable")}
     for lane, entry in lost.items():
-        whom = "PagerDuty" if lane == "pager" else "The thread"
+        shared = bool(entry.fact.data.get("update"))
+        whom = "PagerDuty" if lane == "pager" else "The stakeholders' channel" if shared else "The thread"
         text = f"{whom} was not told: {line(str(entry.fact.data.get('why') or 'no reason was given'), 200)}"
         yield Line(label="NOT DELIVERED", text=text, refs=(f"#{entry.seq}",))
+
+
+def _no_channel(view: IncidentView) -> Iterator[Line]:
+    """Why it is in a thread although it was to have a channel of its own."""
+    told = view.entries("channel_not_opened")
+    if told and view.room is not None and view.room.state is RoomState.THREAD:
+        why = line(str(told[-1].fact.data.get("why") or "no reason was given"), 200)
+        yield Line(label="IN A THREAD", text=f"there is no channel for it: {why}", refs=(f"#{told[-1].seq}",))
 
 
 def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
@@ -160,6 +183,11 @@ def _banners(view: IncidentView, pv: ProposalView | None) -> Iterator[Line]:
         yield Line(label="STALE PAGE", text=text)
     if incident.active:
         yield from _alarms(view)
+    for each in view.proposals:
+        if each.debt is not None and each.debt.open:
+            refs = plan_card.timeline_refs(view, each.proposal, "glass_broken")
+            yield Line(label="BREAK-GLASS", text=deciding.debt_line(each.debt, incident.opened_at), refs=refs)
+        yield from _no_channel(view)
     if view.service is None:
         yield Line(label="UNMAPPED", text="this page is about no service of the catalogue; add it to be able to help")
     elif view.service.mode == "observe":
@@ -270,6 +298,12 @@ def _state(view: IncidentView, pv: ProposalView | None) -> Section | None:
     if pv is not None:
         became = plan_card.state_of(view, pv, short=True)
         lines += [Line(label=label, text=text, refs=refs) for label, text, refs in became]
+    for each in view.proposals:
+        if each.debt is not None and not each.debt.open:
+            refs = plan_card.timeline_refs(view, each.proposal, "debt_reviewed")
+            lines.append(
+                Line(label="Break-glass", text=deciding.debt_line(each.debt, view.incident.opened_at), refs=refs)
+            )
     if view.replaced:
         taken_back = wording.plural(view.replaced, "earlier proposal")
         lines.append(Line(text=f"{taken_back} taken back before anybody decided"))

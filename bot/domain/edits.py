@@ -16,10 +16,14 @@ EDITS = ("entry_hidden", "entry_annotated", "entry_placed", "key_moment")
 DECIDED = frozenset({
     "vote_cast", "vote_denied", "proposal_approved", "proposal_rejected", "effect_claimed", "effect_applied",
     "effect_reverted", "effect_failed", "effect_conflict", "effect_unknown", "manual_done", "verification_made",
-    "frozen", "unfrozen", "alarm",
+    "frozen", "unfrozen", "alarm", "update_sent", "glass_broken", "debt_reviewed", "review_denied",
 })  # fmt: skip
 """What was decided, done and verified: it cannot be hidden."""
-PAGES = frozenset({"page_received", "page_joined", "page_stale", "pager_changed"})
+PAGES = frozenset({
+    "page_received", "page_joined", "page_stale", "pager_changed", "priority_changed", "assignees_changed",
+    "pager_noted", "responder_added", "responder_replied", "status_update_published", "bridge_changed",
+    "fields_changed", "pager_role_given",
+})  # fmt: skip
 BEGAN = "began"
 """The role of a key moment at which users were first affected, where no telemetry shows it."""
 MAX_TEXT = 3_000

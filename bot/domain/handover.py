@@ -1,49 +1,22 @@
 """What one needs to know in 60 seconds when taking an incident over: facts with their references, and who does what."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 
 from bot.domain import plan_card, wording
-from bot.domain.edits import moment
+from bot.domain.in_step import in_step
 from bot.domain.proposal import EffectState, ProposalState
+from bot.domain.roles import ROLES, Holder, roles_of, snoozed_until
 from bot.domain.statement import code, plain, refs_of
 from bot.domain.untrusted import quote
 from bot.domain.view import IncidentView, ProposalView
 from diagnostics.model import Verdict
 
-ROLES: Mapping[str, str] = {
-    "commander": "decides and coordinates", "scribe": "keeps the timeline", "comms": "tells everybody else",
-}  # fmt: skip
-"""The roles of an incident, and what whoever has one does."""
+__all__ = ["ROLES", "Holder", "handover", "roles_of", "runs", "snoozed_until"]
+
 SHOWN = 3
 """Findings, acts and notes of each kind that are told: more is no longer read in a minute."""
 _DID = ("person_did", "effect_applied", "effect_reverted", "effect_failed", "effect_conflict", "effect_unknown")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Holder:
-    """Who has a role, and since when."""
-
-    name: str
-    since: datetime
-    ref: str
-
-
-def roles_of(view: IncidentView) -> dict[str, Holder]:
-    """Role -> who has it now."""
-    taken: dict[str, Holder] = {}
-    for entry in view.entries("role_taken"):
-        role, name = str(entry.fact.data.get("role")), str(entry.fact.data.get("holder"))
-        taken[role] = Holder(name=name, since=entry.at, ref=f"#{entry.seq}")
-    return {role: taken[role] for role in ROLES if role in taken}
-
-
-def snoozed_until(view: IncidentView, now: datetime) -> datetime | None:
-    """Until when nobody is to be reminded; None when it is not snoozed."""
-    asked = view.entries("snoozed")
-    until = moment(asked[-1].fact.data.get("until")) if asked else None
-    return until if until is not None and until > now and view.incident.active else None
 
 
 def handover(view: IncidentView, now: datetime) -> str:
@@ -57,6 +30,7 @@ def _lines(view: IncidentView, now: datetime) -> Iterator[str]:
     since = f"for {lasts} (since {wording.moment(incident.started_at)}), {wording.plural(incident.pages, 'page')}"
     where = f"{wording.STATUS[incident.status]}, {plain(incident.service)}"
     yield f"*{plain(incident.id)}* {quote(incident.title)}: {where}, {since}"
+    yield from in_step(view, now)
     yield f"*Cause:* {_cause(view)}"
     bad = [f for f in view.findings if f.verdict is Verdict.ABNORMAL]
     for found in bad[-SHOWN:]:

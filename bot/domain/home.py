@@ -1,12 +1,12 @@
-"""What concerns one person now: their open incidents, approvals that wait for them, leases that end, and runbooks of
-their teams that are overdue for review."""
+"""What concerns one person now: their open incidents, approvals that wait for them, what others approved alone and they
+may review, leases that end, and runbooks of their teams that are overdue for review."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.handover import roles_of, runs
-from bot.domain.proposal import ProposalState
+from bot.domain.proposal import Debt, ProposalState
 from bot.domain.view import IncidentView, ProposalView
 
 MOST = 10
@@ -39,10 +39,12 @@ class Home:
     approvals: tuple[About, ...]
     leases: tuple[About, ...]
     overdue: tuple[Overdue, ...]
+    debts: tuple[Debt, ...] = ()
+    """Break-glass approvals of others that this person may review."""
 
 
 def gather(views: Sequence[IncidentView], overdue: Sequence[Overdue], who: str, names: Collection[str],
-           teams: Collection[str], now: datetime) -> Home:  # fmt: skip
+           teams: Collection[str], now: datetime, debts: Sequence[Debt] = ()) -> Home:  # fmt: skip
     """``who`` is the person's principal, ``names`` what they are called, ``teams`` where they may approve."""
     mine = [view for view in views if view.incident.active and _concerns(view, who, names, teams)]
     waiting = [About(view=view, pv=pv) for view in views for pv in view.proposals if _waits(view, pv, who, teams, now)]
@@ -51,6 +53,7 @@ def gather(views: Sequence[IncidentView], overdue: Sequence[Overdue], who: str, 
     return Home(
         incidents=tuple(mine), approvals=tuple(sorted(waiting, key=lambda one: one.pv.proposal.plan.expires_at)),
         leases=tuple(leases), overdue=tuple(one for one in overdue if one.owner in teams),
+        debts=tuple(one for one in debts if one.open and one.team in teams and one.principal != who),
     )  # fmt: skip
 
 

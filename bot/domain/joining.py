@@ -1,7 +1,7 @@
 """Which pages belong together, and what a page says about the pager's state. Pure rules."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ _RANK: dict[PageKind, int] = {
     "resolved": 4,
 }  # fmt: skip
 """When two events carry the same moment, the later step of an incident's life wins."""
+_RANKS: Mapping[str, int] = {str(kind): rank for kind, rank in _RANK.items()}
 
 _PAGER_STATUS: dict[PageKind, str] = {
     "triggered": "triggered", "unacknowledged": "triggered", "reopened": "triggered",
@@ -61,7 +62,12 @@ def opens(page: Page) -> bool:
 
 
 def rank(page: Page) -> int:
-    return _RANK.get(page.kind, -1)
+    return rank_of(page.kind)
+
+
+def rank_of(kind: str) -> int:
+    """The rank of a kind that a fact names; -1 for what is no step of an incident's life."""
+    return _RANKS.get(kind, -1)
 
 
 def pager_status(page: Page) -> str | None:

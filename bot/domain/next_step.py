@@ -1,6 +1,7 @@
 """What a person should do now: one sentence, from the state alone."""
 
-from bot.domain import plan_card, wording
+from bot.domain import deciding, plan_card, wording
+from bot.domain.ballot import given_up
 from bot.domain.incident import MAX_ATTEMPTS, Status
 from bot.domain.proposal import EffectState, ProposalState
 from bot.domain.untrusted import line
@@ -66,7 +67,7 @@ def _about_vote(view: IncidentView, pv: ProposalView) -> str:
         return f"Nothing is done from here: {why}. If it is right, do it by hand and say so."
     if problem:
         return f"Do it by hand or edit it: it cannot be approved, because its plan cannot be shown in full ({problem})."
-    return f"{plan_card.awaited(pv)}; else nothing is done."
+    return f"{deciding.awaited(pv)}; else nothing is done."
 
 
 def _about_effect(view: IncidentView, pv: ProposalView) -> str:
@@ -104,6 +105,9 @@ def _without_proposal(view: IncidentView, last: ProposalView | None) -> str:
         return f"There is no other option{_passed_over(view)}. Escalate, or {tell}."
     if view.stale:
         return f"Nothing is being checked: this page is old. If it still matters, {tell}; if not, resolve it."
+    if given_up(view):
+        times = view.entries("proposal_expired")[-1].fact.data.get("asked")
+        return f"Asked {times} times, and nobody decided: press Ask again when somebody is there, or escalate."
     if diagnosis is None and view.service is None:
         return "A person must look: nothing is checked for a service that is not in the catalogue. Add it there."
     if diagnosis is None:

@@ -7,7 +7,31 @@ from datetime import datetime
 from typing import Literal
 
 PageKind = Literal["triggered", "acknowledged", "unacknowledged", "escalated", "reassigned", "reopened", "resolved",
-                   "priority", "note", "responder", "status_update", "ping", "other"]  # fmt: skip
+                   "priority", "note", "responder", "status_update", "bridge", "fields", "role", "ping",
+                   "other"]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remark:
+    """What a pager's event says beside the state of its incident: in people's words, or of one of them. Untrusted."""
+
+    event: str
+    """The sender's own name of what happened, such as ``incident.delegated``."""
+    text: str = ""
+    """Of a note, a status update, or a request to help."""
+    cut: bool = False
+    """Whether the sender says that it is not the whole text."""
+    person: str = ""
+    """Whom it is about: a responder, or who has a role."""
+    answer: str = ""
+    """A responder's: ``pending``, ``accepted``, ``declined``, or a word of the sender's own."""
+    policy: str = ""
+    """Name of the escalation policy that it went to, or through which somebody was asked."""
+    role: str = ""
+    lines: tuple[str, ...] = ()
+    """The conference bridge, or custom fields with their values."""
+    by_person: bool = False
+    """Whether a person did it, and not a rule of the pager's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +62,7 @@ class Page:
     people: tuple[str, ...] = ()
     """Names of those it is assigned to."""
     agent: str = ""
+    remark: Remark | None = None
     merged_into: str = ""
     stale: bool = False
     """First seen more than 72 h after it occurred: shown to a human, not investigated."""

@@ -1,7 +1,7 @@
 """What a card says about a proposal: the plan, fact by fact, and what became of it. Made from the typed plan alone."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -85,27 +85,6 @@ def why_uninspectable(plan: Plan) -> str:
         if not each.shown.whole:
             return f"{each.label.lower()}: {each.shown.problem}"
     return ""
-
-
-def approvals(pv: ProposalView) -> str:
-    """How many approvals there are and how many are wanted, of whom and until when."""
-    plan = pv.proposal.plan
-    have = sum(1 for vote in pv.votes if vote.decision == "approve")
-    team = f"team {plan.approver_team}" if plan.approver_team else "nobody: the policy names no approver"
-    where = " in Slack" if plan.min_approvers > 1 else ""
-    until = wording.clock(plan.expires_at, pv.proposal.created_at)
-    return f"{have} of {plan.min_approvers} approvals by {team}{where}, until {until}"
-
-
-def awaited(pv: ProposalView) -> str:
-    """Who is waited for, and until when: ``Team assist decides by 12:18 UTC (0 of 1)``."""
-    plan = pv.proposal.plan
-    until = wording.clock(plan.expires_at, pv.proposal.created_at)
-    have = sum(1 for vote in pv.votes if vote.decision == "approve")
-    team = line(plan.approver_team, 40)
-    if have:
-        return f"{plan.min_approvers - have} more of team {team} by {until} ({have} of {plan.min_approvers})"
-    return f"Team {team} decides by {until} (0 of {plan.min_approvers})"
 
 
 def confirmation(plan: Plan, limit: int = SENTENCE) -> str:
@@ -193,7 +172,7 @@ def _verified(view: IncidentView, pv: ProposalView, *, short: bool) -> Iterator[
     refs = timeline_refs(view, pv.proposal, "verification_made")
     verdict = wording.EFFECT_VERDICTS.get(effect.verdict, effect.verdict)
     pairs = before_and_after(view, plan)
-    moved = [f"{after.probe} {before.outcome if before else 'not read'} → {after.outcome}" for before, after in pairs]
+    moved = _moved(pairs)
     yield "Verified", line(": ".join([verdict, ", ".join(moved)]), SENTENCE) if short and moved else verdict, refs
     yield from _users(view, pv)
     for before, after in () if short else pairs:
@@ -202,6 +181,18 @@ def _verified(view: IncidentView, pv: ProposalView, *, short: bool) -> Iterator[
     if effect.lease_until is not None and pv.revert is None:
         until = wording.clock(effect.lease_until, view.incident.opened_at)
         yield "Lease", f"goes back by itself at {until}", ()
+
+
+def _moved(pairs: Sequence[tuple[Finding | None, Finding]]) -> list[str]:
+    """What changed, and in one breath what is as it was."""
+    same = [after for before, after in pairs if before is not None and before.outcome == after.outcome]
+    moved = [
+        f"{after.probe} {before.outcome if before else 'not read'} → {after.outcome}"
+        for before, after in pairs
+        if after not in same
+    ]
+    still = ", ".join(f"{after.probe} {after.outcome}" for after in same)
+    return [*moved, f"still {still}"] if still else moved
 
 
 def _users(view: IncidentView, pv: ProposalView) -> Iterator[tuple[str, str, tuple[str, ...]]]:

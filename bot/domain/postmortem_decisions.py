@@ -23,7 +23,7 @@ from bot.domain.document import (
 from bot.domain.measures import utc
 from bot.domain.plan_card import is_manual
 from bot.domain.postmortem_people import actor
-from bot.domain.proposal import Effect, EffectState, ProposalState
+from bot.domain.proposal import Debt, Effect, EffectState, ProposalState
 from bot.domain.reading_words import brief
 from bot.domain.sentences import sentence
 from bot.domain.timeline import Entry
@@ -112,6 +112,8 @@ def _proposal(view: IncidentView, number: int, pv: ProposalView) -> Iterator[Blo
         what = "What a person was to do" if plan_card.is_manual(plan) else "What was to be sent"
         yield Excerpt(source=say(what, refs=made), text=clean(plan.instructions[:4_000], lines=True)[0])
     yield from _votes(view, pv)
+    if pv.debt is not None:
+        yield Points(items=tuple(_alone(view, pv, pv.debt)))
     yield from _carried_out(view, pv)
 
 
@@ -162,6 +164,20 @@ def _votes(view: IncidentView, pv: ProposalView) -> Iterator[Block]:
         yield Table(heads=("Who", "Vote", "When", "Through"), rows=tuple(rows), title="Votes")
     else:
         yield Points(items=(say("Nobody voted.", refs=(pv.proposal.id,)),))
+
+
+def _alone(view: IncidentView, pv: ProposalView, debt: Debt) -> Iterator[Statement]:
+    """A break-glass approval, and whether somebody else has looked at it."""
+    broken = plan_card.timeline_refs(view, pv.proposal, "glass_broken") or (pv.proposal.id,)
+    yield say(strong("Break-glass: "), name(debt.name), f" approved it alone, {utc(debt.at)}, saying ",
+              quoted(debt.reason, 400), ".", refs=broken)  # fmt: skip
+    if debt.open or debt.reviewed_at is None:
+        yield say(strong("Not reviewed yet: "), "another approver of team ", code(debt.team, 40),
+                  " has to look at it.", refs=broken)  # fmt: skip
+        return
+    noted: list[Part] = [", saying ", quoted(debt.note, 400)] if debt.note else []
+    yield say(strong("Reviewed: "), "by ", name(debt.reviewer), f", {utc(debt.reviewed_at)}", *noted, ".",
+              refs=plan_card.timeline_refs(view, pv.proposal, "debt_reviewed") or broken)  # fmt: skip
 
 
 def _vote(view: IncidentView, pv: ProposalView, vote: Vote) -> Row:

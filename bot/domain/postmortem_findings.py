@@ -12,12 +12,14 @@ from bot.domain.document import (
     Part,
     Points,
     Row,
+    Statement,
     Table,
     code,
     quoted,
     say,
 )
 from bot.domain.measures import utc
+from bot.domain.provenance import UsedText, used_texts
 from bot.domain.reading_words import account, figures, outcome
 from bot.domain.redaction_names import LEFT_OUT
 from bot.domain.untrusted import clean
@@ -105,28 +107,43 @@ def runbooks(view: IncidentView) -> Iterator[Block]:
     for pv in view.proposals:
         plan = pv.proposal.plan
         used[plan.runbook.split("#", maxsplit=1)[0]] = plan.runbook_revision
+    texts = {one.runbook: one for one in used_texts(view)}
     rows = []
     for match in retrieval.matches:
         why: list[Part] = []
         for reason in match.reasons[:3]:
             why += ["; " if why else "", quoted(reason.text, 160), f" ({reason.contribution:+.2f})"]
-        revision = used.get(match.document)
         rows.append(
             Row(
                 cells=(
                     say(quoted(match.title, 100), " ", code(match.document)),
                     say(f"{match.score:.2f}"), say(wording.percent(match.prior)),
                     say(*why) if why else say("no reason was recorded"),
-                    say(code(revision[:12]), refs=(made,)) if revision else say("not used", refs=(made,)),
+                    _revision(texts.get(match.document), used.get(match.document, ""), made),
                 ),
             )
         )  # fmt: skip
     yield Table(heads=("Runbook", "Score", "Prior", "Why it was found", "Revision used"), rows=tuple(rows))
     how = "by meaning and by words" if retrieval.mode == "fused" else "by words alone"
-    points = [say(f"They were searched {how}.", refs=(made,))]
+    points = [*map(_text, used_texts(view)), say(f"They were searched {how}.", refs=(made,))]
     if retrieval.notice:
         points.append(say("Note of the search: ", quoted(retrieval.notice), ".", refs=(made,)))
     yield Points(items=tuple(points))
+
+
+def _revision(text: UsedText | None, proposed: str, made: str) -> Statement:
+    if text is not None:
+        return say(code(text.short, 100), refs=(f"#{text.entry}",))
+    return say(code(proposed[:12]), refs=(made,)) if proposed else say("not used", refs=(made,))
+
+
+def _text(one: UsedText) -> Statement:
+    """Which text was used, so that anybody can read it again."""
+    where: list[Part] = [" of ", code(one.source, 200)] if one.source else []
+    where += [" at commit ", code(one.commit)] if one.commit else [", text ", code(f"sha256:{one.sha256}", 80)]
+    link: list[Part] = [": ", code(one.link, 400)] if one.link else []
+    head = (code(one.runbook), " was used as library ", code(one.library), " had it: file ", code(one.file, 200))
+    return say(*head, *where, *link, ".", refs=(f"#{one.entry}",))
 
 
 def evidence(view: IncidentView) -> Iterator[Block]:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from bot.domain import measures as timing
 from bot.domain import plan_card, wording
-from bot.domain.document import Blank, Block, Heading, Points, Statement, Tasks, code, quoted, say
+from bot.domain.document import Blank, Block, Heading, Part, Points, Statement, Tasks, code, name, quoted, say
+from bot.domain.followups import MAX_TEXT, FollowUp
+from bot.domain.followups import follow_ups as follow_ups_of
 from bot.domain.measures import utc
 from bot.domain.proposal import EffectState, ProposalState
 from bot.domain.sentences import sentence
@@ -29,11 +31,21 @@ def lessons(view: IncidentView) -> Iterator[Block]:
 
 def follow_ups(view: IncidentView) -> Iterator[Block]:
     """What the record leaves open, then room for more. Who owns each is for people to say."""
+    noted = follow_ups_of(view)
+    if noted:
+        yield Points(items=tuple(_noted(one) for one in noted))
     team = view.team.name if view.team is not None else ""
     if team:
         yield Points(items=(say("The service belongs to team ", code(team), "; each follow-up needs a person as owner.",
                                 refs=(view.incident.id,)),))  # fmt: skip
     yield Tasks(items=(*_open_points(view), *(say("", gap=True) for _ in range(BLANKS))))
+
+
+def _noted(one: FollowUp) -> Statement:
+    """What people said is to be done, who owns it, and the issue that it became."""
+    whose: tuple[Part, ...] = (", owner ", name(one.owner)) if one.owner else (", without an owner yet",)
+    issue: tuple[Part, ...] = (": ", code(one.issue), *((" ", code(one.url)) if one.url else ())) if one.issue else ()
+    return say(quoted(one.text, MAX_TEXT), *whose, *issue, ".", refs=(f"#{one.entry}",))
 
 
 def _well(view: IncidentView) -> Iterator[Statement]:

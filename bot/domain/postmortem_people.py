@@ -33,7 +33,8 @@ def people(view: IncidentView) -> Iterator[Block]:
     """What was done by hand, hinted, noted, asked and stopped."""
     kinds = ("person_did", "manual_done", "hint_given", "note_added", "question_asked", "incident_acknowledged",
              "incident_escalated", "incident_resolved", "message_added", "responder_requested", "snoozed", "role_taken",
-             "handed_over", "verdict_given", "frozen", "unfrozen")  # fmt: skip
+             "handed_over", "verdict_given", "priority_requested", "reassignment_requested", "responder_replied",
+             "update_sent", "status_update_published", "frozen", "unfrozen")  # fmt: skip
     names = names_of(view)
     rows = [
         Row(cells=(say(utc(entry.at)), say(*actor(view, entry.fact.actor, names)),

@@ -99,13 +99,41 @@ class Proposal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """A person who acts: a Slack user of our workspace, or the local person behind console and CLI."""
+    """A person who acts: a Slack user of our workspace, at the command line too if they linked it to themselves, or
+    the one local person behind console and CLI."""
 
     id: str
     """``slack:T1/U123`` or ``local:NAME``."""
     name: str
     via: str
     """``slack``, ``cli``, ``api`` or ``terminal``."""
+    link: str = ""
+    """Outside Slack, the link by which a Slack user was recognised."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Debt:
+    """What a break-glass approval leaves: one person decided alone, and another one has to look at it."""
+
+    proposal_id: str
+    incident_id: str
+    service: str
+    team: str
+    """Whose approvers review it."""
+    principal: str
+    name: str
+    reason: str
+    at: datetime
+    reviewed_by: str = ""
+    """Principal; empty: nobody has looked at it yet."""
+    reviewer: str = ""
+    note: str = ""
+    reviewed_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has looked at it yet."""
+        return not self.reviewed_by
 
 
 class VoteResult(enum.StrEnum):
@@ -128,6 +156,12 @@ class VoteResult(enum.StrEnum):
     INCIDENT_CLOSED = "incident_closed"
     FROZEN = "frozen"
     UNINSPECTABLE = "uninspectable"
+    NO_BREAK_GLASS = "no_break_glass"
+    """The policy does not let this person approve it alone."""
+    NOT_NEEDED = "not_needed"
+    """An ordinary approval of this person is enough: no glass has to be broken."""
+    NO_REASON = "no_reason"
+    """Break-glass without a reason."""
 
 
 class EffectState(enum.StrEnum):

@@ -12,7 +12,7 @@ from typing import Any
 from bot.domain import wording
 from bot.domain.edits import moment
 from bot.domain.presentation import Redaction
-from bot.domain.proposal import Effect, Plan
+from bot.domain.proposal import Debt, Effect, Plan
 from bot.domain.redaction_names import LEFT_OUT, Names, tenants_in, without
 from bot.domain.timeline import KINDS, Entry
 from bot.domain.view import IncidentView, ProposalView
@@ -37,19 +37,24 @@ _WORDS = frozenset({
     "slack", "cli", "api", "terminal", "high", "low", "triggered", "acknowledged", "resolved", "reopened", "escalated",
     "note", "fused", "words", "hidden", "placed", "marked", "undone", "began", "sure", "normal", "abnormal",
     "inconclusive", "not_run", "error", "not_approver", "self_approval", "observe_mode", "frozen", "expired",
-    "commander", "scribe", "comms",
+    "commander", "scribe", "comms", "pending", "accepted", "declined", "priority", "assign", "update", "snooze",
+    "responder", "reassigned", "status_update", "bridge", "fields", "role",
 })  # fmt: skip
 _IDS = re.compile(r"(?:ev|pr|inc)-[0-9a-z-]{1,40}(?::(?:apply|revert))?|[0-9a-f]{64}", re.ASCII)
 _PROBE = re.compile(r"[a-z][a-z0-9_]{1,40}", re.ASCII)
+_RECEIVED: Mapping[str, tuple[str, ...]] = {"responder_added": ("text",), "fields_changed": ("lines",),
+                                            "bridge_changed": ("lines",)}  # fmt: skip
+"""Kind of fact -> keys with text of the page. A published status update was written for others to read."""
 _ID_KEYS = frozenset({"proposal", "effect", "evidence", "plan_hash"})
 _PROBE_KEYS = frozenset({"probe", "probes"})
-_TIME_KEYS = frozenset({"occurred_at", "until", "at", "onset"})
+_TIME_KEYS = frozenset({"occurred_at", "until", "at", "onset", "due_at"})
 
 
 def redacted(view: IncidentView, level: Redaction) -> IncidentView:
     """The view for these readers."""
     if level == "internal":
         return view
+    view = replace(view, room=None)  # Where people talked about it is for those who were there.
     found = tenants_in(view)
     view = _without_received(without(view, {name: f"tenant-{n}" for n, name in enumerate(found, start=1)}))
     return view if level == "company" else _Public(view).view()
@@ -61,6 +66,7 @@ def _without_received(view: IncidentView) -> IncidentView:
         view,
         findings=tuple(_finding_without_received(finding) for finding in view.findings),
         retrieval=_retrieval(view.retrieval, str, str),
+        pages=(),
         timeline=tuple(_entry_without_received(entry) for entry in view.timeline),
     )
 
@@ -72,10 +78,10 @@ def _finding_without_received(finding: Finding) -> Finding:
 
 
 def _entry_without_received(entry: Entry) -> Entry:
-    """A note in the pager is text of its page."""
-    if not entry.fact.data.get("note"):
-        return entry
-    return replace(entry, fact=replace(entry.fact, data={**entry.fact.data, "note": LEFT_OUT}))
+    """A note in the pager is text of its page, and so is what fields hold and a request to help says."""
+    data = entry.fact.data
+    kept = {key: LEFT_OUT for key in ("note", *_RECEIVED.get(entry.fact.kind, ())) if data.get(key)}
+    return replace(entry, fact=replace(entry.fact, data={**data, **kept})) if kept else entry
 
 
 def _retrieval(retrieval: Retrieval | None, document: Any, title: Any) -> Retrieval | None:
@@ -181,7 +187,18 @@ class _Public:
             withheld=LEFT_OUT if pv.proposal.withheld else "",
         )  # fmt: skip
         votes = tuple(replace(v, principal=names.actor(v.principal), name=names.person(v.principal)) for v in pv.votes)
-        return replace(pv, proposal=proposal, votes=votes, apply=_effect(pv.apply), revert=_effect(pv.revert))
+        return replace(pv, proposal=proposal, votes=votes, apply=_effect(pv.apply), revert=_effect(pv.revert),
+                       awaited=(), debt=self._debt(pv.debt))  # fmt: skip
+
+    def _debt(self, debt: Debt | None) -> Debt | None:
+        if debt is None:
+            return None
+        names, reviewed = self._names, debt.reviewed_by
+        return replace(
+            debt, service=names.service(debt.service), team="of the service", principal=names.actor(debt.principal),
+            name=names.person(debt.principal), reason=LEFT_OUT, note=LEFT_OUT if debt.note else "",
+            reviewed_by=names.actor(reviewed) if reviewed else "", reviewer=names.person(reviewed) if reviewed else "",
+        )  # fmt: skip
 
     def _change(self, number: int, change: Change) -> Change:
         kind = change.kind if change.kind in _CHANGES else "other"
@@ -238,7 +255,7 @@ _SHOWN_KEYS = frozenset({
     *_ID_KEYS, *_PROBE_KEYS, *_TIME_KEYS, "title", "urgency", "number", "matches", "outcome", "summary", "conclusion",
     "leader", "probability", "ranked", "causes", "passed_over", "text", "decision", "via", "denied", "verdict",
     "reason", "entry", "state", "label", "role", "round", "attempt", "rationale", "detail", "why", "kind", "service",
-    "team",
+    "team", "answer", "what", "due_at",
 })  # fmt: skip
 """Keys of facts that a sentence needs; the value of each is looked up all the same."""
 

@@ -1,7 +1,7 @@
 """What each kind of fact says, in one table. Values come from the fact's data; a part in brackets needs its values.
 
 ``{title}`` quotes a value, ``{proposal|code}`` shows an id, ``{until|moment}`` a time, ``{decision|word}`` a word of
-one of our closed lists, ``{name|name}`` a person, ``{probes|list}`` several names.
+one of our closed lists, ``{name|name}`` a person, ``{probes|list}`` several names, ``{text|whole}`` all of a text.
 """
 
 import re
@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from bot.domain import wording
-from bot.domain.document import Part, Statement, code, name, quoted, say
+from bot.domain.document import QUOTE, Part, Statement, code, name, quoted, say
 from bot.domain.edits import moment
 from bot.domain.timeline import Fact, canonical
 
@@ -25,7 +25,24 @@ SENTENCES: Mapping[str, str] = {
     "incident_resolved": "Resolved[ by {by|name}][ in the pager, at {occurred_at|moment}]",
     "incident_reopened": "Opened again by the pager[, at {occurred_at|moment}]",
     "incident_closed": "Closed: its postmortem is written",
-    "pager_changed": "The pager says: {kind|word}[ {note}][, people {people|list}][, merged into {merged_into|code}]",
+    "pager_changed": "The pager says: {kind|word}[, {event}][ {note}][, people {people|list}]"
+                     "[, merged into {merged_into|code}]",
+    "priority_changed": "In the pager the priority was changed[ to {to|name}]",
+    "assignees_changed": "In the pager it was assigned[ to {to|name}][, policy {policy|name}]",
+    "pager_noted": "Note in the pager[: {note}]",
+    "responder_added": "Asked to help, in the pager[: {person|name}][, through {policy|name}][, saying {text}]",
+    "responder_replied": "[{person|name} ]answered the request to help: {answer|word}",
+    "status_update_published": "A status update was published in the pager[: {text|whole}]",
+    "bridge_changed": "The conference bridge was changed in the pager[: {lines|list}]",
+    "fields_changed": "Custom fields were changed in the pager[: {lines|list}]",
+    "pager_role_given": "In the pager a role was given[: {about|name}][, to {person|name}]",
+    "pager_echoed": "The pager confirms what was done from here[ by {by|name}]: {kind|word}[, priority {priority|name}]"
+                    "[, people {people|list}]",
+    "pager_told": "PagerDuty took it: {what|word}[ {to|name}][, for {by|name}]",
+    "priority_requested": "[{by|name} ]set the priority in PagerDuty[ to {to|name}]",
+    "reassignment_requested": "[{by|name} ]had it assigned in PagerDuty[ to {to|name}]",
+    "update_due": "A stakeholder update was due[ since {due_at|moment}]; people were reminded",
+    "update_sent": "[{by|name} ]sent stakeholders an update[, to {to|list}]: {text|whole}",
     "investigation_started": "Investigation[ {number|code}] started[, because {why}][, asked by {by|name}]",
     "runbooks_retrieved": "Runbooks searched[: {matches|titles}][; note: {notice}]",
     "probe_started": "Probe started[: {probe|code}][, asked for by {by|name}]",
@@ -68,12 +85,32 @@ SENTENCES: Mapping[str, str] = {
              "[, the stored plan of {plan_hash_mismatch|code}"
              " does not match its hash][, checkpoint refused: {checkpoint}]",
     "foreign_team": "A signed request of another Slack workspace was refused[, team {team|code}][, app {app|code}]",
+    "glass_broken": "[{name|name} ]approved {proposal|code} alone, by break-glass[, saying {reason}]"
+                    "[; team {team|code} has to review it]",
+    "debt_reviewed": "[{name|name} ]reviewed the break-glass approval of {proposal|code}[, saying {note}]",
+    "review_denied": "A review[ of {name|name}] of the break-glass approval of {proposal|code} did not count[: {why}]",
+    "link_made": "A code to link the command line of {label} was made[, link {link|code}][, by {by|name}]",
+    "link_claimed": "[{name|name} ]typed the code of link {link|code}[, the command line of {label}]",
+    "link_confirmed": "The command line of {label} acts as {name|name} from now on[, link {link|code}]",
+    "link_ended": "Link {link|code} was ended[, the command line of {label}][, by {by|name}]",
+    "link_refused": "A code to link a command line was refused[, typed by {name|name}][: {why}]",
+    "channel_opened": "A channel of its own was opened[: {channel_name|code}][, after {before|code}]",
+    "channel_not_opened": "It goes on in a thread of the team's channel[, because {why}]",
+    "channel_archived": "Its channel was archived[: {channel_name|code}]",
+    "app_installed": "The Slack app was installed[ into workspace {team|code}][ by {by|code}]",
+    "app_uninstalled": "The Slack app is no longer installed[ in workspace {team|code}][, because {why}]",
     "message_added": "Said in chat[ by {by|name}][, at {said_at|moment}]: {text}",
     "responder_requested": "[{by|name} ]had somebody paged in PagerDuty[: {target}][, saying {why}]",
     "snoozed": "Snoozed[ until {until|moment}][ by {by|name}]",
     "role_taken": "The role of {role|word}[ went to {holder|name}][, set by {by|name}]",
     "handed_over": "Handed over[ by {by|name}][ to {holder|name}]",
+    "runbook_used": "A runbook was used[: {runbook|code}][ of library {library|code}][, commit {commit|code}]"
+                    "[, file {file|code}][, text {sha256|hash}]",
     "verdict_given": "[{by|name} ]said of the diagnosis: {verdict|word}[; the runbook was {runbook|code}]",
+    "followup_added": "To follow[, owner {owner|name}]: {text}[, noted by {by|name}]",
+    "issues_requested": "[{by|name} ]asked for GitHub issues[ in {repository|code}][ of follow-ups {entries|list}]"
+                        "[, redacted for: {redaction|word}]",
+    "issue_created": "Issue {issue|code} was made[ of follow-up {entry|code}][: {url|code}]",
     "entry_hidden": "Entry {entry|code} was {state|state} in documents[ by {by|name}][, because {why}]",
     "entry_annotated": "Entry {entry|code} was annotated[ by {by|name}]: {text}",
     "entry_placed": "The time of entry {entry|code} was {state|state}[: {at|moment}][, by {by|name}][, because {why}]",
@@ -81,6 +118,8 @@ SENTENCES: Mapping[str, str] = {
 }  # fmt: skip
 """Kind of fact -> its sentence. Every member of ``KINDS`` is here."""
 
+WHOLE = 3_000
+"""Of a text that is shown as it was sent."""
 _PART = re.compile(r"\[(?P<optional>[^\]]*)\]|\{(?P<value>[^}]*)\}|(?P<text>[^\[{]+)")
 _WORD = re.compile(r"[a-z][a-z0-9]*(?:[_ -][a-z0-9]+){0,4}")
 _STATES = {"hidden": "hidden", "placed": "corrected", "marked": "marked", "undone": "put back as it was",
@@ -158,7 +197,7 @@ def _format(form: str, value: Any) -> Iterator[Part]:
         case "list" | "titles" | "ranked" | "passed":
             yield from _several(form, value)
         case _:
-            yield quoted(_plain(value))
+            yield quoted(_plain(value), WHOLE if form == "whole" else QUOTE)
 
 
 def _word(text: str) -> Part:

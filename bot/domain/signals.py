@@ -61,6 +61,8 @@ SERIES: Mapping[str, tuple[str, Kind]] = {
     "demand_profile.calls_per_task": ("model calls for a task", "number"),
     "demand_profile.top_tenant_share": ("share of all calls of the largest tenant", "share"),
     "gateway_health.in_flight": ("requests in flight", "number"),
+    "stream_canary.whole": ("share of long streams that arrive whole", "share"),
+    "prompt_cache.cached_share": ("share of prompt tokens that are cached", "share"),
     "structured_output.valid": ("share of answers that are valid", "share"),
     "model_fingerprint.logprob": ("mean log probability of a fixed answer", "number"),
     "telemetry_check.judge_agreement": ("agreement of the judge with human labels", "share"),
@@ -83,6 +85,8 @@ FOLLOWED: Mapping[str, Mapping[str, str]] = {
                        "tenant_surge": "demand_profile.top_tenant_share"},
     "gateway_health": {"inflight_up": "gateway_health.in_flight"},
     "structured_output": {"": "structured_output.valid"},
+    "stream_canary": {"": "stream_canary.whole"},
+    "prompt_cache": {"": "prompt_cache.cached_share"},
     "model_fingerprint": {"": "model_fingerprint.logprob"},
     "telemetry_check": {"": "telemetry_check.judge_agreement"},
 }  # fmt: skip

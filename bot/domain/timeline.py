@@ -61,9 +61,16 @@ KINDS = frozenset({
     "effect_held", "manual_done", "lease_started", "lease_ended",
     "verification_started", "verification_made", "users_recovered", "users_not_recovered",
     "frozen", "unfrozen", "question_asked", "question_answered", "note_added", "person_did", "exported", "alarm",
-    "foreign_team", "verdict_given",
+    "foreign_team", "app_installed", "app_uninstalled", "verdict_given", "runbook_used",
     "entry_hidden", "entry_annotated", "entry_placed", "key_moment",
+    "glass_broken", "debt_reviewed", "review_denied",
+    "link_made", "link_claimed", "link_confirmed", "link_ended", "link_refused",
+    "channel_opened", "channel_not_opened", "channel_archived",
     "message_added", "responder_requested", "snoozed", "role_taken", "handed_over",
+    "followup_added", "issues_requested", "issue_created",
+    "priority_changed", "assignees_changed", "pager_noted", "responder_added", "responder_replied",
+    "status_update_published", "bridge_changed", "fields_changed", "pager_role_given", "pager_echoed", "pager_told",
+    "priority_requested", "reassignment_requested", "update_due", "update_sent",
 })  # fmt: skip
 
 

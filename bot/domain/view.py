@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.incident import Incident
-from bot.domain.proposal import Effect, Proposal, ProposalState
+from bot.domain.page import Page
+from bot.domain.proposal import Debt, Effect, Proposal, ProposalState
+from bot.domain.room import Room
 from bot.domain.timeline import Entry
 from config.catalogue import Service, Team
 from diagnostics.model import Change, Diagnosis, Finding
 from knowledge.model import Retrieval
+
+MOST_PAGES = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +27,16 @@ class Vote:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Awaited:
+    """Somebody who may decide now, by name: ``Ana Lima``, ``@assist-oncall``, ``whoever is on call``."""
+
+    name: str
+    principal: str = ""
+    """Empty: a group, or somebody whom chat does not know."""
+    on_call: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ProposalView:
     """A proposal with its votes and effects."""
 
@@ -30,6 +44,12 @@ class ProposalView:
     votes: tuple[Vote, ...] = ()
     apply: Effect | None = None
     revert: Effect | None = None
+    awaited: tuple[Awaited, ...] = ()
+    """While it is open, who may decide, as far as their names are known yet."""
+    glass: bool = False
+    """While it is open, whether the policy lets anybody approve it alone in an emergency."""
+    debt: Debt | None = None
+    """What a break-glass approval left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +76,16 @@ class IncidentView:
     """Oldest first."""
     changes: tuple[Change, ...] = ()
     timeline: tuple[Entry, ...] = ()
+    pages: tuple[Page, ...] = ()
+    """What the pager said, oldest first; at most :data:`MOST_PAGES`, for a storm says the same again and again."""
     frozen: str = ""
     """Why all execution is stopped for this service; empty when it is not."""
     frozen_for: tuple[str, ...] = ()
     """What has to be unfrozen then: ``*``, the service, or both."""
     message: MessageRef | None = None
     """The card, when it has been posted."""
+    room: Room | None = None
+    """Its own channel, if it was to have one."""
 
     @property
     def open_proposal(self) -> ProposalView | None:

@@ -60,6 +60,9 @@ VOTES: Mapping[VoteResult, str] = {
     VoteResult.OBSERVE_MODE: "This service is in observe mode: nothing can be approved. Nothing was done.",
     VoteResult.INCIDENT_CLOSED: "The incident is over. Nothing was done.",
     VoteResult.FROZEN: "All execution is frozen. Nothing was done.",
+    VoteResult.NO_BREAK_GLASS: "The policy does not let you approve this alone. Nothing was done.",
+    VoteResult.NOT_NEEDED: "Your ordinary approval is enough for this: press Approve. Nothing was done.",
+    VoteResult.NO_REASON: "Break-glass needs a reason, in a few words. Nothing was done.",
     VoteResult.UNINSPECTABLE: "This plan cannot be shown in full, so it cannot be approved. Nothing was done.",
 }
 

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 
-from bot.domain.proposal import Principal
-from bot.edges import api_documents
+from bot.domain import deciding
+from bot.domain.proposal import Principal, VoteResult
+from bot.edges import api_comms, api_deciding, api_documents, api_followups, api_links
 from bot.edges.api_auth import StrictRoute, guard, who_is
 from bot.edges.api_documents import Id, found, told
 from bot.edges.api_models import SAID, EditIn, ErrorOut, FreezeIn, NoteIn, TextIn, ToldOut, VotedOut, VoteIn
@@ -28,8 +29,12 @@ def make_router(deps: WebDeps) -> APIRouter:
     )  # fmt: skip
     _add_reads(router, deps)
     api_documents.add(router, deps)
+    api_followups.add(router, deps)
     _add_proposal_reads(router, deps)
     _add_proposals(router, deps)
+    api_comms.add(router, deps)
+    api_deciding.add(router, deps)
+    api_links.add(router, deps)
     _add_incidents(router, deps)
     return router
 
@@ -91,8 +96,13 @@ def _add_proposals(router: APIRouter, deps: WebDeps) -> None:
     @router.post("/proposals/{proposal_id}/votes", response_model=VotedOut)
     async def vote(proposal_id: Id, body: VoteIn, who: Principal = who_acts) -> VotedOut:
         """Approve or reject exactly this plan."""
-        result = await deps.desk.vote(proposal_id, body.plan_hash, body.decision, who, VoteContext(), body.reason)
+        alone = {"break_glass": True} if body.break_glass else {}
+        result = await deps.desk.vote(
+            proposal_id, body.plan_hash, body.decision, who, VoteContext(), body.reason, **alone
+        )
         status, text, fix = SAID[result]
+        if result in (VoteResult.NOT_APPROVER, VoteResult.NO_BREAK_GLASS):
+            text = await _with_reason(deps, text, proposal_id, who)
         if status != 200:
             raise ApiError(status, text, "proposal", fix, extra={"result": result.value})
         return VotedOut(result=result.value, text=text)
@@ -111,6 +121,14 @@ def _add_proposals(router: APIRouter, deps: WebDeps) -> None:
     async def done(proposal_id: Id, who: Principal = who_acts) -> ToldOut:
         """A manual action was carried out; verify it."""
         return told(await deps.desk.done(proposal_id, who), "proposal")
+
+
+async def _with_reason(deps: WebDeps, text: str, proposal_id: str, who: Principal) -> str:
+    """With why this person may not, such as that nobody can tell who is on call."""
+    one = await deps.records.proposal(proposal_id)
+    view = await deps.records.view(one.plan.incident_id) if one else None
+    why = deciding.why_denied(view, proposal_id, who.id) if view else ""
+    return f"{text.removesuffix('.')}: {why}." if why else text
 
 
 def _add_incidents(router: APIRouter, deps: WebDeps) -> None:

@@ -92,12 +92,16 @@ def guard(deps: WebDeps) -> Callable[[Request], Coroutine[Any, Any, None]]:
 
 
 def who_is(deps: WebDeps) -> Callable[..., Coroutine[Any, Any, Principal]]:
-    """Who acts: the name that the token's holder gives, or the default one."""
+    """Who acts: a person in Slack, if the caller shows the secret of a link; otherwise the name that the token's holder
+    gives, or the default one. A link that does not hold is refused, and never falls back to a name."""
 
     async def who(
         x_pagerunner_user: Annotated[str | None, Header()] = None,
         x_pagerunner_via: Annotated[Literal["api", "cli", "terminal"], Header()] = "api",
+        x_pagerunner_link: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Principal:
+        if x_pagerunner_link is not None:
+            return await _linked(deps, x_pagerunner_link, x_pagerunner_via)
         name = deps.local_user if x_pagerunner_user is None else x_pagerunner_user
         if _NAME.fullmatch(name) is None:
             raise ApiError(
@@ -106,3 +110,15 @@ def who_is(deps: WebDeps) -> Callable[..., Coroutine[Any, Any, Principal]]:
         return Principal(id=f"local:{name}", name=name, via=x_pagerunner_via)
 
     return who
+
+
+async def _linked(deps: WebDeps, shown: str, via: str) -> Principal:
+    link_id, _, secret = shown.partition(".")
+    link = await deps.links.acts_as(link_id, secret) if deps.links is not None else None
+    if link is None:
+        deps.metrics.denied.labels(surface="api", reason="bad_link").inc()
+        raise ApiError(
+            401, "the link of this command line is not valid: it was ended, or is too old", "X-Pagerunner-Link",
+            "remove it with `pagerunner unlink`; `pagerunner link` makes a new one",
+        )  # fmt: skip
+    return Principal(id=link.principal, name=link.name, via=via, link=link.id)

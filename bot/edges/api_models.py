@@ -22,6 +22,9 @@ SAID: dict[VoteResult, tuple[int, str, str]] = {
     VoteResult.OBSERVE_MODE: (403, "The service is in observe mode: nothing is executed.", "Set its mode to act."),
     VoteResult.INCIDENT_CLOSED: (409, "The incident is over.", "Reopen it in the pager if it is not."),
     VoteResult.FROZEN: (409, "Execution is frozen.", "Unfreeze the service first."),
+    VoteResult.NO_BREAK_GLASS: (403, "The policy does not let this person approve it alone.", "Ask an approver."),
+    VoteResult.NOT_NEEDED: (409, "An ordinary approval of this person is enough.", "Approve it without break-glass."),
+    VoteResult.NO_REASON: (422, "Break-glass needs a reason.", "Give one in a few words."),
     VoteResult.UNINSPECTABLE: (409, "The plan cannot be shown faithfully.", "Carry it out by hand."),
 }
 """What became of a vote: HTTP status, words, and what to do."""
@@ -39,6 +42,8 @@ class VoteIn(Body):
     plan_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     decision: Literal["approve", "reject"]
     reason: str = Field(default="", max_length=1_000)
+    break_glass: bool = False
+    """Approve alone what needs others, with a reason, where the policy lets this person."""
 
 
 class EditIn(Body):

@@ -10,8 +10,8 @@ from bot.domain import codec
 from bot.domain.approval import counts
 from bot.domain.incident import Status
 from bot.domain.plan_card import why_uninspectable
-from bot.domain.proposal import EffectState, Plan, Principal, Proposal, ProposalState, VoteResult
-from bot.edges import casebook, chain
+from bot.domain.proposal import Debt, EffectState, Plan, Principal, Proposal, ProposalState, VoteResult
+from bot.edges import casebook, chain, debts
 from bot.edges.database import Database
 from bot.edges.gate_rows import (
     as_proposal,
@@ -27,6 +27,9 @@ from bot.edges.gate_rows import (
 )
 from bot.edges.schema import effect, frozen, incident, proposal, vote
 from bot.ports import NOTHING, Follow, VoteContext
+
+LEAST_REASON = 3
+"""Letters and digits of a reason for break-glass."""
 
 
 class SqlBallots:
@@ -90,20 +93,32 @@ class SqlBallots:
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
                    allowed: tuple[bool, str], context: VoteContext, now: datetime,
-                   reason: str = "") -> VoteResult:  # fmt: skip
+                   reason: str = "", *, glass: tuple[bool, str] | None = None) -> VoteResult:  # fmt: skip
+        entitled = allowed if glass is None else glass
+
         def work(connection: Connection) -> VoteResult:
             row = proposal_row(connection, proposal_id)
             if row is None:
                 return VoteResult.NOT_FOUND
-            denied = _denial(connection, row, plan_hash, decision, who, allowed, context, now)
+            denied = _denial(connection, row, plan_hash, decision, who, entitled, context, now)
+            if glass is not None:
+                denied = _glass_denial(connection, row, who, allowed, reason, denied)
             data = {"proposal": proposal_id, "decision": decision, "name": who.name, "via": who.via, "reason": reason}
+            data |= {"link": who.link} if who.link else {}
             if denied is not None:
-                why = {**data, "denied": denied.value, "why": allowed[1] if denied is VoteResult.NOT_APPROVER else ""}
+                personal = denied in (VoteResult.NOT_APPROVER, VoteResult.NO_BREAK_GLASS)
+                why = {**data, "denied": denied.value, "why": entitled[1] if personal else ""}
                 chain.append(connection, now, row.incident, [human_fact("vote_denied", who.id, why)])
                 return denied
-            return _count(connection, row, decision, who, data, now)
+            return _count(connection, row, decision, who, data, now, alone=glass is not None)
 
         return await self._database.run(work)
+
+    async def debt(self, proposal_id: str) -> Debt | None:
+        return await self._database.run(lambda c: debts.of(c, proposal_id))
+
+    async def review(self, proposal_id: str, who: Principal, note: str, refused: str, now: datetime) -> bool:
+        return await self._database.run(lambda c: debts.review(c, proposal_id, who, note, refused, now))
 
     async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool:
         def work(connection: Connection) -> bool:
@@ -192,7 +207,7 @@ def _denial(
     if row.state != ProposalState.OPEN.value:
         return VoteResult.NOT_OPEN
     if codec.stamp(now) >= row.expires_at:
-        expire_row(connection, row, now)
+        expire_row(connection, row, now, somebody=True)
         return VoteResult.EXPIRED
     if plan_hash != row.plan_hash or Plan.from_json(row.plan).hash != row.plan_hash:
         return VoteResult.STALE_PLAN
@@ -205,6 +220,28 @@ def _denial(
     return None if decision == "reject" else _approval_denial(connection, row, who)
 
 
+def _glass_denial(
+    connection: Connection, row: Row[Any], who: Principal, allowed: tuple[bool, str], reason: str,
+    denied: VoteResult | None,
+) -> VoteResult | None:  # fmt: skip
+    """What stands in the way of one person alone: everything that stands in the way of others, except that it takes
+    several; and that it is not needed, or not explained."""
+    if denied is VoteResult.NOT_APPROVER:
+        return VoteResult.NO_BREAK_GLASS
+    if denied not in (None, VoteResult.SELF_APPROVAL):
+        return denied
+    if stopped(connection, row.service):
+        return VoteResult.FROZEN
+    if denied is None and allowed[0] and len(_approvers(connection, row.id) | {who.id}) >= row.plan["min_approvers"]:
+        return VoteResult.NOT_NEEDED
+    return None if sum(letter.isalnum() for letter in reason) >= LEAST_REASON else VoteResult.NO_REASON
+
+
+def _approvers(connection: Connection, proposal_id: str) -> set[str]:
+    query = select(vote.c.principal).where(vote.c.proposal == proposal_id, vote.c.decision == "approve")
+    return set(connection.execute(query).scalars())
+
+
 def _approval_denial(connection: Connection, row: Row[Any], who: Principal) -> VoteResult | None:
     """What stands in the way of an approval, and of no rejection."""
     if not counts(who.id, row.plan["min_approvers"]):
@@ -215,10 +252,11 @@ def _approval_denial(connection: Connection, row: Row[Any], who: Principal) -> V
 
 
 def _count(
-    connection: Connection, row: Row[Any], decision: str, who: Principal, data: dict[str, Any], now: datetime
-) -> VoteResult:
+    connection: Connection, row: Row[Any], decision: str, who: Principal, data: dict[str, Any], now: datetime, *,
+    alone: bool = False,
+) -> VoteResult:  # fmt: skip
     known = connection.execute(select(vote).where(vote.c.proposal == row.id, vote.c.principal == who.id)).one_or_none()
-    if known is not None and known.decision == decision:
+    if known is not None and known.decision == decision and not alone:
         return VoteResult.REPEATED
     connection.execute(vote.delete().where(vote.c.proposal == row.id, vote.c.principal == who.id))
     connection.execute(
@@ -232,9 +270,9 @@ def _count(
         swap(connection, row.id, ProposalState.OPEN, ProposalState.REJECTED)
         tell(connection, row.incident, "proposal_rejected", who.id, data, now)
         return VoteResult.REJECTED
-    count = select(func.count()).select_from(vote)
-    votes = connection.execute(count.where(vote.c.proposal == row.id, vote.c.decision == "approve")).scalar_one()
-    if votes < row.plan["min_approvers"]:
+    if alone:
+        debts.incur(connection, row, who, data["reason"], now)
+    elif len(_approvers(connection, row.id)) < row.plan["min_approvers"]:
         return VoteResult.RECORDED
     swap(connection, row.id, ProposalState.OPEN, ProposalState.APPROVED)
     connection.execute(update(proposal).where(proposal.c.id == row.id).values(approved_at=codec.stamp(now)))

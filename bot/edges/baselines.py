@@ -9,7 +9,7 @@ from config.catalogue import Catalogue, Service
 from config.clock import Clock
 from config.http import Http, HttpError
 from diagnostics import baseline
-from diagnostics.model import ProbeContext, ProbeRegistry
+from diagnostics.model import ProbeContext, ProbeRegistry, TextEmbedder
 
 log = logging.getLogger("pagerunner.baselines")
 
@@ -22,7 +22,7 @@ class BaselineRecorder:
 
     def __init__(
         self, catalogue: Catalogue, registry: ProbeRegistry, history: SqlHistory, http: Http, clock: Clock,
-        golden_root: str, tokens_per_hour: int,
+        golden_root: str, tokens_per_hour: int, embedder: TextEmbedder | None = None,
     ) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._registry = registry
@@ -30,6 +30,7 @@ class BaselineRecorder:
         self._http = http
         self._clock = clock
         self._golden_root = golden_root
+        self._embedder = embedder
         self._tokens_per_hour = tokens_per_hour
         self._spent: dict[str, list[tuple[datetime, int, float]]] = {}
         self._busy = asyncio.Lock()
@@ -53,7 +54,7 @@ class BaselineRecorder:
         baselines, changes = await self._history.frozen(service.name, now)
         context = ProbeContext(
             service=service, catalogue=self._catalogue, http=self._http, clock=self._clock, baselines=baselines,
-            changes=changes, started_at=now, golden_root=self._golden_root,
+            changes=changes, started_at=now, golden_root=self._golden_root, embedder=self._embedder,
         )  # fmt: skip
         try:
             found = await baseline.record(context, self._registry, names, baseline.Limits(tokens=tokens, usd=usd))

@@ -10,15 +10,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from bot.domain import codec, joining
+from bot.domain import codec, joining, page_facts
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import ProposalState
+from bot.domain.room import Filling
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import quote
 from bot.domain.view import MessageRef
-from bot.edges import chain, outbox, pager_state
+from bot.edges import chain, outbox, pager_news, pager_state, room_rows
 from bot.edges.database import Database
 from bot.edges.schema import change, finding, inbox, incident, page, pager, proposal
 from bot.ports import Placed
@@ -218,6 +219,8 @@ def move(connection: Connection, incident_id: str, status: Status, facts: Sequen
         return False
     _move(connection, row, status, now)
     chain.append(connection, now, incident_id, facts)
+    if status is Status.CLOSED:
+        room_rows.closed(connection, incident_id, now)
     if tell_pager:
         _tell_pager(connection, incident_id, tell_pager, by, now)
     outbox.card(connection, incident_id, now)
@@ -322,13 +325,24 @@ def _join(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
     if match:
         if new.kind in ("triggered", "reopened"):  # Everything else that the pager tells pages nobody.
             _set(connection, incident_id, pages=incident.c.pages + 1)
-        kind = "page_stale" if new.stale else ("page_joined" if new.kind == "triggered" else "pager_changed")
-        chain.append(connection, now, incident_id, [_page_fact(kind, new)])
+        _note_event(connection, incident_id, new, now)
     if placed.quarantine:
         _tell_unreadable(connection, incident_id, new, placed.quarantine, now)
     _follow(connection, incident_id, new, now)
     outbox.card(connection, incident_id, now)
     return incident_id
+
+
+def _note_event(connection: Connection, incident_id: str, new: Page, now: datetime) -> None:
+    """An event of a known incident: a fact of its kind, told in the thread if people look to it. What is only the
+    pager's answer to something that was done from here is nobody else's doing, and no news."""
+    by = pager_news.ours(connection, incident_id, new)
+    if by is not None:
+        chain.append(connection, now, incident_id, [page_facts.echo_of(new, by)])
+        return
+    chain.append(connection, now, incident_id, [page_facts.fact_of(page_facts.kind_of(new), new)])
+    if Status(_row(connection, incident_id).status) not in (Status.RESOLVED, Status.CLOSED):
+        pager_news.tell(connection, incident_id, new, now)
 
 
 def _tell_unreadable(connection: Connection, incident_id: str, new: Page, why: str, now: datetime) -> None:
@@ -381,7 +395,10 @@ def _open(connection: Connection, placed: Placed, new: Page, now: datetime) -> s
         data={"service": placed.service, "team": placed.team, "title": new.title, "investigate": bool(wanted)},
     )  # fmt: skip
     kind = "page_stale" if new.stale else "page_received"
-    chain.append(connection, now, incident_id, [_page_fact(kind, new), opened])
+    chain.append(connection, now, incident_id, [page_facts.fact_of(kind, new), opened])
+    if wanted and placed.room is not None:
+        filling = Filling(at=now, service=placed.service, team=placed.team, incident_id=incident_id)
+        room_rows.want(connection, placed.room, filling, placed.channel)
     return incident_id
 
 
@@ -405,10 +422,10 @@ def _keep_step(connection: Connection, incident_id: str, new: Page, now: datetim
     current = Status(row.status)
     if new.kind == "acknowledged" and _may_move(current, Status.ACKNOWLEDGED):
         _move(connection, row, Status.ACKNOWLEDGED, new.occurred_at)
-        chain.append(connection, now, incident_id, [_page_fact("incident_acknowledged", new)])
+        chain.append(connection, now, incident_id, [page_facts.fact_of("incident_acknowledged", new)])
     elif status == "resolved" and _may_move(current, Status.RESOLVED):
         _move(connection, row, Status.RESOLVED, new.occurred_at)
-        chain.append(connection, now, incident_id, [_page_fact("incident_resolved", new)])
+        chain.append(connection, now, incident_id, [page_facts.fact_of("incident_resolved", new)])
     elif (
         status == "triggered" and current in (Status.RESOLVED, Status.CLOSED) and new.kind in ("reopened", "triggered")
     ):
@@ -416,18 +433,8 @@ def _keep_step(connection: Connection, incident_id: str, new: Page, now: datetim
             connection, incident_id, status=Status.OPEN.value, resolved_at=None, reopened_at=codec.stamp(now),
             investigations=row.investigations + 1, attempts=0, attempts_before=row.attempts_before + row.attempts,
         )  # fmt: skip
-        chain.append(connection, now, incident_id, [_page_fact("incident_reopened", new)])
-
-
-def _page_fact(kind: str, new: Page) -> Fact:
-    return Fact(
-        kind=kind, provenance=Provenance.OBSERVED, actor=f"{new.source}:{new.agent or 'system'}",
-        data={
-            "event_id": new.event_id, "kind": new.kind, "ref": new.incident_ref, "title": new.title,
-            "occurred_at": new.occurred_at.isoformat(), "urgency": new.urgency, "priority": new.priority,
-            "people": list(new.people), "merged_into": new.merged_into, "note": new.body if new.kind == "note" else "",
-        },
-    )  # fmt: skip
+        chain.append(connection, now, incident_id, [page_facts.fact_of("incident_reopened", new)])
+        room_rows.reopened(connection, incident_id, now)
 
 
 def _finding_fact(found: Finding) -> Fact:

@@ -12,7 +12,7 @@ from bot.edges.history import FrozenBaselines, FrozenChanges
 from bot.edges.http import ReadingHttp, SafeHttp
 from config.catalogue import Catalogue, Provider, Service, Target
 from config.http import HttpError
-from diagnostics import golden
+from diagnostics import golden, judge
 from diagnostics.model import ProbeContext
 from diagnostics.probes.listing import ListingParams, ModelListing
 
@@ -58,7 +58,7 @@ def credentials(catalogue: Catalogue, environ: Mapping[str, str]) -> Check:
 
 
 def golden_sets(catalogue: Catalogue, root: Path) -> Check:
-    """Whether the golden sets that services name can be read."""
+    """Whether the golden sets that services name, and the labels of their judges, can be read."""
     name = "golden sets"
     named = [service for service in catalogue.services if service.golden_set]
     if not named:
@@ -67,10 +67,13 @@ def golden_sets(catalogue: Catalogue, root: Path) -> Check:
     for service in named:
         try:
             golden.load(root / service.golden_set)
+            declared = catalogue.judge(service.judge) if service.judge else None
+            if declared is not None:
+                judge.load_labels(root / declared.labels)
         except (golden.GoldenError, OSError) as error:
             wrong.append(f"{service.name}: {error}")
     if wrong:
-        return problem(name, "; ".join(wrong)[:600], "correct the file, or the service's golden_set in the catalogue")
+        return problem(name, "; ".join(wrong)[:600], "correct the file, or its path in the catalogue")
     return ok(name, f"{listed([service.golden_set for service in named])}")
 
 

@@ -1,39 +1,46 @@
 """Delivers the outbox at the pace the other side asks for: a lane a channel for what is new, one for all edits.
 
-New cards never wait for edits of older ones, nor chat for a pager that is slow.
+New cards never wait for edits of older ones, nor chat for a pager or an issue tracker that is slow.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, update
 
-from bot.domain import codec
+from bot.domain import card, codec
 from bot.domain.faults import FaultPoint
 from bot.domain.presentation import Presentation
+from bot.domain.room import RoomState, pointer
 from bot.domain.timeline import Fact, Provenance
-from bot.domain.untrusted import quote
+from bot.domain.untrusted import escape, line, quote
 from bot.domain.view import IncidentView, MessageRef
-from bot.edges import chain, outbox, pager_letters, pictures
+from bot.edges import chain, outbox, pager_letters, pictures, room_rows, slack_blocks, tracker_letters
 from bot.edges.database import Database
 from bot.edges.export import Export
-from bot.edges.outbox import Letter
+from bot.edges.lane import Lane
+from bot.edges.outbox import Lanes, Letter
+from bot.edges.rooms import RoomKeeper
 from bot.edges.schema import incident
+from bot.edges.slack_text import is_person
 from bot.edges.typesetting import TypesettingError
 from bot.edges.zones import UnknownZone, zone
-from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Chat, Pager, Records, RetryLater, StorageDown, Tracker, Undeliverable
 from config.clock import Clock
 
 log = logging.getLogger(__name__)
 
 EDITS = "edits"
+LANES: tuple[outbox.Lanes, ...] = ("chat", "rooms", "pager")
+"""Each has a loop of its own: none waits for a slow one."""
 FRESH_EVERY_S = 60.0
 """A channel gets at most one new message in this time; replies in threads and edits do not count."""
 LOOK_EVERY_S = 0.25
+KEPT_FOR_DECISIONS = 3
 NO_CARD_YET = timedelta(seconds=1)
 
 
@@ -41,45 +48,25 @@ class _NoCardYet(Exception):
     """A reply whose card waits for its turn: it waits too, and nothing else does."""
 
 
-class Lane:
-    """A channel's allowance: one message a second, three at once. Edits: fifty a minute in the whole workspace."""
-
-    def __init__(self, per_second: float = 1.0, burst: float = 3.0) -> None:
-        self.per_second = per_second
-        self.burst = burst
-        self.tokens = burst
-        self.filled: datetime | None = None
-        self.paused_until: datetime | None = None
-
-    def wait(self, now: datetime) -> float:
-        """Seconds until the next message may go; takes it when that is 0."""
-        if self.paused_until is not None and now < self.paused_until:
-            return (self.paused_until - now).total_seconds()
-        if self.filled is not None:
-            self.tokens = min(self.burst, self.tokens + (now - self.filled).total_seconds() * self.per_second)
-        self.filled = now
-        if self.tokens < 1:
-            return (1 - self.tokens) / self.per_second
-        self.tokens -= 1
-        return 0.0
-
-
 class Courier:
     """Runs until stopped. ``poke`` makes it look at once."""
 
     def __init__(
         self, database: Database, records: Records, chat: Chat | None, pager: Pager | None, clock: Clock,
-        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S,
+        fault: FaultPoint, *, fresh_every_s: float = FRESH_EVERY_S, tracker: Tracker | None = None,
+        keeper: RoomKeeper | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._records = records
         self._chat = chat
         self._pager = pager
+        self._tracker = tracker
         self._clock = clock
         self._fault = fault
         self._fresh_every_s = fresh_every_s
+        self._keeper = keeper
         self._lanes: dict[str, Lane] = {EDITS: Lane(per_second=50 / 60, burst=10)}
-        self._poked = {"chat": asyncio.Event(), "pager": asyncio.Event()}
+        self._poked = {lanes: asyncio.Event() for lanes in LANES}
 
     def poke(self) -> None:
         for event in self._poked.values():
@@ -87,10 +74,10 @@ class Courier:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._run("chat"))
-            group.create_task(self._run("pager"))
+            for lanes in LANES:
+                group.create_task(self._run(lanes))
 
-    async def _run(self, lanes: Literal["chat", "pager"]) -> None:
+    async def _run(self, lanes: Lanes) -> None:
         poked = self._poked[lanes]
         while True:
             try:
@@ -103,7 +90,7 @@ class Courier:
                     await poked.wait()
             poked.clear()
 
-    async def deliver(self, lanes: Literal["all", "chat", "pager"] = "all") -> float:
+    async def deliver(self, lanes: Lanes = "all") -> float:
         """Deliver what may go now; returns in how many seconds to look again."""
         letters = await self._database.run(lambda c: outbox.due(c, self._clock.now(), lanes))
         by_lane: dict[str, list[Letter]] = {}
@@ -135,7 +122,9 @@ class Courier:
                 full = full or await self._turn(letter)
                 if full:  # Replies in the channel's threads go on.
                     continue
-            wait = lane.wait(self._clock.now())
+            wait = lane.wait(
+                self._clock.now(), reserve=KEPT_FOR_DECISIONS if letter.edit and not letter.decision else 0
+            )
             if wait > 0:
                 return wait
             try:
@@ -156,32 +145,55 @@ class Courier:
         return LOOK_EVERY_S
 
     async def _send(self, letter: Letter) -> None:
+        if letter.kind == "notice":
+            if self._chat is not None:
+                await self._chat.say(MessageRef(channel=letter.data["channel"], ts=""), str(letter.data["text"]))
+            await self._database.run(lambda c: outbox.delivered(c, letter))
+            return
         view = await self._records.view(letter.incident_id)
         if view is None:
             raise Undeliverable("the incident does not exist")
-        if letter.kind == "card":
-            await self._card(letter, view)
+        if letter.lane == outbox.ROOMS:
+            await self._channel_of(letter, view)
+            return
+        if letter.kind in ("card", "pointer"):
+            await (self._card if letter.kind == "card" else self._pointer)(letter, view)
             return
         if letter.kind in ("say", "file") and self._chat is not None:
-            data, at = letter.data, view.message
+            data, at = letter.data, beside(view)
             if "ts" in data:
                 at = MessageRef(channel=data["channel"], ts=data["ts"])
             if at is None:
                 raise _NoCardYet
             await self._tell(letter, view, at, self._chat)
-        elif letter.kind in ("responder", "snooze") and self._pager is not None:
-            await self._duty(letter, self._pager)
+        elif letter.kind == "issue":
+            await self._issue(letter)
             return
         elif letter.lane == outbox.PAGER and self._pager is not None:
+            letter, again = await self._trying(letter)
+            if letter.kind in pager_letters.KINDS:
+                await self._duty(letter, self._pager, again=again)
+                return
             await self._page(letter, view, self._pager)
         await self._database.run(lambda c: outbox.delivered(c, letter))
 
     async def _card(self, letter: Letter, view: IncidentView) -> None:
+        room = view.room
         self._fault("K4")
-        ref = await self._chat.card(view, view.message) if self._chat is not None else None
+        try:
+            shown = self._chat is not None and not (room is not None and room.state is RoomState.ARCHIVED)
+            ref = await self._chat.card(view, view.message) if self._chat is not None and shown else None
+        except Undeliverable as error:
+            if room is None or room.state is not RoomState.OPEN or self._keeper is None:
+                raise
+            await self._keeper.lost(room, str(error))
+            return
         self._fault("K5")
+        now = self._clock.now()
 
         def posted(connection: Connection, ref: MessageRef | None = ref) -> None:
+            if room is not None and room.channel and _pointing(view) != room.pointer_text:
+                outbox.pointer(connection, view.incident.id, room.home, now)
             if ref is not None and ref != view.message:
                 connection.execute(
                     update(incident)
@@ -192,9 +204,49 @@ class Courier:
 
         await self._database.run(posted)
 
+    async def _trying(self, letter: Letter) -> tuple[Letter, bool]:
+        """Written down before it is sent: what comes back of it is known as ours, and a second try knows that it is."""
+        now = self._clock.now()
+        return await self._database.run(lambda c: outbox.trying(c, letter, now))
+
+    async def _pointer(self, letter: Letter, view: IncidentView) -> None:
+        """The line in the team's channel, as long as there is something to point to."""
+        room, text = view.room, _pointing(view)
+        if room is None or room.state is RoomState.THREAD or text == room.pointer_text or self._chat is None:
+            await self._database.run(lambda c: outbox.delivered(c, letter))
+            return
+        known = MessageRef(channel=room.home, ts=room.pointer_ts) if room.pointer_ts else None
+        ref = await self._chat.pointer(view, text, known)
+
+        def posted(connection: Connection) -> None:
+            outbox.delivered(connection, letter)
+            room_rows.pointed(connection, room, ref, text)
+
+        await self._database.run(posted)
+
+    async def _channel_of(self, letter: Letter, view: IncidentView) -> None:
+        again = await self._keeper.handle(letter, view) if self._keeper is not None else None
+
+        def done(connection: Connection) -> None:
+            if again is None:
+                outbox.delivered(connection, letter)
+            else:
+                outbox.postponed(connection, letter, again)
+
+        await self._database.run(done)
+
     async def _tell(self, letter: Letter, view: IncidentView, at: MessageRef, chat: Chat) -> None:
         if letter.kind == "say":
-            await chat.say(at, str(letter.data["text"]))
+            blocks = slack_blocks.said_blocks(letter.data, letter.incident_id)
+            if "update" in letter.data:
+                letter, again = await self._trying(letter)
+                await chat.say(at, str(letter.data["text"]), blocks=blocks, again=again)
+            elif is_person(at.channel):
+                await chat.say(at, str(letter.data["text"]), blocks=blocks, team=view.incident.team)
+            elif blocks:
+                await chat.say(at, str(letter.data["text"]), blocks=blocks)
+            else:
+                await chat.say(at, str(letter.data["text"]))
             return
         form = letter.data["form"]
         if form == "png":
@@ -212,18 +264,28 @@ class Courier:
         except (TypesettingError, UnknownZone) as error:
             raise Undeliverable(f"the document could not be made: {error}") from error
 
-    async def _duty(self, letter: Letter, pager: Pager) -> None:
+    async def _duty(self, letter: Letter, pager: Pager, *, again: bool) -> None:
         async def amend(data: Mapping[str, Any]) -> None:
             await self._database.run(lambda c: outbox.amended(c, letter, data))
 
+        sent = await pager_letters.send(letter, pager, self._clock.now(), amend, again=again)
+        self._fault("K14")
         now = self._clock.now()
-        said = await pager_letters.send(letter, pager, now, amend)
 
         def told(connection: Connection) -> None:
             outbox.delivered(connection, letter)
-            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", said, now)
+            chain.append(connection, now, letter.incident_id, [sent.fact(letter, now)])
+            outbox.say(connection, letter.incident_id, f"pager:{letter.id}", sent.said, now)
+            outbox.card(connection, letter.incident_id, now)
 
         await self._database.run(told)
+
+    async def _issue(self, letter: Letter) -> None:
+        if self._tracker is None:
+            raise Undeliverable("no GitHub token is set any more: set PAGERUNNER_GITHUB_TOKEN")
+        made = await tracker_letters.send(letter, self._tracker)
+        self._fault("K14")
+        await self._database.run(lambda c: tracker_letters.told(c, letter, made, self._clock.now()))
 
     async def _page(self, letter: Letter, view: IncidentView, pager: Pager) -> None:
         data = letter.data
@@ -243,12 +305,23 @@ class Courier:
         if "level" in letter.data:
             return int(letter.data["level"])
         level = await pager.next_level(ref)
-        await self._database.run(lambda c: outbox.amended(c, letter, {**letter.data, "level": level}))
+        await self._database.run(lambda c: outbox.amended(c, letter, {"level": level}))
         return level
 
     def _give_up(self, connection: Connection, letter: Letter, reason: str) -> None:
         outbox.undeliverable(connection, letter, reason)
+        if letter.kind == "notice":
+            log.error("undeliverable: a notice to %s: %s", letter.lane, reason)
+            return
+        if letter.data.get("or_thread"):
+            to, text = escape(line(str(letter.data["channel"]), 80)), str(letter.data["text"])
+            told = f"{text}\n_{to} could not be told: {escape(line(reason, 200))}_"
+            outbox.say(connection, letter.incident_id, f"or:{letter.id}", told, self._clock.now())
+            log.warning("%s could not be told of %s: %s", letter.lane, letter.incident_id, reason)
+            return
         data = {"undeliverable": letter.kind, "lane": letter.lane, "why": reason}
+        if "update" in letter.data:
+            data |= {"update": letter.data["update"], "to": letter.data["destination"]}
         fact = Fact(kind="alarm", provenance=Provenance.COMPUTED, actor="pagerunner", data=data)
         now = self._clock.now()
         chain.append(connection, now, letter.incident_id, [fact])
@@ -257,7 +330,25 @@ class Courier:
         if letter.lane == outbox.PAGER:
             told = f"PagerDuty was not told, and will not be: {quote(reason, 300)}"
             outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
+        if letter.lane == outbox.TRACKER:
+            told = tracker_letters.failed(letter, reason)
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}:{reason[:80]}", told, now)
+        if "update" in letter.data and letter.lane != outbox.PAGER:
+            told = f"The stakeholders' channel was not told, and will not be: {quote(reason, 300)}"
+            outbox.say(connection, letter.incident_id, f"alarm:{letter.id}", told, now)
         log.error("undeliverable: %s to %s: %s", letter.kind, letter.lane, reason)
+
+
+def beside(view: IncidentView) -> MessageRef | None:
+    """Below which message the incident is talked about: its card, or the pointer to a channel that is archived."""
+    room = view.room
+    if room is not None and room.state is RoomState.ARCHIVED:
+        return MessageRef(channel=room.home, ts=room.pointer_ts)
+    return view.message
+
+
+def _pointing(view: IncidentView) -> str:
+    return pointer(view, card.build(view).headline)
 
 
 def _channel(letter: Letter) -> str:

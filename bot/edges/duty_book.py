@@ -26,25 +26,26 @@ class SqlDutyBook:
         return await self._database.run(lambda c: pager_state.open_refs(c, incident_id))
 
     async def act(self, incident_id: str, key: str, facts: Sequence[Fact], said: str, now: datetime, *,
-                  letters: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> bool:  # fmt: skip
+                  letters: Sequence[tuple[str, Mapping[str, Any]]] = (),
+                  posts: Sequence[tuple[str, Mapping[str, Any]]] = (), offer: str = "") -> bool:  # fmt: skip
         def work(connection: Connection) -> bool:
             if outbox.said(connection, incident_id, key):
                 return False
             chain.append(connection, now, incident_id, facts)
             for kind, data in letters:
                 outbox.pager(connection, incident_id, kind, key, data, now)
-            outbox.say(connection, incident_id, key, said, now)
+            for channel, data in posts:
+                there = MessageRef(channel=channel, ts="")
+                outbox.say(connection, incident_id, f"{key}:{channel}", data["text"], now, at=there, more=data)
+            outbox.say(connection, incident_id, key, said, now, more={"offer": offer} if offer else None)
             outbox.card(connection, incident_id, now)
             return True
 
         return await self._database.run(work)
 
-    async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",
-                     at: MessageRef | None = None) -> None:  # fmt: skip
+    async def judged(self, incident_id: str, fact: Fact, now: datetime) -> None:
         def work(connection: Connection) -> None:
             chain.append(connection, now, incident_id, [fact])
-            if said:
-                outbox.say(connection, incident_id, key, said, now, at=at)
             outbox.card(connection, incident_id, now, decision=True)
 
         await self._database.run(work)

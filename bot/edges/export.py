@@ -55,6 +55,10 @@ class Export:
         content = _document(build(shown, presentation), form, told.timeline[-1].at if told.timeline else None)
         return Made(content=content, notes=presentation.notes)
 
+    def clean(self, view: IncidentView) -> IncidentView:
+        """The view without secrets, for whoever makes the document elsewhere."""
+        return _without_secrets(view, self._redact)[0]
+
     def _from_template(self, view: IncidentView, form: Form, presentation: Presentation) -> str:
         if form not in ("md", "html"):
             raise TemplateProblem(presentation.template, f"templates are for md and html, not for {form}")

@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bot.domain import codec
 from bot.domain.edits import Edits, edits_of, shown
 from bot.domain.measures import measures
 from bot.domain.presentation import AS_RECORDED, Presentation
+from bot.domain.provenance import used_texts
 from bot.domain.timeline import Entry
 from bot.domain.verdicts import verdicts
 from bot.domain.view import IncidentView
@@ -52,6 +53,7 @@ def export(recorded: IncidentView, presentation: Presentation = AS_RECORDED, alt
             }
             for entry in verdicts(view)
         ],
+        "runbooks": [asdict(one) for one in used_texts(view)],
         "hidden": edits.hiders,
         "presentation": {"redaction": presentation.redaction, "zone": presentation.zone_name},
     }

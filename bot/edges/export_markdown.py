@@ -35,24 +35,29 @@ _LONE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 def export(document: Document) -> str:
     """The document as text, ending in a newline."""
-    lines = [f"# {_ours(document.title)}", ""]
-    lines += [f"{'> ' if number == 0 else '- '}{_statement(one)}" + ("\n" if number == 0 else "")
+    out = [f"# {_ours(document.title)}", ""]
+    out += [f"{'> ' if number == 0 else '- '}{_statement(one)}" + ("\n" if number == 0 else "")
               for number, one in enumerate(document.head)]  # fmt: skip
     for section in document.sections:
-        lines += ["", f"## {_ours(section.title)}"]
+        out += ["", f"## {_ours(section.title)}"]
         for block in section.blocks:
             text = list(_block(block))
-            lines += ["", *text] if text else []
-    return "\n".join(lines) + "\n"
+            out += ["", *text] if text else []
+    return "\n".join(out) + "\n"
 
 
 def section(_document: Document, one: Section) -> str:
     """What stands below a section's heading, for a template that has headings of its own."""
-    lines: list[str] = []
+    out: list[str] = []
     for block in one.blocks:
         text = list(_block(block))
-        lines += ["", *text] if text else []
-    return "\n".join(lines[1:])
+        out += ["", *text] if text else []
+    return "\n".join(out[1:])
+
+
+def lines(block: Block) -> list[str]:
+    """One block by itself."""
+    return list(_block(block))
 
 
 def _block(block: Block) -> Iterator[str]:

@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from bot.domain import codec
 from bot.domain.incident import Status
 from bot.domain.proposal import Effect, EffectState, Plan, Proposal, ProposalState
 from bot.domain.timeline import Fact, Provenance
 from bot.edges import casebook, chain, outbox
-from bot.edges.schema import effect, frozen, incident, proposal
+from bot.edges.schema import effect, frozen, incident, proposal, timeline
 from bot.ports import Follow
+
+ASKED_AT_MOST = 4
+"""Times that people are asked about one incident with nobody answering: an hour, with what the policy sets."""
+SIGNS = ("page_received", "page_joined", "incident_acknowledged", "incident_reopened")
+"""What is no deed of a person here, and makes it worth asking again all the same."""
 
 
 def as_proposal(row: Row[Any]) -> Proposal:
@@ -71,11 +76,27 @@ def follow_up(connection: Connection, row: Row[Any], after: str, follow: Follow,
         outbox.say(connection, row.incident, f"{after}:{row.id}", follow.say, now)
 
 
-def expire_row(connection: Connection, row: Row[Any], now: datetime) -> None:
-    """An open proposal that nobody decided in time never decides; people are asked again."""
+def expire_row(connection: Connection, row: Row[Any], now: datetime, *, somebody: bool = False) -> None:
+    """An open proposal that nobody decided in time never decides; people are asked again, in the same card. After some
+    times without any sign of them nobody is asked by itself any more: each time is another investigation.
+    ``somebody``: a person is there, who came too late."""
     if swap(connection, row.id, ProposalState.OPEN, ProposalState.EXPIRED):
-        tell(connection, row.incident, "proposal_expired", "pagerunner", {"proposal": row.id}, now)
-        see_again(connection, row, f"{row.id} expired without a decision", now)
+        asked = 1 if somebody else _unanswered(connection, row.incident) + 1
+        data = {"proposal": row.id, "asked": asked, "again": asked < ASKED_AT_MOST}
+        tell(connection, row.incident, "proposal_expired", "pagerunner", data, now)
+        if asked < ASKED_AT_MOST:
+            see_again(connection, row, f"{row.id} expired without a decision", now)
+
+
+def _unanswered(connection: Connection, incident_id: str) -> int:
+    """Proposals that expired since a person last did anything about the incident, here or in the pager."""
+    person = (timeline.c.provenance == Provenance.HUMAN.value) | timeline.c.kind.in_(SIGNS)
+    last = select(func.coalesce(func.max(timeline.c.seq), 0)).where(timeline.c.incident == incident_id, person)
+    expired = select(func.count()).where(
+        timeline.c.incident == incident_id, timeline.c.kind == "proposal_expired",
+        timeline.c.seq > last.scalar_subquery(),
+    )  # fmt: skip
+    return int(connection.execute(expired).scalar_one())
 
 
 def see_again(connection: Connection, row: Row[Any], why: str, now: datetime) -> None:

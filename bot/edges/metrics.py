@@ -46,6 +46,14 @@ class Metrics:
         self.runbooks_broken = Gauge(
             "pagerunner_runbooks_broken", "Runbook files with an error: not used, or as they last were", registry=own
         )
+        self.library_age = Gauge(
+            "pagerunner_library_age_seconds", "Since the repository of a runbook library last answered", ["library"],
+            registry=own,
+        )  # fmt: skip
+        self.library_ill = Gauge(
+            "pagerunner_library_ill", "1 while a runbook library in Git cannot be brought up to date", ["library"],
+            registry=own,
+        )  # fmt: skip
         self.outbox_age_seconds = Gauge(
             "pagerunner_outbox_age_seconds", "Age of the oldest unsent message", registry=own
         )

@@ -7,7 +7,17 @@ from sqlalchemy import Connection, select
 from bot.domain import codec, joining
 from bot.domain.page import Page
 from bot.edges import pager_state
-from bot.edges.schema import page, pager
+from bot.edges.schema import (
+    author_note,
+    cli_link,
+    cli_link_try,
+    debt,
+    installation,
+    oauth_state,
+    page,
+    pager,
+    room,
+)
 
 
 def _to_2(connection: Connection) -> None:
@@ -24,5 +34,12 @@ def _to_2(connection: Connection) -> None:
         pager_state.see(connection, incident_id, one, one.received_at)
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Break-glass leaves debts, a command line can be linked to a person in Slack, and who keeps a runbook is to hear
+    how it fared. Incidents may have a channel of their own, and several workspaces the app."""
+    for table in (debt, cli_link, cli_link_try, author_note, room, installation, oauth_state):
+        table.create(connection)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """Version -> what makes the next one of it."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.domain.page import Page, PageKind
 from bot.domain.signature import Headers, SigningSecret, Verified, pagerduty
-from bot.edges import strict_json
+from bot.edges import pagerduty_remarks, strict_json
 from bot.edges.pagerduty_text import body_lines
 from bot.edges.text import Redact, fit
 
@@ -39,11 +39,16 @@ KINDS: Mapping[str, PageKind] = {
     "incident.responder.added": "responder",
     "incident.responder.replied": "responder",
     "incident.status_update_published": "status_update",
+    "incident.conference_bridge.updated": "bridge",
+    "incident.custom_field_values.updated": "fields",
+    "incident.role.assigned": "role",
     "pagey.ping": "ping",
 }
 """Event type -> kind; any other type is ``other``."""
 
-SHEDDABLE: frozenset[str] = frozenset({"note", "priority", "responder", "status_update", "ping", "other"})
+SHEDDABLE: frozenset[str] = frozenset(
+    {"note", "priority", "responder", "status_update", "bridge", "fields", "role", "ping", "other"}
+)
 """Kinds that may be asked to come again under load; a triggered page never is."""
 
 _WITHOUT_INCIDENT = ("ping", "other")
@@ -113,6 +118,7 @@ def parse(raw: bytes, received_at: datetime, *, redact: Redact = str) -> Page | 
         status=_name(incident.get("status"), redact),
         people=tuple(_name(_object(who).get("summary"), redact) for who in _list(incident.get("assignees"))[:50]),
         agent=_agent(event.get("agent"), redact),
+        remark=pagerduty_remarks.remark(kind, event, redact),
         merged_into=_merged_into(incident),
         stale=received_at - occurred_at > STALE_AFTER,
     )
@@ -134,7 +140,8 @@ def _event(raw: bytes) -> dict[str, Any] | Quarantined:
 def _incident(event: Mapping[str, Any]) -> dict[str, Any]:
     data = _object(event.get("data"))
     whole = data.get("type") == "incident" or event.get("resource_type") == "incident"
-    return _object(data.get("incident")) or (data if whole else {})
+    given = pagerduty_remarks.role_given(data)
+    return _object(data.get("incident")) or _object(given.get("incident")) or (data if whole and not given else {})
 
 
 def _title(incident: Mapping[str, Any], redact: Redact) -> str:

@@ -1,24 +1,21 @@
-"""The pager through PagerDuty's REST API. The only user of pdpyras, which is frozen upstream."""
+"""The pager through PagerDuty's REST API."""
 
 import asyncio
-import math
 import re
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
-from bot.edges import pagerduty_people
-from bot.edges.addresses import is_loopback
+from bot.edges import pagerduty_acts, pagerduty_people
+from bot.edges.pagerduty_session import Session
 from bot.edges.pagerduty_text import alert_lines, field_lines, incident_lines
 from bot.edges.text import Redact, cut, fit
-from bot.ports import Responder, RetryLater, Undeliverable
+from bot.ports import OnCall, Responder, Undeliverable
 
 MAX_DETAILS_CHARS = 8_192
 MAX_NOTE_CHARS = 25_000
 MAX_MESSAGE_CHARS = 500
-TIMEOUT_S = (3.05, 10.0)
-"""To connect, and to read."""
+MAX_UPDATE_CHARS = 3_000
 
 T = TypeVar("T")
 
@@ -45,6 +42,10 @@ class NoPager:
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; escalate {incident_ref} to {level} in PagerDuty itself")
 
+    async def on_call(self, policy: str) -> Sequence[OnCall]:  # noqa: ARG002 - the port's signature
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable("no PagerDuty API key is set, so nobody knows who is on call")
+
     async def find(self, who: str) -> Responder:
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; page {who[:100]} in PagerDuty itself, or call them")
@@ -58,6 +59,23 @@ class NoPager:
         """Raise :class:`Undeliverable` likewise."""
         raise Undeliverable(f"no PagerDuty API key is set; snooze {incident_ref} in PagerDuty itself")
 
+    async def priorities(self) -> Sequence[str]:
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable("no PagerDuty API key is set; set the priority in PagerDuty itself")
+
+    async def set_priority(self, incident_ref: str, name: str, on_behalf_of: str) -> None:  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; set {incident_ref} to {name[:40]} in PagerDuty itself")
+
+    async def assign(self, incident_ref: str, to: Responder, on_behalf_of: str) -> None:  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; assign {incident_ref} to {to.name} in PagerDuty itself")
+
+    async def publish(self, incident_ref: str, text: str, on_behalf_of: str, *,  # noqa: ARG002
+                      since: datetime | None = None) -> None:  # fmt: skip  # noqa: ARG002
+        """Raise :class:`Undeliverable` likewise."""
+        raise Undeliverable(f"no PagerDuty API key is set; publish the update of {incident_ref} in PagerDuty itself")
+
     async def details(self, incident_ref: str) -> str:  # noqa: ARG002 - the port's signature
         """Nothing more than the webhook said."""
         return ""
@@ -70,16 +88,10 @@ class PagerDuty:
     """
 
     def __init__(self, api_key: str, from_email: str = "", base_url: str = "https://api.pagerduty.com", *,
-                 redact: Redact = str, backoff_s: float = 0.25) -> None:  # fmt: skip
-        parts = urlsplit(base_url)
-        if parts.scheme != "https" and not is_loopback(parts.hostname or "?"):
-            raise ValueError(f"PagerDuty's base URL must be https, not {base_url!r}")
-        self._api_key = api_key
+                 redact: Redact = str, backoff_s: float = 0.25, quick: bool = False) -> None:  # fmt: skip
+        self._session = Session(api_key, from_email, base_url, backoff_s=backoff_s, quick=quick)
         self._from_email = from_email
-        self._base_url = base_url.rstrip("/")
         self._redact = redact
-        self._backoff_s = backoff_s
-        self._session: Any = None
         self._one_at_a_time = asyncio.Lock()
 
     async def note(self, incident_ref: str, text: str) -> None:
@@ -121,11 +133,35 @@ class PagerDuty:
         said = fit(message, MAX_MESSAGE_CHARS, self._redact)
         await self._call(lambda session: pagerduty_people.request(session, path, responder, said, sender))
 
+    async def on_call(self, policy: str) -> Sequence[OnCall]:
+        """See :class:`bot.ports.Rota`; asked each time."""
+        return await self._call(lambda session: pagerduty_people.on_call(session, policy))
+
     async def snooze(self, incident_ref: str, seconds: int, on_behalf_of: str) -> None:
         """See :class:`bot.ports.Pager`."""
         path = f"/incidents/{_checked(incident_ref)}/snooze"
-        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
-        await self._call(lambda session: session.rpost(path, json={"duration": seconds}, headers=headers))
+        asked = {"duration": seconds}
+        await self._call(lambda session: session.rpost(path, json=asked, headers=_named(on_behalf_of)))
+
+    async def priorities(self) -> Sequence[str]:
+        """See :class:`bot.ports.Pager`."""
+        return await self._call(pagerduty_acts.priorities)
+
+    async def set_priority(self, incident_ref: str, name: str, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`."""
+        path, headers = f"/incidents/{_checked(incident_ref)}", _named(on_behalf_of)
+        await self._call(lambda session: pagerduty_acts.set_priority(session, path, name, headers))
+
+    async def assign(self, incident_ref: str, to: Responder, on_behalf_of: str) -> None:
+        """See :class:`bot.ports.Pager`."""
+        path, headers = f"/incidents/{_checked(incident_ref)}", _named(on_behalf_of)
+        await self._call(lambda session: pagerduty_acts.assign(session, path, to, headers))
+
+    async def publish(self, incident_ref: str, text: str, on_behalf_of: str, *, since: datetime | None = None) -> None:
+        """See :class:`bot.ports.Pager`. Secrets are taken out; otherwise it is the text as it was written."""
+        path, headers = f"/incidents/{_checked(incident_ref)}", _named(on_behalf_of)
+        said = cut(self._redact(text), MAX_UPDATE_CHARS)
+        await self._call(lambda session: pagerduty_acts.publish(session, path, said, headers, since))
 
     async def details(self, incident_ref: str) -> str:
         """See :class:`bot.ports.Pager`: at most 8,192 characters, cleaned, without secrets."""
@@ -144,9 +180,8 @@ class PagerDuty:
 
     async def _change(self, incident_ref: str, change: Mapping[str, Any], on_behalf_of: str) -> None:
         path = f"/incidents/{_checked(incident_ref)}"
-        headers = {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
         body = {"incident": {"type": "incident_reference", **change}}
-        await self._call(lambda session: session.rput(path, json=body, headers=headers))
+        await self._call(lambda session: session.rput(path, json=body, headers=_named(on_behalf_of)))
 
     async def _levels(self, incident_ref: str) -> tuple[int, list[int]]:
         """The highest level at which somebody is assigned now, and all there are."""
@@ -165,68 +200,12 @@ class PagerDuty:
 
     async def _call(self, ask: Callable[[Any], T]) -> T:
         async with self._one_at_a_time:
-            return await asyncio.to_thread(self._ask, ask)
-
-    def _ask(self, ask: Callable[[Any], T]) -> T:
-        pdpyras = _pdpyras()
-        if self._session is None:
-            self._session = self._open(pdpyras)
-        try:
-            return ask(self._session)
-        except pdpyras.URLError as error:
-            raise Undeliverable(f"PagerDuty: {error}") from error
-        except pdpyras.PDClientError as error:
-            response = getattr(error, "response", None)
-            if response is not None:
-                raise _refusal(response.status_code, response.headers, response.text) from error
-            raise RetryLater(15.0, "PagerDuty cannot be reached") from error
-
-    def _open(self, pdpyras: Any) -> Any:
-        session = pdpyras.APISession(self._api_key, default_from=self._from_email or None)
-        session.url = self._base_url
-        session.trust_env = False
-        session.max_redirects = 0
-        session.timeout = TIMEOUT_S
-        session.retry = {429: 2}
-        session.max_http_attempts = 2
-        session.max_network_attempts = 0
-        session.sleep_timer = self._backoff_s
-        return session
+            return await asyncio.to_thread(self._session.ask, ask)
 
 
-def _pdpyras() -> Any:
-    """Import it when it is first needed; it warns at import that it is deprecated, which we know."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message='The package "pdpyras" is deprecated', category=UserWarning)
-        import pdpyras  # noqa: PLC0415 - heavy, and only here
-    return pdpyras
-
-
-def _refusal(status: int, headers: Mapping[str, str], text: str) -> RetryLater | Undeliverable:
-    if status == 429:
-        return RetryLater(_seconds(headers), "PagerDuty's rate limit")
-    if status >= 500 or status < 400:
-        return RetryLater(15.0, f"PagerDuty answered {status} with nothing that can be read")
-    advice = {
-        400: "; with an account-level key, set PAGERUNNER_PAGERDUTY_FROM to the e-mail address of a user",
-        401: "; the API key is wrong or revoked: set PAGERUNNER_PAGERDUTY_API_KEY",
-        402: "; the account's plan does not include this",
-        403: "; the API key may not do this: it needs to be able to write incidents",
-        404: "; there is no such incident for this API key",
-    }
-    return Undeliverable(f"PagerDuty answered {status}: {fit(text, 200, str)}{advice.get(status, '')}")
-
-
-def _seconds(headers: Mapping[str, str]) -> float:
-    """What it asked to wait, clamped to 1 to 300 s."""
-    for name in ("retry-after", "ratelimit-reset"):
-        try:
-            seconds = float(headers.get(name, ""))
-        except ValueError:
-            continue
-        if math.isfinite(seconds):
-            return min(max(seconds, 1.0), 300.0)
-    return 30.0
+def _named(on_behalf_of: str) -> dict[str, str]:
+    """In whose name it is done: a person's own address goes before that of the settings."""
+    return {"From": on_behalf_of} if _EMAIL.fullmatch(on_behalf_of) else {}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from bot.domain.untrusted import line
-from bot.ports import Responder, Undeliverable
+from bot.ports import OnCall, Responder, Undeliverable
 
 AT_MOST = 25
 """Results that are looked at for one name."""
+MOST_PAGES = 5
+PAGE = 100
+"""People on call that are read of one policy: pages, and entries of each."""
 _ID = re.compile(r"P[A-Z0-9]{5,20}")
 _ASKED = frozenset({"pending", "joined"})
 _KINDS: Mapping[Literal["user", "escalation_policy"], str] = {
@@ -59,6 +63,52 @@ def request(session: Any, incident: str, responder: Responder, message: str, sen
     body = {"requester_id": own[0]["id"], "message": message,
             "responder_request_targets": [{"responder_request_target": target}]}  # fmt: skip
     session.rpost(f"{incident}/responder_requests", json=body)
+
+
+def on_call(session: Any, policy: str) -> tuple[OnCall, ...]:
+    """Everybody who is on call now on this escalation policy, each once at their lowest level; without an e-mail
+    address they are nobody. Raises :class:`Undeliverable` where that cannot be told whole."""
+    if _ID.fullmatch(policy) is None:
+        raise Undeliverable(f"{line(policy, 40)} is no id of an escalation policy (P...); correct the catalogue")
+    found: dict[str, OnCall] = {}
+    for page in range(MOST_PAGES):
+        asked = {"escalation_policy_ids": [policy], "include": ["users"], "limit": PAGE, "offset": page * PAGE}
+        told = session.jget("/oncalls", params=asked)
+        entries = told.get("oncalls") if isinstance(told, dict) else None
+        if not isinstance(entries, list):
+            raise Undeliverable("PagerDuty's answer about who is on call could not be read")
+        for one in filter(None, (_entry(entry, policy) for entry in entries)):
+            known = found.get(one.email)
+            found[one.email] = one if known is None or one.level < known.level else known
+        if not told.get("more"):
+            return tuple(sorted(found.values(), key=lambda one: (one.level, one.name)))
+    raise Undeliverable(f"more than {MOST_PAGES * PAGE} people are on call on {policy}; name approvers otherwise")
+
+
+def _entry(entry: Any, policy: str) -> OnCall | None:
+    told = entry if isinstance(entry, dict) else {}
+    user, of = told.get("user") or {}, told.get("escalation_policy") or {}
+    email = str(user.get("email") or "").strip().casefold()
+    if of.get("id") != policy or "@" not in email:
+        return None
+    level = told.get("escalation_level")
+    return OnCall(
+        email=email, name=str(user.get("name") or user.get("summary") or email),
+        level=level if isinstance(level, int) else 1, until=_moment(told.get("end")),
+    )  # fmt: skip
+
+
+def _moment(text: Any) -> datetime | None:
+    """The end of a shift. Without one it does not end; one that cannot be read is no end that could be trusted."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Undeliverable("PagerDuty's answer about who is on call could not be read")
+    return at
 
 
 def _search(session: Any, path: str, text: str) -> Sequence[Mapping[str, Any]]:

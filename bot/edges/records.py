@@ -1,16 +1,19 @@
 """Reading: everything that is known, as values. Never changes anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
 from bot.domain import codec
+from bot.domain.approval import break_glass
 from bot.domain.incident import Incident, Status
-from bot.domain.proposal import Proposal
+from bot.domain.page import Page
+from bot.domain.proposal import Debt, Proposal, ProposalState
 from bot.domain.timeline import Entry
-from bot.domain.view import IncidentView, MessageRef, ProposalView, Vote
-from bot.edges import chain
+from bot.domain.view import MOST_PAGES, Awaited, IncidentView, MessageRef, ProposalView, Vote
+from bot.edges import chain, debts, room_rows
 from bot.edges.casebook import as_incident
 from bot.edges.database import Database
 from bot.edges.gate_rows import as_effect, as_proposal, freezes
@@ -19,16 +22,28 @@ from config.catalogue import Catalogue
 from diagnostics.model import Change, Diagnosis, Finding
 from knowledge.model import Retrieval
 
+Names = Callable[[str], tuple[Awaited, ...]]
+"""Who may approve for a team, by name, as far as that is known now; answers at once."""
+
+
+def not_known(team: str) -> tuple[Awaited, ...]:  # noqa: ARG001 - the signature of Names
+    return ()
+
 
 class SqlRecords:
     """See :class:`bot.ports.Records`."""
 
-    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, names: Names = not_known) -> None:
         self._database = database
         self._catalogue = catalogue
+        self._names = names
 
     async def view(self, incident_id: str) -> IncidentView | None:
-        return await self._database.run(lambda c: read_view(c, incident_id, self._catalogue))
+        view = await self._database.run(lambda c: read_view(c, incident_id, self._catalogue))
+        return None if view is None else _with_people(view, self._catalogue, self._names)
+
+    async def debts(self, *, open_only: bool = True) -> Sequence[Debt]:
+        return await self._database.run(lambda c: debts.listed(c, open_only=open_only))
 
     async def incidents(self, *, active_only: bool = True, limit: int = 50) -> Sequence[Incident]:
         def read(connection: Connection) -> list[Incident]:
@@ -44,6 +59,9 @@ class SqlRecords:
             incident.c.card_channel == message.channel, incident.c.card_ts == message.ts
         )
         return await self._database.run(lambda c: c.execute(query).scalar())
+
+    async def incident_in(self, channel: str) -> str | None:
+        return await self._database.run(lambda c: room_rows.of_channel(c, channel))
 
     async def proposal(self, proposal_id: str) -> Proposal | None:
         def read(connection: Connection) -> Proposal | None:
@@ -80,10 +98,29 @@ def read_view(connection: Connection, reference: str, catalogue: Catalogue) -> I
         proposals=_proposals(connection, row.id),
         changes=_changes(connection, row.service, row.started_at),
         timeline=tuple(chain.entries(connection, row.id)),
+        pages=_pages(connection, row.id),
         frozen="; ".join(stopped.values()),
         frozen_for=tuple(stopped),
         message=MessageRef(channel=row.card_channel, ts=row.card_ts) if row.card_ts else None,
+        room=room_rows.find(connection, row.id),
     )
+
+
+def _with_people(view: IncidentView, catalogue: Catalogue, names: Names) -> IncidentView:
+    """With who may decide on what is open, and whether anybody could alone."""
+    service = view.service
+    if service is None or not any(_waits(pv) for pv in view.proposals):
+        return view
+    shown = tuple(
+        replace(pv, awaited=names(pv.proposal.plan.approver_team),
+                glass=bool(break_glass(catalogue.policy, service, pv.proposal.plan.risk))) if _waits(pv) else pv
+        for pv in view.proposals
+    )  # fmt: skip
+    return replace(view, proposals=shown)
+
+
+def _waits(pv: ProposalView) -> bool:
+    return pv.proposal.state is ProposalState.OPEN and pv.proposal.votable
 
 
 def _findings(connection: Connection, incident_id: str) -> tuple[Finding, ...]:
@@ -109,9 +146,17 @@ def _proposals(connection: Connection, incident_id: str) -> tuple[ProposalView, 
                 ),
                 apply=effects.get("apply"),
                 revert=effects.get("revert"),
+                debt=debts.of(connection, row.id),
             )
         )
     return tuple(views)
+
+
+def _pages(connection: Connection, incident_id: str) -> tuple[Page, ...]:
+    rows = connection.execute(
+        select(page.c.data).where(page.c.incident == incident_id).order_by(page.c.at).limit(MOST_PAGES)
+    )
+    return tuple(codec.load(Page, row.data) for row in rows)
 
 
 def _changes(connection: Connection, service: str, started_at: float) -> tuple[Change, ...]:

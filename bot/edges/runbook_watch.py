@@ -3,7 +3,7 @@
 import logging
 
 from bot.edges.metrics import Metrics
-from runbooks.shelf import Shelf, ShelfChange
+from runbooks.shelf import Broken, Shelf, ShelfChange
 
 log = logging.getLogger("pagerunner.runbooks")
 
@@ -15,6 +15,8 @@ class RunbookWatch:
         self._shelf = shelf
         self._metrics = metrics
         self._said: frozenset[str] = frozenset()
+        self.appeared: tuple[Broken, ...] = ()
+        """The files that the last look found broken, or broken in another way than the look before."""
 
     def look(self) -> ShelfChange:
         """What changed since the last look. May be called from a thread; never raises for a file."""
@@ -27,6 +29,7 @@ class RunbookWatch:
             log.error("the last good version stays in use of: %s", ", ".join(change.kept))
         if self._said and not told:
             log.info("all runbooks are well again")
+        self.appeared = tuple(one for one in change.broken if not {str(each) for each in one.problems} <= self._said)
         self._said = told
         self._metrics.runbooks_broken.set(len({problem.file for problem in errors}))
         return change

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the schema; a step in :mod:`bot.edges.migrations` makes it of the one before."""
 
 metadata = MetaData()
@@ -168,11 +168,48 @@ timeline = Table(
 )  # fmt: skip
 Index("timeline_incident", timeline.c.incident, timeline.c.seq)
 
+room = Table(  # an incident's own channel in chat
+    "room", metadata,
+    Column("incident", String, ForeignKey("incident.id"), primary_key=True),
+    Column("state", String, nullable=False),  # wanted | open | archived | thread
+    Column("name", String, nullable=False),  # reserved before it is made: no two incidents want the same one
+    Column("channel", String, nullable=False),
+    Column("home", String, nullable=False),  # the team's channel
+    Column("private", Boolean, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("wanted_at", Float, nullable=False),
+    Column("archive_after_s", Float),
+    Column("pointer_ts", String, nullable=False, default=""),
+    Column("pointer_text", Text, nullable=False, default=""),
+    Column("done", JSON, nullable=False),
+    Column("problems", JSON, nullable=False),
+)  # fmt: skip
+Index("room_channel", room.c.channel)
+Index("room_name", room.c.name)
+
+installation = Table(  # workspaces that installed the app through OAuth
+    "installation", metadata,
+    Column("team", String, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("bot_user", String, nullable=False),
+    Column("bot", String, nullable=False),
+    Column("token", LargeBinary, nullable=False),  # sealed
+    Column("scopes", Text, nullable=False),
+    Column("installed_by", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+
+oauth_state = Table(  # installations that were finished lately: each may be once
+    "oauth_state", metadata,
+    Column("digest", String, primary_key=True),
+    Column("expires_at", Float, nullable=False),
+)  # fmt: skip
+
 outbox = Table(
     "outbox", metadata,
     Column("id", Integer, primary_key=True),
-    Column("lane", String, nullable=False),  # chat:CHANNEL | pager
-    Column("kind", String, nullable=False),  # card | say | note | status
+    Column("lane", String, nullable=False),  # chat:CHANNEL | rooms | pager
+    Column("kind", String, nullable=False),  # card | pointer | say | file | room | archive | note | status …
     Column("key", String, unique=True),  # cards: one row an incident; others: idempotency
     Column("incident", String, nullable=False),
     Column("data", JSON, nullable=False),
@@ -220,8 +257,63 @@ document = Table(
 )  # fmt: skip
 Index("document_key", document.c.service, document.c.key, document.c.at)
 
+author_note = Table(  # who hears how their runbooks fared, and when they did
+    "author_note", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("incident", String, nullable=False),
+    Column("episode", Float, nullable=False),  # when the incident was resolved
+    Column("owner", String, nullable=False),
+    Column("place", String, nullable=False),  # channel, person, or empty: the card's thread
+    Column("due_at", Float, nullable=False),
+    Column("told_at", Float),
+    UniqueConstraint("incident", "episode", "owner"),
+)  # fmt: skip
+Index("author_note_told", author_note.c.told_at)
+Index("author_note_place", author_note.c.place, author_note.c.told_at)
+
 seen = Table(
     "seen", metadata,
     Column("key", String, primary_key=True),
     Column("at", Float, nullable=False),
 )  # fmt: skip
+
+debt = Table(  # what a break-glass approval left, until somebody else has looked at it
+    "debt", metadata,
+    Column("proposal", String, ForeignKey("proposal.id"), primary_key=True),
+    Column("incident", String, nullable=False),
+    Column("service", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("reviewed_by", String, nullable=False, default=""),
+    Column("reviewer", String, nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Column("reviewed_at", Float),
+)  # fmt: skip
+
+cli_link = Table(  # a command line that acts as a person in Slack; neither code nor secret is kept
+    "cli_link", metadata,
+    Column("id", String, primary_key=True),
+    Column("code_hash", String, nullable=False),  # keyed; empty once it was used
+    Column("secret_hash", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("made_by", String, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("code_until", Float, nullable=False),
+    Column("valid_until", Float, nullable=False),
+    Column("principal", String, nullable=False, default=""),
+    Column("name", String, nullable=False, default=""),
+    Column("confirmed_at", Float),
+    Column("used_at", Float),
+    Column("ended_at", Float),
+)  # fmt: skip
+
+cli_link_try = Table(  # wrong codes, counted
+    "cli_link_try", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("principal", String, nullable=False),
+    Column("at", Float, nullable=False),
+)  # fmt: skip
+Index("cli_link_try_at", cli_link_try.c.at)

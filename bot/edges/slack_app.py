@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -14,9 +15,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.timeline import Fact, Provenance
 from bot.edges.slack_clicks import Clicks
-from bot.edges.slack_client import SLACK_API, Refused, ask, is_loopback, new_client
+from bot.edges.slack_client import SLACK_API, Refused, Workspace, ask, is_loopback, new_client
 from bot.edges.slack_commands import Commands
-from bot.edges.slack_desk import Json, Reception, SlackDeps, key, logger
+from bot.edges.slack_comms import CommsCommands
+from bot.edges.slack_deciding import Deciding
+from bot.edges.slack_desk import FirstTime, Json, Reception, SlackDeps, key, logger
+from bot.edges.slack_followups import FollowCommands
 from bot.edges.slack_home import HomeTab
 from bot.edges.slack_http import SlackHandler, SlackReply, SlackRequest
 from bot.edges.slack_memory import Memory
@@ -56,20 +60,48 @@ def build_app(deps: SlackDeps, home: HomeTab | None = None) -> AsyncApp:
     app.middleware(_binding(deps))
     reception = Reception(deps=deps)
     Clicks(reception).register(app)
+    Deciding(reception).register(app)
     Commands(reception=reception).register(app)
+    if deps.comms is not None:
+        CommsCommands(reception, deps.comms).register(app)
     if deps.duty is not None:
         Memory(reception, deps.duty).register(app)
+    if deps.follow is not None:
+        FollowCommands(reception, deps.follow).register(app)
     if home is not None:
         home.register(app)
-    Talk(reception).register(app)
+    if deps.gone is not None:
+        _Farewell(deps.gone, deps.workspace).register(app)
+    Talk(reception).register(app)  # The last: it takes every event that nobody else wants.
     return app
+
+
+class _Farewell:
+    """The workspace takes the app, or its token, away."""
+
+    def __init__(self, gone: Callable[[str], Awaitable[None]], workspace: Workspace) -> None:
+        self._gone = gone
+        self._workspace = workspace
+
+    def register(self, app: AsyncApp) -> None:
+        app.event("app_uninstalled")(self.uninstalled)
+        app.event("tokens_revoked")(self.revoked)
+
+    async def uninstalled(self) -> None:
+        await self._gone("it was uninstalled in Slack")
+
+    async def revoked(self, event: Json) -> None:
+        """Only the bot's own token matters: people's were never asked for."""
+        us = await self._workspace.us()
+        if us.bot_user_id in ((event.get("tokens") or {}).get("bot") or ()):
+            await self._gone("its token was revoked")
 
 
 def http_handler(app: AsyncApp) -> SlackHandler:
     """Answer verified requests. 503 asks Slack to send it again; what can never succeed says so."""
 
     async def handle(request: SlackRequest) -> SlackReply:
-        if not _readable(request.raw):
+        if not readable(request.raw):
             return SlackReply(status=400, headers=NO_RETRY)
         bolt_request = AsyncBoltRequest(body=request.raw.decode("utf-8"), headers=dict(request.headers))
         answer = await app.async_dispatch(bolt_request)
@@ -131,7 +163,7 @@ def _binding(deps: SlackDeps) -> Callable[..., Awaitable[BoltResponse | None]]:
         team = body.get("team_id") or (body.get("team") or {}).get("id")
         app = body.get("api_app_id")
         if team != us.team_id or (deps.app_id and app != deps.app_id):
-            await _refused(deps, str(team)[:20], str(app)[:20])
+            await refused(deps, str(team)[:20], str(app)[:20])
             return BoltResponse(status=403, body="")
         await next_()
         return None
@@ -139,7 +171,18 @@ def _binding(deps: SlackDeps) -> Callable[..., Awaitable[BoltResponse | None]]:
     return bound
 
 
-async def _refused(deps: SlackDeps, team: str, app: str) -> None:
+class _Audit(Protocol):
+    @property
+    def first_time(self) -> FirstTime: ...
+
+    @property
+    def audit(self) -> Callable[[Fact], Awaitable[None]]: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+
+async def refused(deps: _Audit, team: str, app: str) -> None:
     """On the installation's timeline, once a day for each stranger: whoever signs can send as much as they like."""
     logger.warning("slack_foreign_team", extra={"team": team, "app": app})
     if await deps.first_time(key("foreign", team, app, deps.clock.now().date())):
@@ -147,7 +190,7 @@ async def _refused(deps: SlackDeps, team: str, app: str) -> None:
         await deps.audit(Fact(kind="foreign_team", provenance=Provenance.OBSERVED, actor=f"slack:{team}", data=data))
 
 
-def _readable(raw: bytes) -> bool:
+def readable(raw: bytes) -> bool:
     """Whether a body is what Slack sends: a JSON object, or a form whose payload is one."""
     try:
         text = raw.decode("utf-8")

@@ -22,18 +22,23 @@ MAX_REFS = 1
 """References printed with a line of the card; the thread has all of them."""
 
 PREFIX = "pagerunner_"
-_VOTES: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done")
+_VOTES: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done", "glass")
 """Buttons that vote on a proposal; all others are about the incident."""
-_FIRST_ROW: tuple[Button, ...] = ("approve", "reject", "another", "done", "right_cause", "wrong_cause")
+_FIRST_ROW: tuple[Button, ...] = (
+    "approve", "reject", "another", "done", "right_cause", "wrong_cause", "again", "reviewed",
+)  # fmt: skip
 """What fits beside each other on a phone."""
 _LABELS: Mapping[Button, str] = {
     "approve": "Approve", "reject": "Reject", "edit": "Edit", "another": "Other plan", "done": "Done",
     "did": "Did it", "why": "Why?", "acknowledge": "Ack", "escalate": "Escalate",
+    "update": "Draft update",
+    "glass": "Break glass", "again": "Ask again", "reviewed": "Reviewed",
     "right_cause": "Right cause", "wrong_cause": "Wrong cause", "noise": "Noise",
 }  # fmt: skip
 _SPOKEN: Mapping[Button, str] = {
     "another": "Propose another option", "acknowledge": "Acknowledge", "did": "I did something by hand",
-    "why": "Why do you think so?",
+    "why": "Why do you think so?", "glass": "Approve this alone, in an emergency and with a reason",
+    "again": "Look at it once more and ask again", "reviewed": "I have reviewed the break-glass approval",
     "right_cause": "The named cause was right", "wrong_cause": "The named cause was wrong",
     "noise": "This page was noise",
 }  # fmt: skip
@@ -92,6 +97,25 @@ def mrkdwn_blocks(text: str) -> list[Block]:
     return blocks[:MAX_BLOCKS]
 
 
+def said_blocks(data: Mapping[str, Any], incident_id: str) -> list[Block]:
+    """How a letter of the outbox is shown where its text alone does not do: with a button below it, or as an update for
+    stakeholders, whose text stands exactly as it was written. Empty for all others."""
+    if data.get("offer") == "update":
+        button = {"type": "button", "action_id": action_id("update"), "text": _plain(_LABELS["update"], 75),
+                  "value": incident_id, "accessibility_label": "Draft an update for stakeholders"}  # fmt: skip
+        return [*mrkdwn_blocks(str(data["text"])),
+                {"type": "actions", "block_id": "pagerunner_offer", "elements": [button]}]  # fmt: skip
+    if "plain" in data:
+        head = f"Update: {line(str(data['title']), 100)}"
+        by = f"Sent by {line(str(data['by']), 60)} through Pagerunner · {incident_id}"
+        return [
+            _rich([{"type": "rich_text_section", "elements": [_text(head, bold=True)]}]),
+            _rich([{"type": "rich_text_section", "elements": [_text(str(data["plain"]))]}]),
+            {"type": "context", "elements": [_plain(by, 200)]},
+        ]
+    return []
+
+
 def cut(text: str, limit: int = MAX_TEXT) -> str:
     """Escaped text, shortened without going through an entity. What can be cut before it is escaped, should be."""
     return text if len(text) <= limit else re.sub(r"&[a-z]{0,3}$", "", text[:limit])
@@ -104,8 +128,13 @@ def action_id(button: Button) -> str:
 
 def ballot_value(ballot: Ballot) -> str:
     """What a button carries: the proposal, the whole hash of its plan, and a number that tells postings apart."""
-    nonce = sha256(f"{ballot.proposal_id}:{ballot.plan_hash}".encode()).hexdigest()[:8]
-    return f"{ballot.proposal_id}.{ballot.plan_hash}.{nonce}"
+    return sealed(ballot.proposal_id, ballot.plan_hash)
+
+
+def sealed(subject: str, plan_hash: str) -> str:
+    """The value of a button that agrees to exactly what was shown; :func:`pressed` reads it."""
+    nonce = sha256(f"{subject}:{plan_hash}".encode()).hexdigest()[:8]
+    return f"{subject}.{plan_hash}.{nonce}"
 
 
 def pressed(value: str) -> Pressed | None:

@@ -11,7 +11,8 @@ from bot.domain import card
 from bot.domain.untrusted import escape
 from bot.domain.view import IncidentView, MessageRef
 from bot.edges import slack_blocks
-from bot.edges.slack_client import Refused, ask, read
+from bot.edges.slack_client import Refused, Workspace, ask, read
+from bot.edges.slack_text import is_person
 from bot.ports import RetryLater
 from config.clock import Clock
 
@@ -22,6 +23,9 @@ SNIPPET = 2_000
 _EVENT = "pagerunner_message"
 _BINARY = ("pdf", "docx")
 _GONE = frozenset({"message_not_found", "cant_update_message"})
+_UNFIT = (("deleted", "their account is deactivated"), ("is_bot", "it is a bot"),
+          ("is_stranger", "they belong to another organisation"), ("is_restricted", "they are a guest"),
+          ("is_ultra_restricted", "they are a guest"))  # fmt: skip
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 
 
@@ -33,6 +37,7 @@ class SlackChat:
         self._clock = clock
         self._own_until: dict[str, datetime] = {}
         self._unsure: set[str] = set()
+        self._workspace = Workspace(client)
 
     async def card(self, view: IncidentView, message: MessageRef | None) -> MessageRef:
         """Post the card, or bring the posted one up to date; one that somebody deleted is posted again."""
@@ -50,11 +55,36 @@ class SlackChat:
         posted = await self._perhaps_posted(key, channel, None)
         return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
 
-    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Reply in the thread below ``message``."""
+    async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
+        """Post the line that points to the incident's own channel, or bring it up to date."""
+        content = {"text": slack_blocks.cut(text), "blocks": slack_blocks.mrkdwn_blocks(text)}
+        channel = message.channel if message else view.room.home if view.room else view.incident.channel
+        await self.must_be_ours(channel)
+        if message is not None:
+            try:
+                return await self._update(message, content)
+            except Refused as refused:
+                if refused.code not in _GONE:
+                    raise
+        key = f"pointer:{view.incident.id}"
+        posted = await self._perhaps_posted(key, channel, None)
+        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
+
+    async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
+                  again: bool = False, team: str = "") -> None:  # fmt: skip  # noqa: ARG002 - one workspace has all teams
+        """Reply in the thread below ``message``; or write to a person, whose id or e-mail address is the channel."""
+        if is_person(message.channel):
+            shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
+            content = {"text": slack_blocks.cut(text), "blocks": shown}
+            # Whether it arrived when an answer was lost cannot be looked up: that would need their messages.
+            await self._send(f"direct:{sha256(text.encode()).hexdigest()[:32]}", await self._person(message.channel),
+                             None, content)  # fmt: skip
+            return
         await self.must_be_ours(message.channel)
         digest = sha256(f"{message.channel}:{message.ts}:{text}".encode()).hexdigest()[:32]
         key, thread = f"say:{digest}", message.ts or None
+        if again:
+            self._unsure.add(key)
         if await self._perhaps_posted(key, message.channel, thread) is None:
             shown = [dict(block) for block in blocks] or slack_blocks.mrkdwn_blocks(text)
             content = {"text": slack_blocks.cut(text), "blocks": shown}
@@ -83,6 +113,14 @@ class SlackChat:
             text = escape(content.decode("utf-8", "replace")[:SNIPPET].replace("```", "ˋˋˋ"))
             await self.say(message, f"{escape(str(refused))}. This is how it begins; {whole}.\n```{text}```")
 
+    async def permalink(self, message: MessageRef) -> str:
+        """The address of a message, for people; empty where Slack cannot tell it."""
+        try:
+            told = await read(self._client, "chat.getPermalink", channel=message.channel, message_ts=message.ts)
+        except (RetryLater, Refused):
+            return ""
+        return str(told.get("permalink") or "")
+
     async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:
         try:
             await ask(self._client.chat_update(channel=message.channel, ts=message.ts, **content))
@@ -101,7 +139,7 @@ class SlackChat:
                     raise
                 sent = await self._send(key, channel, thread, _without_blocks(content))
         except RetryLater as later:
-            if "limits the rate" not in later.reason:
+            if not later.limited:
                 self._unsure.add(key)  # It may have arrived: look before it is posted again.
             raise
         self._unsure.discard(key)
@@ -130,6 +168,20 @@ class SlackChat:
                 self._unsure.discard(key)
                 return MessageRef(channel=channel, ts=str(message["ts"]))
         return None
+
+    async def _person(self, who: str) -> str:
+        """The id of somebody of ours, by id or e-mail address, who may hear of incidents. Raises :class:`Refused`."""
+        if "@" in who:
+            told = (await read(self._client, "users.lookupByEmail", email=who)).get("user") or {}
+        else:
+            told = (await read(self._client, "users.info", user=who)).get("user") or {}
+        us = await self._workspace.us()
+        unfit = next((why for flag, why in _UNFIT if told.get(flag)), "")
+        if not unfit and told.get("team_id") != us.team_id:
+            unfit = "they belong to another workspace"
+        if unfit or not told.get("id"):
+            raise Refused("user_not_found", unfit or "Slack does not know them")
+        return str(told["id"])
 
     async def must_be_ours(self, channel: str) -> None:
         """Incidents stay inside: refuse a channel that people of another organisation can read, or soon can."""

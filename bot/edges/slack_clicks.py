@@ -1,22 +1,29 @@
 """Buttons and modals: every press is checked to come from our own card, counted once, and answered in words."""
 
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.domain import conversation, wording
-from bot.domain.ballot import Button
+from bot.domain import conversation, deciding, wording
+from bot.domain.ballot import Button, open_debt
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, Proposal, VoteResult
 from bot.domain.untrusted import escape, line
 from bot.domain.view import MessageRef
 from bot.edges import slack_blocks, slack_modals
+from bot.edges import slack_deciding_forms as forms
 from bot.edges.slack_blocks import Pressed, action_id
 from bot.edges.slack_client import Refused, ask
 from bot.edges.slack_desk import DOWN, FOREIGN, Json, Place, Reception, key, principal
 from bot.ports import Declaration, StorageDown, Told, VoteContext
 
+_BUTTONS: tuple[Button, ...] = ("approve", "reject", "edit", "another", "done", "did", "why", "acknowledge",
+                                "escalate", "right_cause", "wrong_cause", "noise")  # fmt: skip
 _TOO_LATE = "Slack gave me too little time to open the form. Please press the button again."
+
+
+ALONE: tuple[Button, ...] = ("glass", "again", "reviewed")
+"""Buttons around who decides; their forms are in :mod:`bot.edges.slack_deciding`."""
 
 
 class Clicks:
@@ -28,8 +35,10 @@ class Clicks:
 
     def register(self, app: AsyncApp) -> None:
         """Tell Bolt what we listen to. No lazy listeners: their header could skip the checks."""
-        for button in get_args(Button):
+        for button in _BUTTONS:
             app.action(action_id(button))(self.clicked)
+        for name in ALONE:
+            app.action(action_id(name))(self.clicked)
         app.view(slack_modals.EDIT)(self.edited)
         app.view(slack_modals.DID)(self.told)
         app.view(slack_modals.EXPORT)(self.chosen)
@@ -169,7 +178,7 @@ class Clicks:
             return wording.vote(VoteResult.CONTEXT_MISMATCH)
         if not await self._.ours(who):
             return FOREIGN
-        if name in ("edit", "another", "done"):
+        if name in ("edit", "another", "done", "glass"):
             return await self._about_proposal(name, value, here, body, at, who)
         if slack_blocks.pressed_incident(value) != here:
             return wording.vote(VoteResult.CONTEXT_MISMATCH)
@@ -183,7 +192,7 @@ class Clicks:
         here = await self._.incident_at(at.channel, at.ts)
         context = VoteContext(channel=at.channel, message_ts=at.ts, incident_id=here or "")
         result = await self._deps.desk.vote(ballot.proposal_id, ballot.plan_hash, decision, who, context)
-        return await vote_words(self._, ballot.proposal_id, result)
+        return await vote_words(self._, ballot.proposal_id, result, who)
 
     async def _about_proposal(
         self, name: str, value: str, here: str, body: Json, at: MessageRef, who: Principal
@@ -196,6 +205,9 @@ class Clicks:
         if name == "edit":
             place = {"channel": at.channel, "incident": here}
             return await self._open(body, slack_modals.edit_view(proposal, place))
+        if name == "glass":
+            place = {"channel": at.channel, "ts": at.ts, "incident": here}
+            return await self._open(body, forms.glass_view(proposal, place))
         desk = self._deps.desk
         told = await (desk.another(proposal.id, who) if name == "another" else desk.done(proposal.id, who))
         return escape(told.text)
@@ -207,6 +219,14 @@ class Clicks:
                 return await self._why(here)
             case "did":
                 return await self._open(body, slack_modals.did_view(here, {"channel": at.channel}))
+            case "reviewed":
+                view = await self._deps.records.view(here)
+                debt = open_debt(view) if view else None
+                if debt is None:
+                    return "There is nothing left to review. Nothing was done."
+                return await self._open(body, forms.review_view(debt, {"channel": at.channel}))
+            case "again":
+                told = await self._deps.desk.again(here, who)
             case "right_cause" | "wrong_cause" | "noise" if self._deps.duty is not None:
                 told = await self._deps.duty.judge(here, name, who)
             case "acknowledge" | "escalate":
@@ -234,16 +254,18 @@ class Clicks:
         return ""
 
 
-async def vote_words(reception: Reception, proposal_id: str, result: VoteResult) -> str:
-    """What became of a vote, with the count or the team where that helps."""
+async def vote_words(reception: Reception, proposal_id: str, result: VoteResult, who: Principal) -> str:
+    """What became of a vote, with the count, the team or the reason where that helps."""
+    personal = result in (VoteResult.NOT_APPROVER, VoteResult.NO_BREAK_GLASS)
     proposal = await reception.deps.records.proposal(proposal_id)
-    if proposal is None:
-        return wording.vote(result)
-    if result is VoteResult.NOT_APPROVER and proposal.plan.approver_team:
-        return f"{wording.vote(result)} Team {escape(line(proposal.plan.approver_team))} decides this."
-    if result is not VoteResult.RECORDED:
+    if proposal is None or not (personal or result is VoteResult.RECORDED):
         return wording.vote(result)
     view = await reception.deps.records.view(proposal.plan.incident_id)
+    if personal:
+        why = deciding.why_denied(view, proposal_id, who.id) if view else ""
+        said = f"{wording.vote(result)} {escape(why[:1].upper() + why[1:])}".rstrip().removesuffix(".") + "."
+        team = escape(line(proposal.plan.approver_team))
+        return f"{said} Team {team} decides this." if team and result is VoteResult.NOT_APPROVER else said
     votes = [pv.votes for pv in view.proposals if pv.proposal.id == proposal_id] if view else []
     have = sum(1 for vote in (votes[0] if votes else ()) if vote.decision == "approve")
     return wording.vote(result, have, proposal.plan.min_approvers)

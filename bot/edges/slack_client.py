@@ -1,5 +1,6 @@
 """The Web API client: which errors pass, which stay, and who we are in the workspace."""
 
+import logging
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _HINTS = {
     "channel_not_found": "there is no such channel for the bot; check slack_channel in the catalogue",
     "not_in_channel": "the bot is not in the channel; invite it there",
     "is_archived": "the channel is archived; name another one in the catalogue",
+    "messages_tab_disabled": "the app's Messages tab is off; compare the app with the manifest and install it again",
     "restricted_action": "the workspace forbids the bot to post there",
 }
 
@@ -52,9 +54,15 @@ class Us:
     enterprise_id: str = ""
 
 
-def new_client(token: str, base_url: str = SLACK_API, timeout_s: int = 10) -> AsyncWebClient:
-    """A client that never sends anything twice by itself: what is retried, and when, is the outbox's decision."""
-    client = AsyncWebClient(token=token, base_url=base_url, timeout=timeout_s, retry_handlers=[])
+def new_client(
+    token: str, base_url: str = SLACK_API, timeout_s: int = 10, *, quiet: bool = False
+) -> AsyncWebClient:  # fmt: skip
+    """A client that never sends anything twice by itself: what is retried, and when, is the outbox's decision.
+    ``quiet``: what it sends and receives is a secret, and not even told to whoever debugs."""
+    told = logging.getLogger("pagerunner.slack.quiet") if quiet else None
+    if told is not None:
+        told.setLevel(logging.WARNING)
+    client = AsyncWebClient(token=token, base_url=base_url, timeout=timeout_s, retry_handlers=[], logger=told)
     if is_loopback(base_url):
         client.proxy = None
     return client
@@ -94,11 +102,11 @@ def wait_of(retry_after: str | None) -> float:
 
 
 class Workspace:
-    """Our place in Slack, asked for once."""
+    """Our place in Slack, asked for once, unless it is known."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, us: Us | None = None) -> None:
         self._client = client
-        self._us: Us | None = None
+        self._us = us
 
     async def us(self) -> Us:
         """Who we are. Raises :class:`RetryLater` or :class:`Refused`."""

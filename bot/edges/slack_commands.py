@@ -7,14 +7,18 @@ from typing import Any, Literal
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.domain import card, conversation, plan_card, wording
+from bot.domain.incident import Incident
 from bot.domain.proposal import ProposalState, VoteResult
 from bot.domain.untrusted import clean, escape, line, quote
 from bot.domain.view import IncidentView, MessageRef, ProposalView
 from bot.edges import slack_blocks, slack_modals
 from bot.edges.slack_clicks import vote_words
 from bot.edges.slack_client import ask
+from bot.edges.slack_comms import CommsCommands
+from bot.edges.slack_deciding import Deciding
 from bot.edges.slack_desk import FOREIGN, Json, Reception, key, principal
 from bot.edges.slack_duties import Duties
+from bot.edges.slack_followups import FollowCommands
 from bot.edges.slack_text import unescaped
 from bot.edges.slack_typed import GROUPS, Command, Reply, Row, Typed, free, hint, meant
 from bot.ports import VoteContext
@@ -49,8 +53,12 @@ class Commands:
              self._export),
             ("More", "help", "[COMMAND]", "this list", self._help),
         )  # fmt: skip
-        duties = Duties(self.reception, self.reception.deps.duty).rows() if self.reception.deps.duty else ()
-        self._table.update({row[1]: Command(*row) for row in (*rows, *duties)})
+        deps = self.reception.deps
+        duties = Duties(self.reception, deps.duty).rows() if deps.duty else ()
+        comms = CommsCommands(self.reception, deps.comms).rows() if deps.comms else ()
+        follows = FollowCommands(self.reception, deps.follow).rows() if deps.follow else ()
+        more = Deciding(self.reception).rows()
+        self._table.update({row[1]: Command(*row) for row in (*rows, *more, *duties, *comms, *follows)})
         app.command(self.reception.deps.command)(self.typed)
 
     async def typed(self, ack: AsyncAck, body: Json) -> None:
@@ -125,13 +133,17 @@ class Commands:
             return Reply(text="There is no open incident.")
         lines = [
             f"`{each.id}` {wording.STATUS[each.status]}, {escape(line(each.service, 60))}, since "
-            f"{wording.moment(each.opened_at)}: {quote(each.title, 80)}"
+            f"{wording.moment(each.opened_at)}: {quote(each.title, 80)}{self._own_channel(each)}"
             for each in incidents
         ]
         if rest > 0:
             least = "at least " if len(found) == MOST else ""
             lines.append(f"and {least}{rest} more; `pagerunner incidents` lists all")
         return Reply(text="\n".join(lines))
+
+    def _own_channel(self, each: Incident) -> str:
+        shared = (self.reception.home(each.team), self.reception.deps.catalogue.fallback_channel)
+        return "" if each.channel in shared else f" <#{each.channel}>"
 
     async def _show(self, typed: Typed) -> Reply:
         view = await self._meant(typed, at_most=1)
@@ -172,7 +184,7 @@ class Commands:
         reason = (await free(self.reception, typed.written[2:]))[:500]
         desk = self.reception.deps.desk
         result = await desk.vote(proposal.id, proposal.plan_hash, decision, typed.who, context, reason)
-        return Reply(text=await vote_words(self.reception, proposal.id, result))
+        return Reply(text=await vote_words(self.reception, proposal.id, result, typed.who))
 
     def _which_plan(self, view: IncidentView, decision: str, code: str) -> Reply:
         pv = view.open_proposal
@@ -216,6 +228,9 @@ class Commands:
     async def _set_frozen(self, typed: Typed, *, on: bool, reason: str) -> Reply:
         service = typed.words[0].lower() if typed.words[0] != "*" else "*"
         known = [each.name for each in self.reception.deps.catalogue.services]
+        if service == "*" and not self.reception.deps.whole:
+            return Reply(text="`*` is everything, in other workspaces too; it is said in the workspace of the fallback "
+                              "channel, or with `pagerunner freeze`. Name a service.")  # fmt: skip
         if service != "*" and service not in known:
             near = difflib.get_close_matches(service, known, n=1)
             meant = f" Did you mean `{near[0]}`?" if near else f" There are: {', '.join(known[:20])}."

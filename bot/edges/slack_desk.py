@@ -17,7 +17,7 @@ from bot.domain.view import IncidentView, MessageRef
 from bot.edges.slack_chat import SlackChat
 from bot.edges.slack_client import Workspace, ask, read
 from bot.edges.slack_text import mentioned, written
-from bot.ports import Desk, Duty, People, Records, RetryLater, StorageDown, Undeliverable
+from bot.ports import Comms, Desk, Duty, Following, Links, People, Records, RetryLater, StorageDown, Undeliverable
 from config.catalogue import Catalogue
 from config.clock import Clock
 
@@ -53,8 +53,18 @@ class SlackDeps:
     command: str = "/oncall"
     duty: Duty | None = None
     """None: what people on call do besides deciding is not offered."""
+    comms: Comms | None = None
+    """None: priority, assignment and updates for stakeholders are not offered."""
     people: People | None = None
     """None: there is no Home tab."""
+    follow: Following | None = None
+    """None: follow-ups are not offered."""
+    links: Links | None = None
+    """None: no command line can be linked."""
+    whole: bool = True
+    """Whether the workspace sees what belongs to no team of its own, and may stop everything."""
+    gone: Callable[[str], Awaitable[None]] | None = None
+    """Told when the workspace took the app away, with why; None: nobody listens."""
     timeline_reaction: str = "pushpin"
     """The reaction that puts a message on the timeline; empty: none does."""
 
@@ -125,10 +135,30 @@ class Reception:
         """The incident whose card this message is."""
         return await self.deps.records.incident_of(MessageRef(channel=channel, ts=ts)) if channel and ts else None
 
+    async def incident_in(self, channel: str) -> str | None:
+        """The incident whose own channel this is."""
+        return await self.deps.records.incident_in(channel) if channel else None
+
     async def only_incident_in(self, channel: str) -> str | None:
-        """The active incident of a channel, if there is exactly one."""
-        active = [i for i in await self.deps.records.incidents() if i.channel == channel]
-        return active[0].id if len(active) == 1 else None
+        """The incident whose own channel this is; elsewhere the active one of the channel, if there is exactly one:
+        also one that has a channel of its own, in the channel of its team."""
+        own = await self.incident_in(channel)
+        if own is not None:
+            return own
+        active = await self.deps.records.incidents()
+        here = [i for i in active if i.channel == channel] or [i for i in active if self.home(i.team) == channel]
+        return here[0].id if len(here) == 1 else None
+
+    def home(self, team: str) -> str:
+        """The channel of a team; empty without one."""
+        owner = self.deps.catalogue.team(team)
+        return owner.slack_channel if owner else ""
+
+    async def home_of(self, channel: str) -> str:
+        """The team's channel, seen from the incident's own; any other channel is its own."""
+        own = await self.incident_in(channel)
+        view = await self.deps.records.view(own) if own else None
+        return view.room.home if view is not None and view.room is not None else channel
 
     async def insider(self, user: str) -> bool:
         """Whether Slack says now that this is a person of our workspace: neither a stranger nor a bot."""

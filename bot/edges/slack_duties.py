@@ -10,11 +10,10 @@ from bot.domain import wording
 from bot.domain.drills import SEEN
 from bot.domain.handover import ROLES
 from bot.domain.untrusted import escape, line, quote
-from bot.domain.view import IncidentView
 from bot.edges import slack_modals
 from bot.edges.slack_client import ask
 from bot.edges.slack_desk import Place, Reception, key
-from bot.edges.slack_typed import Reply, Row, Typed, free, hint, meant
+from bot.edges.slack_typed import Reply, Row, Typed, free, hint, leading, meant
 from bot.ports import Duty, Role, Told
 from knowledge.model import Retrieval
 
@@ -58,17 +57,14 @@ class Duties:
 
     async def _declare(self, typed: Typed) -> Reply:
         deps = self.reception.deps
-        services = sorted(deps.catalogue.services, key=lambda one: (self._channel(one.team) != typed.channel, one.name))
+        home = await self.reception.home_of(typed.channel)
+        services = sorted(deps.catalogue.services, key=lambda one: (self.reception.home(one.team) != home, one.name))
         form = slack_modals.declare_view(services, {"channel": typed.channel})
         await ask(deps.client.views_open(trigger_id=typed.trigger_id, view=form))
         return Reply(text="Say in the form what you see.")
 
-    def _channel(self, team: str) -> str:
-        owner = self.reception.deps.catalogue.team(team)
-        return owner.slack_channel if owner else ""
-
     async def _page(self, typed: Typed) -> Reply:
-        typed, view = await self._leading(typed)
+        typed, view = await leading(self.reception, typed)
         if isinstance(view, Reply):
             return view
         whom, why = _split(typed.written, "because")
@@ -91,7 +87,7 @@ class Duties:
         return _told(await self.duty.snooze(view.incident.id, minutes, typed.who, _act(typed)))
 
     async def _handoff(self, typed: Typed) -> Reply:
-        typed, view = await self._leading(typed)
+        typed, view = await leading(self.reception, typed)
         if isinstance(view, Reply):
             return view
         if typed.words and typed.words[0].lower() != "to":
@@ -102,7 +98,7 @@ class Duties:
         return _told(await self.duty.handoff(view.incident.id, to.removeprefix("@"), typed.who, _act(typed)))
 
     async def _role(self, typed: Typed) -> Reply:
-        typed, view = await self._leading(typed)
+        typed, view = await leading(self.reception, typed)
         if isinstance(view, Reply):
             return view
         role = typed.words[0].lower() if typed.words else ""
@@ -115,7 +111,7 @@ class Duties:
     async def _timeline(self, typed: Typed) -> Reply:
         if not typed.words or typed.words[0].lower() != "add":
             return self._usage("timeline", "There is `add`; `pagerunner timeline` can do more.")
-        typed, view = await self._leading(replace(typed, words=typed.words[1:], written=typed.written[1:]))
+        typed, view = await leading(self.reception, replace(typed, words=typed.words[1:], written=typed.written[1:]))
         if isinstance(view, Reply):
             return view
         if not typed.words:
@@ -153,9 +149,11 @@ class Duties:
         if len(typed.words) > 1 or not (asked.isascii() and asked.isdecimal() and 1 <= int(asked[:6]) <= 744):
             return self._usage("changes", "Say how many hours back, 1 to 744.")
         deps = self.reception.deps
-        services = [one.name for one in deps.catalogue.services if self._channel(one.team) == typed.channel]
-        found = await self.duty.changes(services, int(asked))
+        home = await self.reception.home_of(typed.channel)
+        services = [one.name for one in deps.catalogue.services if self.reception.home(one.team) == home]
         where = "the services of this channel" if services else "all services"
+        seen = services if services or deps.whole else [one.name for one in deps.catalogue.services]
+        found = await self.duty.changes(seen, int(asked))
         if not found:
             return Reply(text=f"Nobody told of a change of {where} in the last {asked} h. "
                               "Changes are told with `POST /changes`.")  # fmt: skip
@@ -174,15 +172,6 @@ class Duties:
         return Reply(text="\n".join([DRILL, *lines]))
 
     # --- what was meant ----------------------------------------------------------------------------------------------
-
-    async def _leading(self, typed: Typed) -> tuple[Typed, IncidentView | Reply]:
-        """The incident, which may be named by the first word; and the words without it."""
-        named = await self.reception.view(typed.words[0]) if typed.words else None
-        if named is not None:
-            return replace(typed, words=typed.words[1:], written=typed.written[1:]), named
-        if typed.words and re.fullmatch(r"inc-[0-9a-z-]+", typed.words[0]):
-            return typed, await meant(self.reception, replace(typed, words=typed.words[:1]), at_most=1)
-        return typed, await meant(self.reception, replace(typed, words=()), at_most=1)
 
     def _usage(self, name: str, problem: str) -> Reply:
         usage = next(row[2] for row in self.rows() if row[1] == name)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.domain import home, plan_card, wording
+from bot.domain import deciding, home, plan_card, wording
 from bot.domain.home import Home
 from bot.domain.proposal import Principal
 from bot.domain.statement import plain
@@ -94,13 +94,14 @@ class HomeTab:
         views = [view for one in active if (view := await deps.records.view(one.id)) is not None]
         teams = [team.name for team in deps.catalogue.teams]
         overdue, published = await self.duty.overdue(teams), 0
+        debts = await deps.records.debts()
         for user in users:
             viewer = self._viewers.get(user)
             if viewer is None or published >= AT_ONCE:
                 continue
             own = [team for team in teams if (await self.people.may_approve(viewer.who, team))[0]]
             now = deps.clock.now()
-            gathered = home.gather(views, overdue, viewer.who.id, {viewer.who.name}, own, now)
+            gathered = home.gather(views, overdue, viewer.who.id, {viewer.who.name}, own, now, debts)
             blocks = home_blocks(gathered, await self._card_links(gathered), deps.command, own)
             digest = hashlib.sha256(json.dumps(blocks).encode()).hexdigest()
             if digest != viewer.shown:
@@ -152,10 +153,13 @@ def home_blocks(gathered: Home, links: dict[str, str], command: str, teams: Sequ
         f"{quote(one.title, 80)} `{plain(one.runbook)}`, team {plain(one.owner)}, {one.days} days late"
         for one in gathered.overdue
     ]
+    alone = [f"`{plain(one.incident_id)}` {plain(one.service)}: {plain(deciding.debt_line(one, one.at))}."
+             for one in gathered.debts]  # fmt: skip
     whose = f"of team {' and '.join(map(plain, teams))}" if teams else "that you have a part in"
     last = f"Decide on the card. `{command} help` lists the rest."
     return [
         *_list("Approvals that wait for you", approvals, "Nothing waits for your approval."),
+        *(_list("Break-glass to review", alone, "") if alone else ()),
         *_list("Open incidents", incidents, f"No open incident {whose}. `{command} list` shows all."),
         *_list("Leases that end", leases, "Nothing is set that will be put back by itself."),
         *_list("Runbooks to review", overdue, "No runbook of your teams is overdue for review."),

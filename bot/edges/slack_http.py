@@ -24,6 +24,8 @@ class SlackReply:
     body: bytes = b""
 
 
+SlackInstall = Callable[[str, str, Mapping[str, str]], Awaitable[SlackReply]]
+"""A browser that ``begin``s or ``finish``es an installation: the step, the query and the headers."""
 SlackHandler = Callable[[SlackRequest], Awaitable[SlackReply]]
 
 

@@ -12,12 +12,14 @@ from bot.domain.presentation import Redaction
 from bot.domain.proposal import Plan, Proposal
 from bot.domain.untrusted import clean, elide, line
 from bot.edges.zones import UnknownZone, zone
+from bot.ports import UpdateDraft
 from config.catalogue import Service
 
 EDIT = "pagerunner_edit_form"
 DID = "pagerunner_did_form"
 EXPORT = "pagerunner_export_form"
 DECLARE = "pagerunner_declare_form"
+UPDATE = "pagerunner_update_form"
 FORMS: Mapping[str, str] = {
     "md": "Markdown: the postmortem",
     "html": "HTML: one page with pictures",
@@ -35,6 +37,7 @@ MAX_SEEN = 3_000
 MAX_OPTIONS = 100
 MAX_FIELDS = 20
 MAX_VALUE = 3_000
+MAX_REFS = 20
 _ACTION = "value"
 View = dict[str, Any]
 
@@ -54,14 +57,14 @@ def edit_view(proposal: Proposal, place: Mapping[str, str]) -> View:
     fields = [_field(name, value) for name, value in list(plan.params.items())[:MAX_FIELDS]]
     blocks = [{"type": "section", "text": _plain(about, 300)}, *fields]
     metadata = {"proposal": proposal.id, "hash": proposal.plan_hash, **place}
-    return _modal(EDIT, "Edit the proposal", "Propose this", blocks, metadata)
+    return modal(EDIT, "Edit the proposal", "Propose this", blocks, metadata)
 
 
 def did_view(incident_id: str, place: Mapping[str, str]) -> View:
     """What somebody did by themselves, for the timeline."""
     element = {"type": "plain_text_input", "action_id": _ACTION, "multiline": True, "max_length": 1_000}
     block = {"type": "input", "block_id": "text", "label": _plain("What did you do?", 100), "element": element}
-    return _modal(DID, "I did something", "Put on timeline", [block], {"incident": incident_id, **place})
+    return modal(DID, "I did something", "Put on timeline", [block], {"incident": incident_id, **place})
 
 
 def declare_view(services: Sequence[Service], place: Mapping[str, str]) -> View:
@@ -77,7 +80,7 @@ def declare_view(services: Sequence[Service], place: Mapping[str, str]) -> View:
         _input("title", "Title, as a page would have it", title),
         {**_input("seen", "What do you see? Error texts and numbers help most.", seen), "optional": True},
     ]
-    return _modal(DECLARE, "Declare an incident", "Declare", blocks, dict(place))
+    return modal(DECLARE, "Declare an incident", "Declare", blocks, dict(place))
 
 
 def read_declare(view: Mapping[str, Any], services: Collection[str]) -> Form:
@@ -98,6 +101,22 @@ def read_declare(view: Mapping[str, Any], services: Collection[str]) -> Form:
     return Form(values=given, errors=errors)
 
 
+def update_view(drafted: UpdateDraft, incident_id: str, place: Mapping[str, str]) -> View:
+    """An update for stakeholders: a draft to edit, where it goes, and what it was made from."""
+    element = {"type": "plain_text_input", "action_id": _ACTION, "multiline": True, "max_length": MAX_VALUE,
+               "initial_value": drafted.text[:MAX_VALUE]}  # fmt: skip
+    goes = f"It goes, exactly as it stands here, to {' and to '.join(drafted.to)}. {drafted.lacks}".strip()
+    refs = ", ".join(drafted.references[:MAX_REFS]) or "nothing that was measured so far"
+    checks = f"Drafted from {refs}. Check it: nothing is sent before you press Send."
+    blocks = [
+        {"type": "section", "text": _plain(goes, 600)},
+        _input("text", "What stakeholders read", element),
+        {"type": "context", "elements": [_plain(checks, 600)]},
+    ]
+    told = {"incident": incident_id, "after": drafted.after, "refs": " ".join(drafted.references[:MAX_REFS]), **place}
+    return modal(UPDATE, "Stakeholder update", "Send", blocks, told)
+
+
 def export_view(incidents: Sequence[Incident], place: Mapping[str, str], chosen: str = "") -> View:
     """Which incident, in which form, for whom, and in which time zone."""
     choices = [_option(f"{each.id} {line(each.title, 40)}", each.id) for each in incidents[:MAX_OPTIONS]]
@@ -111,7 +130,7 @@ def export_view(incidents: Sequence[Incident], place: Mapping[str, str], chosen:
         _select("redaction", "Who will read it", readers, readers[0]),
         _input("zone", "Time zone, such as Europe/Berlin", zone),
     ]
-    return _modal(EXPORT, "Export an incident", "Export", blocks, dict(place))
+    return modal(EXPORT, "Export an incident", "Export", blocks, dict(place))
 
 
 def read_export(view: Mapping[str, Any]) -> Form:
@@ -232,7 +251,19 @@ def _plain(text: str, limit: int) -> View:
     return {"type": "plain_text", "text": elide(text, limit), "emoji": False}
 
 
-def _modal(callback: str, title: str, submit: str, blocks: Sequence[View], told: Mapping[str, str]) -> View:
+def paragraph(text: str) -> View:
+    """A text that nothing in it is read from."""
+    return {"type": "section", "text": _plain(text, MAX_VALUE)}
+
+
+def text_input(block: str, label: str, most: int) -> View:
+    """Several lines that somebody writes."""
+    return _input(block, label, {"type": "plain_text_input", "action_id": _ACTION, "multiline": True,
+                                 "max_length": most})  # fmt: skip
+
+
+def modal(callback: str, title: str, submit: str, blocks: Sequence[View], told: Mapping[str, str]) -> View:
+    """A form; ``told`` comes back with it."""
     return {
         "type": "modal", "callback_id": callback, "title": _plain(title, 24), "submit": _plain(submit, 24),
         "close": _plain("Cancel", 24), "private_metadata": json.dumps(dict(told)), "blocks": list(blocks),

@@ -38,9 +38,9 @@ class Talk:
         await self._heard(event, body, mentioned=True)
 
     async def message(self, event: Json, body: Json) -> None:
-        """Somebody wrote something; it concerns us in the thread of a card, if it asks or tells."""
-        if event.get("thread_ts"):
-            await self._heard(event, body, mentioned=False)
+        """Somebody wrote something; it concerns us in the thread of a card and in an incident's own channel, if it asks
+        or tells."""
+        await self._heard(event, body, mentioned=False)
 
     async def ignored(self) -> None:
         """Nothing to do, and no reason for Slack to send it again."""
@@ -57,7 +57,7 @@ class Talk:
             await self._.tell(str(event["user"]), place, said)
 
         async def work() -> None:
-            incident_id = await self._.incident_at(channel, thread)
+            incident_id = await self._.incident_at(channel, thread) or await self._.incident_in(channel)
             if incident_id is None and not mentioned:
                 return
             if not await self._allowed(event, body, channel):

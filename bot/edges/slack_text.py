@@ -5,6 +5,12 @@ from collections.abc import Mapping
 
 _MARK = re.compile(r"<([@#!]?)([^<>|]+)(?:\|([^<>]*))?>")
 _USER = re.compile(r"<@([A-Z0-9]+)")
+_PERSON = re.compile(r"[UW][A-Z0-9]{2,20}")
+
+
+def is_person(channel: str) -> bool:
+    """Whether a person's id or e-mail address stands in the place of a channel."""
+    return _PERSON.fullmatch(channel) is not None or "@" in channel
 
 
 def mentioned(text: str) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """A slash command as it was typed, and which incident it means."""
 
 import difflib
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.domain.proposal import Principal
 from bot.domain.untrusted import quote
@@ -61,6 +62,16 @@ def hint(reception: Reception) -> str:
 async def free(reception: Reception, words: Sequence[str]) -> str:
     """Free text as its author saw it: mentions with their names."""
     return await reception.written(" ".join(words)) if words else ""
+
+
+async def leading(reception: Reception, typed: Typed) -> tuple[Typed, IncidentView | Reply]:
+    """The incident, which may be named by the first word; and the words without it."""
+    named = await reception.view(typed.words[0]) if typed.words else None
+    if named is not None:
+        return replace(typed, words=typed.words[1:], written=typed.written[1:]), named
+    if typed.words and re.fullmatch(r"inc-[0-9a-z-]+", typed.words[0]):
+        return typed, await meant(reception, replace(typed, words=typed.words[:1]), at_most=1)
+    return typed, await meant(reception, replace(typed, words=()), at_most=1)
 
 
 async def meant(reception: Reception, typed: Typed, *, at_most: int) -> IncidentView | Reply:

@@ -253,6 +253,31 @@ class EffectOut(Out):
     next_check_at: datetime | None
 
 
+class AwaitedOut(Out):
+    """Somebody who may decide now."""
+
+    name: str
+    principal: str
+    on_call: bool
+
+
+class DebtOut(Out):
+    """What a break-glass approval left."""
+
+    proposal_id: str
+    incident_id: str
+    service: str
+    team: str
+    principal: str
+    name: str
+    reason: str
+    at: datetime
+    reviewed_by: str
+    reviewer: str
+    note: str
+    reviewed_at: datetime | None
+
+
 class ProposalViewOut(Out):
     """A proposal with its votes and effects."""
 
@@ -260,6 +285,9 @@ class ProposalViewOut(Out):
     votes: list[VoteOut]
     apply: EffectOut | None
     revert: EffectOut | None
+    awaited: list[AwaitedOut]
+    glass: bool
+    debt: DebtOut | None
 
 
 class ChangeOut(Out):

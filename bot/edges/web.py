@@ -59,6 +59,18 @@ def _add_webhooks(app: FastAPI, deps: WebDeps) -> None:
             """Slack over HTTP."""
             return await intake.slack(request)
 
+    if deps.slack_install is not None:
+
+        @app.get("/slack/install", response_model=None)
+        async def install(request: Request) -> Response:
+            """A browser begins to install the app into a workspace."""
+            return await intake.installation(request, "begin")
+
+        @app.get("/slack/oauth_redirect", response_model=None)
+        async def installed(request: Request) -> Response:
+            """Slack sent the browser back."""
+            return await intake.installation(request, "finish")
+
 
 class _Intake:
     """Deliveries on their way into the inbox."""
@@ -113,6 +125,13 @@ class _Intake:
         if isinstance(verified, slack_http.SlackRefused):
             return self._denied(request, "slack", verified.reason, verified.status)
         reply = await handler(verified)
+        return Response(reply.body, status_code=reply.status, headers=dict(reply.headers))
+
+    async def installation(self, request: Request, step: str) -> Response:
+        visit = self._deps.slack_install
+        assert visit is not None
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        reply = await visit(step, request.url.query, headers)
         return Response(reply.body, status_code=reply.status, headers=dict(reply.headers))
 
     async def _accept(self, received: Received) -> Response:

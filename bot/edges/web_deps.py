@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from bot.domain.signature import SigningSecret
 from bot.edges.addresses import is_loopback
 from bot.edges.metrics import Metrics
-from bot.edges.slack_http import SlackHandler
+from bot.edges.slack_http import SlackHandler, SlackInstall
 from bot.edges.text import Redact
-from bot.ports import Desk, Exporter, Inbox, Received, Records, Scribe
+from bot.ports import Comms, Desk, Exporter, Following, Inbox, Links, Received, Records, Scribe
 from config.clock import Clock
 
 
@@ -39,10 +39,18 @@ class WebDeps:
     metrics: Metrics
     scribe: Scribe | None = None
     """Edits timelines; None: this server cannot."""
+    follow: Following | None = None
+    """Keeps follow-ups; None: this server cannot."""
+    comms: Comms | None = None
+    """Tells the pager and stakeholders; None: this server cannot."""
+    links: Links | None = None
+    """None: no command line can be linked to a person in Slack."""
     pagerduty_secrets: tuple[SigningSecret, ...] = ()
     slack_secrets: tuple[SigningSecret, ...] = ()
     slack_handler: SlackHandler | None = None
     """None: Slack comes over Socket Mode, and there is no ``/slack/events``."""
+    slack_install: SlackInstall | None = None
+    """None: workspaces do not install the app through us."""
     api_token: str = field(default="", repr=False)
     """Bearer token of ``/api/v1``; empty: the API answers nobody."""
     change_tokens: tuple[str, ...] = field(default=(), repr=False)

@@ -16,6 +16,7 @@ from typing import Any
 from bot.domain import codec, wording
 from bot.domain.card import known_references
 from bot.domain.incident import MAX_ATTEMPTS
+from bot.domain.stakeholder import next_due
 from bot.domain.view import IncidentView
 
 WORDING = frozenset({
@@ -68,8 +69,10 @@ class Known:
 
     @cached_property
     def times(self) -> frozenset[str]:
-        """Moments of the facts, and of the ends of what has a duration."""
+        """Moments of the facts, of the ends of what has a duration, and of the next update for stakeholders."""
         moments = [datetime.fromisoformat(v) for v in self._values if isinstance(v, str) and _ISO.match(v)]
+        ahead = next_due(self.view)
+        moments += [ahead] if ahead is not None else []
         moments += [f.started_at + timedelta(seconds=f.elapsed_s) for f in self.view.findings]
         return frozenset(at.strftime(form) for at in moments for form in ("%Y-%m-%d", "%H:%M", "%H:%M:%S"))
 

@@ -1,33 +1,77 @@
 """The ports: what the flow needs from the outside, by role. Each has a real edge and an offline one."""
 
 from bot.ports.arriving import Inbox, Intake, Jobs, Placed, Received, StorageDown, Understand
-from bot.ports.asking import Declaration, Desk, Duty, Quoted, Role, TimelineEdit, Told, VoteContext
+from bot.ports.asking import (
+    Comms,
+    Declaration,
+    Desk,
+    Duty,
+    Following,
+    Quoted,
+    Role,
+    TimelineEdit,
+    Told,
+    UpdateDraft,
+    VoteContext,
+)
+from bot.ports.authoring import AuthorBook, Owed, Permalink
 from bot.ports.effecting import NOTHING, Claim, Executor, Follow, Gate, Planned, Planner, Step
 from bot.ports.finding_out import Investigated, Triage, Verifier
-from bot.ports.keeping import Casebook, DutyBook, History, Records, Scribe
-from bot.ports.reaching import Chat, Exporter, Made, Pager, People, Responder, RetryLater, Undeliverable
+from bot.ports.keeping import Casebook, DutyBook, FollowBook, History, Records, Scribe
+from bot.ports.linking import CodeMade, Link, Links
+from bot.ports.reaching import (
+    Chat,
+    Drafted,
+    Exporter,
+    Issue,
+    Made,
+    NameTaken,
+    OnCall,
+    Pager,
+    People,
+    Responder,
+    RetryLater,
+    Rooms,
+    Rota,
+    Tracker,
+    Undeliverable,
+    WantedIssue,
+)
 
 __all__ = [
     "NOTHING",
+    "AuthorBook",
     "Casebook",
     "Chat",
     "Claim",
+    "CodeMade",
+    "Comms",
     "Declaration",
     "Desk",
+    "Drafted",
     "Duty",
     "DutyBook",
     "Executor",
     "Exporter",
     "Follow",
+    "FollowBook",
+    "Following",
     "Gate",
     "History",
     "Inbox",
     "Intake",
     "Investigated",
+    "Issue",
     "Jobs",
+    "Link",
+    "Links",
     "Made",
+    "NameTaken",
+    "OnCall",
+    "Owed",
     "Pager",
     "People",
+    "Permalink",
     "Placed",
     "Planned",
     "Planner",
@@ -37,14 +81,19 @@ __all__ = [
     "Responder",
     "RetryLater",
     "Role",
+    "Rooms",
+    "Rota",
     "Scribe",
     "Step",
     "StorageDown",
     "TimelineEdit",
     "Told",
+    "Tracker",
     "Triage",
     "Undeliverable",
     "Understand",
+    "UpdateDraft",
     "Verifier",
     "VoteContext",
+    "WantedIssue",
 ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from bot.domain.page import Page
+from config.incident_channel import IncidentChannel
 from diagnostics.model import Change
 
 
@@ -53,6 +54,8 @@ class Placed:
     service: str = ""
     team: str = ""
     channel: str = ""
+    room: IncidentChannel | None = None
+    """How an incident that this opens gets a channel of its own; None: it does not."""
 
 
 class Intake(Protocol):

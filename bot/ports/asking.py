@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from bot.domain.followups import IssuePlan
 from bot.domain.home import Overdue
 from bot.domain.presentation import Redaction
 from bot.domain.proposal import Principal, VoteResult
@@ -45,12 +46,34 @@ class TimelineEdit:
     """For ``key_moment``: it is when users were first affected."""
 
 
+class Following(Protocol):
+    """Follow-ups of incidents."""
+
+    async def add(self, incident_id: str, text: str, owner: str, who: Principal, key: str) -> Told:
+        """Note what is to be done, and who owns it; an empty ``owner``: nobody yet. ``key`` is of the interaction: the
+        same one notes nothing twice."""
+        ...
+
+    async def plan(self, incident_id: str) -> IssuePlan | Told:
+        """The issues that would be created, exactly; or why none can be."""
+        ...
+
+    async def push(self, incident_id: str, plan_hash: str, who: Principal) -> Told:
+        """Have exactly these issues created, each once, however often it is called."""
+        ...
+
+
 class Desk(Protocol):
     """What people can do, whatever surface they do it from (Slack, console, CLI, API). The same rules for all."""
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
-                   context: VoteContext, reason: str = "") -> VoteResult:  # fmt: skip
-        """Cast a vote on exactly this plan. ``plan_hash`` is whole, as the surface showed it."""
+                   context: VoteContext, reason: str = "", *, break_glass: bool = False) -> VoteResult:  # fmt: skip
+        """Cast a vote on exactly this plan. ``plan_hash`` is whole, as the surface showed it. ``break_glass``: approve
+        alone what needs others, with a reason, where the policy lets this person; it leaves a debt."""
+        ...
+
+    async def review(self, proposal_id: str, note: str, who: Principal) -> Told:
+        """An ordinary approver, not the one who broke the glass, has looked at it."""
         ...
 
     async def edit(self, proposal_id: str, params: Mapping[str, str], who: Principal) -> Told:
@@ -59,6 +82,10 @@ class Desk(Protocol):
 
     async def another(self, proposal_id: str, who: Principal) -> Told:
         """Withdraw this proposal and propose the runbook's next option."""
+        ...
+
+    async def again(self, incident_id: str, who: Principal) -> Told:
+        """Ask once more what nobody decided in time, for the target as it is now."""
         ...
 
     async def done(self, proposal_id: str, who: Principal) -> Told:
@@ -181,4 +208,45 @@ class Duty(Protocol):
 
     async def overdue(self, teams: Sequence[str]) -> Sequence[Overdue]:
         """Runbooks of these teams whose review is overdue, the longest first."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpdateDraft:
+    """A draft of an update for stakeholders: a person makes it their own and sends it."""
+
+    text: str
+    references: tuple[str, ...]
+    """The facts that it was made from."""
+    to: tuple[str, ...]
+    """Where it goes when it is sent, in words."""
+    lacks: str
+    """Where else it should go and cannot, as a sentence; empty if nowhere."""
+    after: str
+    """The update that was the newest when it was made; empty: there was none."""
+
+
+class Comms(Protocol):
+    """Keeping the pager and the stakeholders in step. ``key`` is of the interaction: the same one does nothing twice.
+    What comes of it is told in the card's thread."""
+
+    async def set_priority(self, incident_id: str, name: str, who: Principal, key: str) -> Told:
+        """Give it one of the account's priorities; for any other name, which there are."""
+        ...
+
+    async def assign(self, incident_id: str, to: str, who: Principal, key: str) -> Told:
+        """Give it to a person, an escalation policy, or a team of the catalogue."""
+        ...
+
+    async def draft(self, incident_id: str) -> UpdateDraft | Told:
+        """What stakeholders may be told now, from facts alone; or why there is nothing to send it to."""
+        ...
+
+    async def send(self, incident_id: str, text: str, who: Principal, key: str, *, after: str | None = None,
+                   evidence: Sequence[str] = ()) -> Told:  # fmt: skip
+        """Send stakeholders exactly this text. ``after`` is of the draft: refused if somebody sent one meanwhile."""
+        ...
+
+    async def remind(self) -> int:
+        """Remind of every update that is due, once in each period; how many reminders there were."""
         ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from bot.domain.proposal import Effect, Plan, Principal, Proposal, VoteResult
+from bot.domain.proposal import Debt, Effect, Plan, Principal, Proposal, VoteResult
 from bot.domain.timeline import Fact
 from bot.ports.asking import VoteContext
 from config.catalogue import Risk, Service
@@ -54,7 +54,17 @@ class Gate(Protocol):
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
                    allowed: tuple[bool, str], context: VoteContext, now: datetime,
-                   reason: str = "") -> VoteResult:  # fmt: skip
+                   reason: str = "", *, glass: tuple[bool, str] | None = None) -> VoteResult:  # fmt: skip
+        """``glass``: it is to count alone, by break-glass; whether this person may do that, and why not otherwise."""
+        ...
+
+    async def debt(self, proposal_id: str) -> Debt | None:
+        """What a break-glass approval left."""
+        ...
+
+    async def review(self, proposal_id: str, who: Principal, note: str, refused: str, now: datetime) -> bool:
+        """Settle a debt, once, by somebody else than who made it; False if it was settled before. ``refused`` says
+        why this person may not, and is recorded instead."""
         ...
 
     async def withdraw(self, proposal_id: str, who: Principal, now: datetime, follow: Follow = NOTHING) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 from bot.domain.incident import Incident
 from bot.ports.effecting import Step
 from diagnostics.model import Diagnosis, Finding
+from runbooks.model import Runbook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +19,8 @@ class Investigated:
     """What could be tried, best first, not yet drafted."""
     summary: str
     """For the pager's note: plain text with references."""
+    used: tuple[Runbook, ...] = ()
+    """The runbooks whose cause was named, as they were then."""
 
 
 class Triage(Protocol):

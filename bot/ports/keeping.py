@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from bot.domain.incident import Incident, Status
 from bot.domain.page import Page
 from bot.domain.presentation import Redaction
-from bot.domain.proposal import Principal, Proposal
+from bot.domain.proposal import Debt, Principal, Proposal
 from bot.domain.timeline import Entry, Fact
 from bot.domain.view import IncidentView, MessageRef
 from bot.ports.arriving import Placed
@@ -24,14 +24,15 @@ class DutyBook(Protocol):
         ...
 
     async def act(self, incident_id: str, key: str, facts: Sequence[Fact], said: str, now: datetime, *,
-                  letters: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> bool:  # fmt: skip
+                  letters: Sequence[tuple[str, Mapping[str, Any]]] = (),
+                  posts: Sequence[tuple[str, Mapping[str, Any]]] = (), offer: str = "") -> bool:  # fmt: skip
         """Record, say in the thread, and tell the pager: once for each ``key``; False if it was done before.
-        ``letters`` are kinds and contents."""
+        ``letters`` are kinds and contents, ``posts`` channels and what is said there; ``offer`` puts a button below
+        what is said."""
         ...
 
-    async def judged(self, incident_id: str, fact: Fact, now: datetime, *, key: str = "", said: str = "",
-                     at: MessageRef | None = None) -> None:  # fmt: skip
-        """Record a verdict, and tell ``said`` to the runbook's owner ``at`` their channel, once for each ``key``."""
+    async def judged(self, incident_id: str, fact: Fact, now: datetime) -> None:
+        """Record a verdict."""
         ...
 
     async def keep(self, incident_id: str, fact: Fact, now: datetime) -> tuple[int, bool]:
@@ -44,6 +45,19 @@ class DutyBook(Protocol):
 
     async def changes(self, services: Sequence[str], since: datetime, limit: int) -> Sequence[Change]:
         """Newest first; of no services: everywhere."""
+        ...
+
+
+class FollowBook(Protocol):
+    """What follow-ups need of storage: each method is one transaction."""
+
+    async def add(self, incident_id: str, key: str, fact: Fact, said: str, now: datetime) -> int | None:
+        """Record a follow-up and say it in the thread, once for each ``key``; its number, None if it was done."""
+        ...
+
+    async def request(self, incident_id: str, key: str, fact: Fact, wanted: Sequence[Mapping[str, Any]],
+                      now: datetime) -> bool:  # fmt: skip
+        """Record what was asked for and have it created; False if it was done before."""
         ...
 
 
@@ -62,7 +76,15 @@ class Records(Protocol):
         """The incident whose card or thread this is."""
         ...
 
+    async def incident_in(self, channel: str) -> str | None:
+        """The incident whose own channel this is, over or not."""
+        ...
+
     async def proposal(self, proposal_id: str) -> Proposal | None: ...
+
+    async def debts(self, *, open_only: bool = True) -> Sequence[Debt]:
+        """What break-glass approvals left, oldest first."""
+        ...
 
     async def timeline(self, incident_id: str, *, after: int = 0) -> Sequence[Entry]:
         """Entries with ``seq`` greater than ``after``, oldest first."""

@@ -71,7 +71,8 @@ class GraphTriage:
         diagnosis = codec.load(Diagnosis, values["diagnosis"])
         findings = list((await nodes.known_findings(incident, values, self._tools)).values())
         steps = nodes.steps(diagnosis, findings, service, self._tools)
-        return Investigated(diagnosis=diagnosis, steps=tuple(steps), summary=note(diagnosis, findings))
+        used = nodes.used(diagnosis, service, self._tools)
+        return Investigated(diagnosis=diagnosis, steps=tuple(steps), summary=note(diagnosis, findings), used=used)
 
 
 def build(tools: Tools, saver: "BaseCheckpointSaver[Any]") -> Any:

@@ -12,9 +12,10 @@ from typing import Any, Protocol, TypedDict
 
 from pydantic import ValidationError
 
-from bot.domain import codec
+from bot.domain import codec, searching
 from bot.domain.card import against
 from bot.domain.incident import Incident
+from bot.domain.provenance import libraries
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.verification import GUARD
 from bot.ports import Casebook, History, Pager, RetryLater, Step, Undeliverable
@@ -29,11 +30,12 @@ from diagnostics.model import (
     ProbeCall,
     ProbeContext,
     ProbeSpec,
+    TextEmbedder,
     Verdict,
     Weight,
 )
 from diagnostics.runner import OnEvent, ProbeEvent, ProbeRunner
-from knowledge.model import Librarian, Query, Retrieval
+from knowledge.model import Librarian, Retrieval
 from runbooks.model import Library, Runbook, RunbookError, VerifyStep
 
 DEADLINE_S = 240.0
@@ -41,7 +43,6 @@ DEADLINE_S = 240.0
 does not count."""
 FRESH = timedelta(minutes=2)
 """A paid finding so young is not bought again when a person's hint starts another investigation."""
-BODY_LIMIT = 8_000
 USERS_PATH = "gateway_canary"
 """The probe that goes the way of users' requests, with a handful of them."""
 SIGNAL_CLEARS_S = 900
@@ -102,6 +103,26 @@ class Tools:
     next_calls: NextCalls
     resolve: Callable[[Mapping[str, Any], Service, Catalogue], Mapping[str, Any]]
     golden_root: str
+    embedder: TextEmbedder | None = None
+
+
+class Asking(Protocol):
+    """The part of :class:`Tools` that decides what to ask and to propose; a replay has no more than this."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def library(self) -> Library: ...
+
+    @property
+    def specs(self) -> Mapping[str, ProbeSpec]: ...
+
+    @property
+    def next_calls(self) -> NextCalls: ...
+
+    @property
+    def resolve(self) -> Callable[[Mapping[str, Any], Service, Catalogue], Mapping[str, Any]]: ...
 
 
 async def retrieve(state: State, tools: Tools) -> State:
@@ -111,19 +132,16 @@ async def retrieve(state: State, tools: Tools) -> State:
     service = tools.catalogue.service(incident.service)
     details = await _details(incident, tools)
     hints = await tools.casebook.hints(incident.id)
-    texts = [page.body for page in pages if page.kind in ("triggered", "reopened", "note")] + [details, *hints]
-    body = "\n".join(text for text in dict.fromkeys(texts) if text)[:BODY_LIMIT]
-    query = Query(
-        title=incident.title, body=body, service=service.name if service else "",
-        service_kind=service.kind if service else "", service_tags=service.tags if service else (),
-    )  # fmt: skip
+    query = searching.query(incident.title, service, pages, [details, *hints])
     retrieval = await asyncio.to_thread(tools.librarian.search, query, limit=5)
+    matches = [match.document for match in retrieval.matches]
     priors = await asyncio.to_thread(tools.librarian.priors, query)
-    await tools.casebook.retrieved(incident.id, retrieval, _retrieved(retrieval), tools.clock.now())
+    fact = _retrieved(retrieval, libraries(tools.library.all()))
+    await tools.casebook.retrieved(incident.id, retrieval, fact, tools.clock.now())
     return {
         "priors": dict(priors), "began": tools.clock.now().timestamp(), "probed_s": 0.0,
-        "matches": [match.document for match in retrieval.matches],
-        "calls": [] if service is None else _calls(None, [], state, tools, service, retrieval),
+        "matches": matches,
+        "calls": [] if service is None else calls_for(None, [], matches, tools, service),
         "ended": "" if service else "the page's service is not in the catalogue: there is nothing that could be probed",
     }  # fmt: skip
 
@@ -157,7 +175,7 @@ async def diagnose(state: State, tools: Tools) -> State:
     findings = list((await known_findings(incident, state, tools)).values())
     late = state.get("probed_s", 0.0) > DEADLINE_S
     diagnosis = tools.diagnose(findings, state["priors"], modes(tools, service), tools.specs, service.kind)
-    calls = [] if late else _calls(diagnosis, findings, state, tools, service, None)
+    calls = [] if late else calls_for(diagnosis, findings, state.get("matches", []), tools, service)
     if not calls:
         diagnosis = tools.diagnose(
             findings, state["priors"], modes(tools, service), tools.specs, service.kind, final=True
@@ -186,10 +204,11 @@ async def probe_context(incident: Incident, tools: Tools) -> ProbeContext:
     return ProbeContext(
         service=service, catalogue=tools.catalogue, http=tools.http, clock=tools.clock, baselines=baselines,
         changes=changes, started_at=incident.started_at, golden_root=tools.golden_root,
+        embedder=tools.embedder,
     )  # fmt: skip
 
 
-def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, tools: Tools) -> list[Step]:
+def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, tools: Asking) -> list[Step]:
     """What the runbooks of the causes would do, in their order. A step whose check is already fulfilled proves nothing
     and is left out; one that this service cannot resolve is left out too."""
     if diagnosis.conclusion != "cause":
@@ -218,6 +237,13 @@ def steps(diagnosis: Diagnosis, findings: Sequence[Finding], service: Service, t
     return found
 
 
+def used(diagnosis: Diagnosis, service: Service, tools: Tools) -> tuple[Runbook, ...]:
+    """The runbooks of the causes, as this service has them now."""
+    runbooks = tools.library.for_service(service)
+    causes = diagnosis.causes if diagnosis.conclusion == "cause" else ()
+    return tuple(runbooks[cause] for cause in causes if cause in runbooks)
+
+
 def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifyStep | None:
     """How a step is to be verified now; None if its check already holds. Ten canaries may pass by luck, or thanks to
     the gateway's retries, while one user in twenty fails: then what users feel is the check."""
@@ -229,7 +255,7 @@ def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifySte
     return VerifyStep(probe=GUARD, outcome="ok", within_s=max(verify.within_s, SIGNAL_CLEARS_S))
 
 
-def modes(tools: Tools, service: Service) -> list[Mode]:
+def modes(tools: Asking, service: Service) -> list[Mode]:
     """The failure modes that the library describes for this service."""
     runbooks = tools.library.for_service(service).values()
     return [mode_of(runbook) for runbook in runbooks if runbook.executable and runbook.evidence]
@@ -264,12 +290,10 @@ async def _details(incident: Incident, tools: Tools) -> str:
         return ""
 
 
-def _calls(
-    diagnosis: Diagnosis | None, findings: Sequence[Finding], state: State, tools: Tools, service: Service,
-    retrieval: Retrieval | None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """The next calls; a runbook that fits may say how its probes are to be asked."""
-    documents = [m.document for m in retrieval.matches] if retrieval else state.get("matches", [])
+def calls_for(
+    diagnosis: Diagnosis | None, findings: Sequence[Finding], documents: Sequence[str], tools: Asking, service: Service
+) -> list[dict[str, Any]]:
+    """The next calls; a runbook among ``documents``, which fit, may say how its probes are to be asked."""
     asked: dict[str, ProbeCall] = {}
     runbooks = tools.library.for_service(service)
     for document in documents[:3]:
@@ -292,9 +316,9 @@ def _whole(call: ProbeCall, specs: Mapping[str, ProbeSpec]) -> dict[str, Any]:
         return dict(call.params)
 
 
-def _retrieved(retrieval: Retrieval) -> Fact:
+def _retrieved(retrieval: Retrieval, searched: Sequence[Mapping[str, str]]) -> Fact:
     data = {
-        "mode": retrieval.mode, "notice": retrieval.notice,
+        "mode": retrieval.mode, "notice": retrieval.notice, "libraries": searched,
         "matches": [
             {"runbook": m.document, "title": m.title, "score": round(m.score, 4), "reference": m.best_chunk,
              "reasons": [r.text for r in m.reasons]}

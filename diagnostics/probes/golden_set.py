@@ -2,11 +2,12 @@
 
 P10 asks through the gateway, with nothing of our own in between: prompt, parameters and retrieval are production's. P11
 asks the provider directly, with the last known good prompt, model and parameters: if answers are worse even so, it is
-not our own change. Both compare item by item with the recorded results of the last good version where there are any.
+not our own change; if they are fine and several things of ours have changed, the same questions name the one that did
+it. Both compare item by item with the recorded results of the last good version where there are any.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +17,15 @@ from config.catalogue import Provider
 from diagnostics import series
 from diagnostics.chat_api import Answer, ChatApi, ChatRequest, Endpoint, cost_usd
 from diagnostics.golden import GoldenItem, load
+from diagnostics.marking import described, marker_for
 from diagnostics.model import Evidence, Params, ProbeContext, ProbeSpec, Reading, Tier, Verdict
+from diagnostics.probes.golden_bisect import Asked, bisected
 from diagnostics.probes.golden_verdict import Reference, judge, stop_when_sure
 from diagnostics.prompt_store import Configuration, PromptReader, PromptVersions, configurations
 from diagnostics.replay import Replay, chosen, replay
+from diagnostics.setups import MAX_TOKENS, Setup
 from diagnostics.subjects import gateway_of, model_of, provider_of
+from diagnostics.tool_calls import said
 
 CALL_TIMEOUT_S: Final = 30.0
 _OUTCOMES: Final = {"ok": Verdict.NORMAL, "drop": Verdict.ABNORMAL, "error": Verdict.ABNORMAL}
@@ -73,7 +78,8 @@ class GoldenSetProbe:
 
     async def run(self, context: ProbeContext, params: GoldenParams) -> Reading:
         """Ask what production would be asked, the way production is asked."""
-        return await _ask_and_judge(context, await self._lane(context), params.n)
+        reading, _ = await _ask_and_judge(context, await self._lane(context), params.n)
+        return reading
 
     async def _lane(self, context: ProbeContext) -> _Lane:
         service = context.service
@@ -128,7 +134,8 @@ class GoldenCounterfactual:
     )
 
     async def run(self, context: ProbeContext, params: GoldenParams) -> Reading:
-        """Ask the provider directly, as when all was well. ``moved`` in the details says what differs from now."""
+        """Ask the provider directly, as when all was well. ``moved`` in the details says what differs from now, and
+        ``bisect`` which of several differences makes the answers worse."""
         prompts = PromptReader(context)
         versions = await prompts.versions()
         now, then, read = await configurations(context)
@@ -142,26 +149,41 @@ class GoldenCounterfactual:
             return Reading(outcome="inconclusive", summary=why, evidence=evidence[-3:])
         moved = _moved(versions, version, now, then)
         subject = _subject(context) + _DIRECT
+        good = Setup(
+            prompt=f"version {version}", text=text, provider=provider.name, params=then.params,
+            model=then.model if _served(then.model, provider, context) else context.service.model,
+        )  # fmt: skip
         lane = _Lane(
             api=ChatApi(http=context.http, endpoint=Endpoint.of_provider(provider)),
-            model=then.model if then.model in provider.models or then.model == context.service.model
-            else context.service.model,
+            model=good.model,
             subject=subject,
             version=version,
             reference=_direct_reference(context, subject, version),
             price=provider,
             system=text,
             params=then.params,
-            max_tokens=1024,
+            max_tokens=MAX_TOKENS,
             temperature=0.0,
             facts={"provider": provider.name, "model": then.model, "prompt_version": version, "moved": moved},
             evidence=evidence,
-        )  # fmt: skip
-        return await _ask_and_judge(context, lane, params.n)
+        )
+        reading, done = await _ask_and_judge(context, lane, params.n)
+        if reading.outcome != "ok" or len(moved) < 2 or now is None or versions is None:
+            return reading
+        text = await prompts.text(versions.production)
+        bad = replace(
+            good, prompt=f"version {versions.production}", text=text or "", model=now.model, params=now.params
+        )
+        return reading if text is None else await bisected(context, reading, done, good=good, bad=bad)
 
 
-async def _ask_and_judge(context: ProbeContext, lane: _Lane, n: int) -> Reading:
+def _served(model: str, provider: Provider, context: ProbeContext) -> bool:
+    return model in provider.models or model == context.service.model
+
+
+async def _ask_and_judge(context: ProbeContext, lane: _Lane, n: int) -> tuple[Reading, Asked]:
     golden = load(Path(context.golden_root) / context.service.golden_set)
+    marker = await marker_for(golden, context)
 
     async def ask(item: GoldenItem) -> Answer:
         request = ChatRequest(
@@ -175,41 +197,46 @@ async def _ask_and_judge(context: ProbeContext, lane: _Lane, n: int) -> Reading:
         return await lane.api.complete(request, timeout_s=CALL_TIMEOUT_S)
 
     items = chosen(golden, n)
-    done = await replay(items, ask, stop=stop_when_sure(lane.reference))
-    answers = [result.answer for result in done.results]
-    return judge(
+    done = await replay(items, ask, stop=stop_when_sure(lane.reference, len(items)), marker=marker)
+    calibrated = marker.calibration
+    judging = sum(result.mark.usd for result in done.results) + (calibrated.usd if calibrated else 0.0)
+    reading = judge(
         done,
         lane.reference,
         asked_of=len(items),
-        tokens=sum(answer.tokens for answer in answers),
-        usd=cost_usd(lane.price, answers),
-        details={**lane.facts, series.RECORD: _record(lane, done), series.RECORD_DOCUMENTS: _documents(lane, done)},
+        tokens=sum(result.tokens for result in done.results) + (calibrated.tokens if calibrated else 0),
+        usd=round(cost_usd(lane.price, [result.answer for result in done.results]) + judging, 6),
+        details={
+            **lane.facts, **described(marker), series.RECORD: _record(lane, done),
+            series.RECORD_DOCUMENTS: _documents(lane, done),
+        },
         evidence=(*_examples(lane, done), *lane.evidence)[:6],
-    )
+    )  # fmt: skip
+    return reading, Asked(replay=done, marker=marker)
 
 
 def _record(lane: _Lane, done: Replay) -> dict[str, list[float]]:
     name = series.name("golden.pass:{prompt}", prompt=lane.subject)
-    return {name: [float(result.passed) for result in done.answered]}
+    return {name: [float(result.passed) for result in done.judged]}
 
 
 def _documents(lane: _Lane, done: Replay) -> dict[str, dict[str, bool]]:
     if done.stopped or done.failing:
         return {}
     name = series.name("golden.items:{prompt}@{version}", prompt=lane.subject, version=lane.version)
-    return {name: {result.item.id: result.passed for result in done.answered}}
+    return {name: {result.item.id: result.passed for result in done.judged}}
 
 
 def _examples(lane: _Lane, done: Replay) -> Sequence[Evidence]:
     """Answers that passed before and fail now come first; calls that failed before all."""
     failed = [result for result in done.results if not result.answered][:2]
-    wrong = [result for result in done.answered if not result.passed]
+    wrong = [result for result in done.judged if not result.passed]
     wrong.sort(key=lambda result: not lane.reference.items.get(result.item.id, False))
     found = [result.answer.evidence(lane.api.endpoint) for result in failed]
     for result in wrong[:3]:
-        said = result.answer.completion.text if result.answer.completion else ""
+        answer = said(result.answer.completion) if result.answer.completion else ""
         checks = ", ".join(result.failed_checks)
-        excerpt = f"item {result.item.id} fails {checks}\nquestion: {result.item.input[:500]}\nanswer: {said[:1200]}"
+        excerpt = f"item {result.item.id} fails {checks}\nquestion: {result.item.input[:500]}\nanswer: {answer[:1200]}"
         found.append(Evidence(source=f"POST {lane.api.endpoint.target} {lane.api.endpoint.path}", excerpt=excerpt))
     return found
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from diagnostics import power, series, statistics
+from diagnostics import paired, power, series, statistics
 from diagnostics.model import INCONCLUSIVE, Evidence, Reading
-from diagnostics.replay import ItemResult, Replay
+from diagnostics.replay import PARALLEL, ItemResult, Replay
 
 EFFECT: Final = 0.20
 """Drop whose power decides whether no drop was shown; a set of sixty cannot see much less."""
@@ -39,6 +39,8 @@ class _Comparison:
     baseline: float
     baseline_n: int
     power: float
+    crossed: bool
+    """Whether a drop is so sure that asking may stop here, however often it was looked at before."""
     facts: Mapping[str, Any]
 
     @property
@@ -51,20 +53,15 @@ class _Comparison:
         return not self.sure and self.p_value <= DOUBT and self.drop >= statistics.MIN_DROP
 
 
-def stop_when_sure(reference: Reference) -> Callable[[Sequence[ItemResult]], str]:
-    """Stops as soon as a drop is sure by the sequential test and by the comparison that will be reported.
+def stop_when_sure(reference: Reference, planned: int) -> Callable[[Sequence[ItemResult]], str]:
+    """Stops as soon as a drop of a size that matters is sure, by a test that allows for having looked before.
 
     It never stops because all looks well: the rest of the set is what finds smaller drops.
     """
 
     def stop(results: Sequence[ItemResult]) -> str:
-        answered = [result for result in results if result.answered]
-        comparison = _compare(answered, reference)
-        if comparison is None or not comparison.sure:
-            return ""
-        good = min(0.98, max(0.50, comparison.baseline))
-        sequential = statistics.sprt([r.passed for r in answered], good=good, bad=good - 0.15)
-        return "sure" if sequential.decision == "drop" else ""
+        found = _comparisons(results, reference, planned, ended=False)
+        return "sure" if any(c.crossed and c.drop >= statistics.MIN_DROP for c in found) else ""
 
     return stop
 
@@ -80,10 +77,10 @@ def judge(
     evidence: tuple[Evidence, ...],
 ) -> Reading:
     """Put a replay into words."""
-    answered = done.answered
-    passed = sum(result.passed for result in answered)
+    judged = done.judged
+    passed = sum(result.passed for result in judged)
     common: dict[str, Any] = {
-        "n": len(answered),
+        "n": len(judged),
         "tokens": tokens,
         "usd": usd,
         "evidence": evidence,
@@ -93,21 +90,25 @@ def judge(
             "of": asked_of,
             "stopped": done.stopped,
             "errors": done.errors,
-            "failed_items": [result.item.id for result in answered if not result.passed][:60],
-            "failed_tags": _tags(answered),
-            "weighted_share": _weighted(answered),
+            "not_judged": done.not_judged,
+            "failed_items": [result.item.id for result in judged if not result.passed][:60],
+            "failed_tags": _tags(judged),
+            "weighted_share": _weighted(judged),
         },
     }
     if done.failing:
         words = ", ".join(f"{count} x {word}" for word, count in done.errors.items())
-        failed = len(done.results) - len(answered)
+        failed = len(done.results) - len(done.answered)
         summary = f"{failed} of {len(done.results)} golden questions got no answer ({words})"
         return Reading(outcome="error", summary=summary, value=failed / len(done.results), **common)
-    if not answered:
-        return Reading(outcome=INCONCLUSIVE, summary="no golden question was answered", **common)
-    rate = f"{passed} of {len(answered)} golden questions pass"
-    measured: dict[str, Any] = {"value": passed / len(answered), "interval": statistics.wilson(passed, len(answered))}
-    comparison = _compare(answered, reference)
+    if not judged:
+        why = "answered" if not done.answered else f"judged: {next(iter(done.not_judged), '')}"
+        return Reading(outcome=INCONCLUSIVE, summary=f"no golden question was {why}", **common)
+    rate = f"{passed} of {len(judged)} golden questions pass"
+    if len(judged) < len(done.answered):
+        rate += f", {len(done.answered) - len(judged)} were not judged"
+    measured: dict[str, Any] = {"value": passed / len(judged), "interval": statistics.wilson(passed, len(judged))}
+    comparison = _compare(done.results, reference, asked_of)
     if comparison is None:
         known = max(len(reference.passes), len(reference.items))
         summary = f"{rate}; no baseline yet, {known} of {series.ENOUGH}"
@@ -139,17 +140,9 @@ def _judged(done: Replay, comparison: _Comparison, rate: str, common: dict[str, 
     )
 
 
-def _compare(answered: Sequence[ItemResult], reference: Reference) -> _Comparison | None:
+def _compare(results: Sequence[ItemResult], reference: Reference, planned: int) -> _Comparison | None:
     """By items, by pooled rates, or by the more telling of the two at half the error each."""
-    pairs = [result for result in answered if result.item.id in reference.items]
-    by_items = len(pairs) >= min(LEAST_PAIRS, max(1, len(reference.items))) and len(reference.items) >= LEAST_PAIRS // 2
-    by_rates = bool(answered) and len(reference.passes) >= (MANY_POOLED if by_items else LEAST_POOLED)
-    alpha = statistics.ALPHA / 2 if by_items and by_rates else statistics.ALPHA
-    found = []
-    if by_items:
-        found.append(_paired(pairs, reference, alpha))
-    if by_rates:
-        found.append(_pooled(answered, reference, alpha))
+    found = _comparisons(results, reference, planned, ended=True)
     if len(found) < 2:
         return found[0] if found else None
     telling = min(found, key=lambda comparison: comparison.p_value)
@@ -162,19 +155,41 @@ def _compare(answered: Sequence[ItemResult], reference: Reference) -> _Compariso
     )
 
 
-def _paired(pairs: Sequence[ItemResult], reference: Reference, alpha: float) -> _Comparison:
-    lost = sum(reference.items[result.item.id] and not result.passed for result in pairs)
-    won = sum(result.passed and not reference.items[result.item.id] for result in pairs)
-    n = len(pairs)
+def _comparisons(
+    results: Sequence[ItemResult], reference: Reference, planned: int, *, ended: bool
+) -> list[_Comparison]:
+    judged = [result for result in results if result.judged]
+    pairs = sum(result.item.id in reference.items for result in judged)
+    by_items = pairs >= min(LEAST_PAIRS, max(1, len(reference.items))) and len(reference.items) >= LEAST_PAIRS // 2
+    by_rates = bool(judged) and len(reference.passes) >= (MANY_POOLED if by_items else LEAST_POOLED)
+    alpha = statistics.ALPHA / 2 if by_items and by_rates else statistics.ALPHA
+    found = []
+    if by_items:
+        rule = paired.Rule(planned=planned, alpha=alpha, smallest=statistics.MIN_DROP)
+        found.append(_paired(results, reference, rule, ended=ended))
+    if by_rates:
+        found.append(_pooled(judged, reference, alpha))
+    return found
+
+
+def _paired(results: Sequence[ItemResult], reference: Reference, rule: paired.Rule, *, ended: bool) -> _Comparison:
+    known = reference.items
+    outcomes = [(known[r.item.id], r.passed) if r.judged and r.item.id in known else None for r in results]
+    found = paired.judge(outcomes, rule, step=PARALLEL, ended=ended)
+    look = found.look
     return _Comparison(
-        test=statistics.MCNEMAR,
-        p_value=statistics.mcnemar_drop(lost, won),
-        drop=(lost - won) / n,
-        baseline=sum(reference.items[result.item.id] for result in pairs) / n,
-        baseline_n=n,
-        power=power.mcnemar(n, EFFECT, alpha=alpha),
-        facts={"pairs": n, "lost": lost, "won": won, "power_of_drop": _powers(n)},
-    )
+        test=paired.TEST,
+        p_value=found.p_value,
+        drop=look.drop,
+        baseline=sum(outcome[0] for outcome in outcomes if outcome) / look.pairs,
+        baseline_n=look.pairs,
+        power=power.mcnemar(look.pairs, EFFECT, alpha=rule.alpha),
+        crossed=found.word == "worse",
+        facts={
+            "pairs": look.pairs, "lost": look.lost, "won": look.won, "power_of_drop": _powers(look.pairs),
+            "drop_interval": [round(edge, 4) for edge in found.interval],
+        },
+    )  # fmt: skip
 
 
 def _powers(n: int) -> dict[str, float]:
@@ -185,13 +200,17 @@ def _pooled(answered: Sequence[ItemResult], reference: Reference, alpha: float) 
     n, before = len(answered), len(reference.passes)
     passed, passed_before = sum(result.passed for result in answered), sum(reference.passes)
     share = passed_before / before
+    p_value = statistics.fisher_drop(passed, n, passed_before, before)
+    good = min(0.98, max(0.50, share))
+    sequential = statistics.sprt([r.passed for r in answered], good=good, bad=good - 0.15, alpha=alpha)
     return _Comparison(
         test=statistics.FISHER,
-        p_value=statistics.fisher_drop(passed, n, passed_before, before),
+        p_value=p_value,
         drop=share - passed / n,
         baseline=share,
         baseline_n=before,
         power=power.fisher(round(share, 2), before, round(max(0.0, share - EFFECT), 2), n, alpha=alpha),
+        crossed=p_value <= alpha and sequential.decision == "drop",
         facts={"pooled": before},
     )
 

@@ -74,6 +74,10 @@ class Delivery:
         self._record(kind, payload, 0, ack)
         return ack
 
+    async def drained(self) -> None:
+        """Until every event that is on its way has been delivered, or given up."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Give up what is still to be delivered."""
         tasks = list(self._tasks)

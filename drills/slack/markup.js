@@ -69,7 +69,8 @@ function entity(body, world) {
   if (target.startsWith("@")) return person(target.slice(1), world);
   if (target.startsWith("#")) {
     const channel = world.channels.find((c) => c.id === target.slice(1));
-    return el("span", {class: "mention"}, `#${channel ? channel.name : label || target.slice(1)}`);
+    const name = `#${channel ? channel.name : label || target.slice(1)}`;
+    return channel ? el("a", {class: "mention", href: `/?user=${world.me}#${channel.id}`}, name) : el("span", {class: "mention"}, name);
   }
   if (target.startsWith("!subteam^")) {
     return el("span", {class: "mention"}, `@${world.usergroups[target.slice(9)] || label || target.slice(9)}`);

@@ -27,7 +27,7 @@ export function drawMessages(root, known, messages, place) {
     const day = new Date(message.ts * 1000).toDateString();
     if (!place.inThread && day !== lastDay) nodes.push(el("div", {class: "day", role: "separator"}, dayName(message.ts)));
     const near = last && last.user === message.user && message.ts - last.ts < 300 && day === lastDay;
-    const compact = Boolean(near && !last.ephemeral && !message.ephemeral && !(place.inThread && index === 1));
+    const compact = Boolean(near && !told(last) && !told(message) && !last.ephemeral && !message.ephemeral && !(place.inThread && index === 1));
     lastDay = day;
     last = message;
     const key = JSON.stringify([message, compact, live.world.me]);
@@ -74,6 +74,9 @@ function dayName(ts) {
   return age === 1 ? "Yesterday" : day.toLocaleDateString(undefined, {weekday: "long", day: "numeric", month: "long"});
 }
 
+// What Slack itself says of a channel: somebody joined, the topic was set, it was archived.
+const told = (message) => /^channel_(join|topic|purpose|archive|unarchive)$/.test(message.subtype || "");
+
 function messageNode(message, compact, place) {
   const user = live.world.users[message.user];
   const name = user ? user.real_name : message.user;
@@ -86,10 +89,10 @@ function messageNode(message, compact, place) {
   if (message.ephemeral) body.append(el("div", {class: "only-you"}, "👁 Only visible to you"));
   body.append(byline, ...contentNodes(message, place));
   const node = el("article", {
-    class: `message${compact ? " compact" : ""}${message.ephemeral ? " ephemeral" : ""}`,
+    class: `message${told(message) ? " told" : ""}${compact ? " compact" : ""}${message.ephemeral ? " ephemeral" : ""}`,
     "aria-label": `${name}, ${at.toLocaleTimeString(undefined, {timeStyle: "short"})}`, "data-ts": message.ts,
   }, avatar(user), body);
-  if (!message.ephemeral) node.append(toolbar(message, place));
+  if (!message.ephemeral && !told(message)) node.append(toolbar(message, place));
   return node;
 }
 

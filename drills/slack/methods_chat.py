@@ -20,7 +20,7 @@ class ChatMethods:
 
     def post_message(self, args: Json) -> Json:
         """``chat.postMessage``."""
-        channel = self._postable(required(args, "channel"))
+        channel = self._postable(self._inbox(required(args, "channel")))
         content = message_content(args)
         if len(content["text"]) > LONGEST_POST:
             raise SlackError("msg_too_long")
@@ -110,12 +110,25 @@ class ChatMethods:
         self._workspace.changed()
         return {"bookmark": bookmark}
 
+    def _inbox(self, target: str) -> str:
+        """A person's id stands for the direct conversation with them: the app's Messages tab, which may be off."""
+        user = self._workspace.users.get(target)
+        if user is None:
+            return target
+        if user.is_bot:
+            raise SlackError("cannot_dm_bot")
+        if user.deleted:
+            raise SlackError("channel_not_found")
+        if not self._workspace.app.messages_tab:
+            raise SlackError("messages_tab_disabled")
+        return self._workspace.direct([self._workspace.app.user, user.id]).id
+
     def _postable(self, channel_id: str) -> Channel:
         channel = self._workspace.visible_channel(channel_id)
-        if self._workspace.app.user not in channel.members:
-            raise SlackError("not_in_channel")
         if channel.is_archived:
             raise SlackError("is_archived")
+        if self._workspace.app.user not in channel.members:
+            raise SlackError("not_in_channel")
         return channel
 
     def _seen(self, channel_id: str, ts: str) -> Message:
@@ -127,6 +140,8 @@ class ChatMethods:
     def _own(self, args: Json, refusal: str) -> Message:
         channel = self._workspace.visible_channel(required(args, "channel"))
         message = self._seen(channel.id, required(args, "ts"))
+        if channel.is_archived:
+            raise SlackError("is_inactive")
         if message.payload.get("bot_id") != self._workspace.app.bot_id:
             raise SlackError(refusal)
         return message

@@ -8,17 +8,31 @@ from drills.slack.shapes import channel_object
 from drills.slack.wire import Json, SlackError, flag, number, required, text_of
 from drills.slack.workspace import Channel, Message, Workspace
 
+LONGEST_TOPIC = 250
+"""Characters of a topic, and of a purpose."""
+
 
 class ConversationMethods:
     """Channels as the app sees them."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, bots_unarchive: bool = False) -> None:
         self._workspace = workspace
+        self._bots_unarchive = bots_unarchive
 
     def list_(self, args: Json) -> Json:
         """``conversations.list``, in pages."""
         kinds = text_of(args, "types", "public_channel").replace(" ", "").split(",")
         found = [c for c in self._workspace.channels.values() if self._kind(c) in kinds and self._may_see(c)]
+        if flag(args, "exclude_archived"):
+            found = [c for c in found if not c.is_archived]
+        page, cursor = paged(found, args, default=100)
+        return {"channels": [channel_object(self._workspace, c) for c in page], **cursor}
+
+    def own(self, args: Json) -> Json:
+        """``users.conversations``: those that the app is in, in pages."""
+        kinds = text_of(args, "types", "public_channel").replace(" ", "").split(",")
+        user = text_of(args, "user", self._workspace.app.user)
+        found = [c for c in self._workspace.channels.values() if user in c.members and self._kind(c) in kinds]
         if flag(args, "exclude_archived"):
             found = [c for c in found if not c.is_archived]
         page, cursor = paged(found, args, default=100)
@@ -83,8 +97,10 @@ class ConversationMethods:
         name = required(args, "name")
         if len(name) > 80:
             raise SlackError("invalid_name_maxlength")
-        if name != name.lower() or not name.replace("-", "").replace("_", "").isalnum():
+        if name != name.lower() or not all(c.isalnum() or c in "-_" for c in name):
             raise SlackError("invalid_name_specials")
+        if not any(c.isalnum() for c in name):
+            raise SlackError("invalid_name_punctuation")
         channel = self._workspace.create(name, self._workspace.app.user, is_private=flag(args, "is_private"))
         return {"channel": channel_object(self._workspace, channel)}
 
@@ -92,33 +108,68 @@ class ConversationMethods:
         """``conversations.setTopic``."""
         channel = self._inside(args)
         topic = text_of(args, "topic")
-        if len(topic) > 250:
-            raise SlackError("too_long")
+        self._described(channel, topic)
         channel.topic = topic
-        self._workspace.changed()
+        self._workspace.note(channel, "channel_topic", f"set the channel topic: {topic}")
         return {"channel": channel_object(self._workspace, channel)}
+
+    def set_purpose(self, args: Json) -> Json:
+        """``conversations.setPurpose``: what the page calls the description."""
+        channel = self._inside(args)
+        purpose = text_of(args, "purpose")
+        self._described(channel, purpose)
+        channel.purpose = purpose
+        self._workspace.note(channel, "channel_purpose", f"set the channel description: {purpose}")
+        return {"channel": channel_object(self._workspace, channel), "purpose": purpose}
 
     def invite(self, args: Json) -> Json:
         """``conversations.invite``."""
         channel = self._inside(args)
+        if channel.is_archived:
+            raise SlackError("is_archived")
         users = required(args, "users").replace(" ", "").split(",")
         for user in users:
             if self._workspace.user(user).deleted:
                 raise SlackError("user_not_found")
+        if self._workspace.app.user in users:
+            raise SlackError("cant_invite_self")
         if all(user in channel.members for user in users):
             raise SlackError("already_in_channel")
         for user in users:
-            self._workspace.join(channel, user, inviter=self._workspace.app.user)
+            if user not in channel.members:
+                self._workspace.join(channel, user, inviter=self._workspace.app.user)
+                self._workspace.note(channel, "channel_join", f"<@{user}> was added by the app", user=user)
         return {"channel": channel_object(self._workspace, channel)}
 
     def archive(self, args: Json) -> Json:
-        """``conversations.archive``."""
-        channel = self._inside(args)
+        """``conversations.archive``. As at Slack, apps are no longer in the channel then."""
+        channel = self._workspace.visible_channel(required(args, "channel"))
         if channel.is_archived:
             raise SlackError("already_archived")
+        self._inside(args)
+        self._workspace.note(channel, "channel_archive", "archived the channel")
         channel.is_archived = True
+        channel.members.remove(self._workspace.app.user)
         self._workspace.changed()
         return {}
+
+    def unarchive(self, args: Json) -> Json:
+        """``conversations.unarchive``. With a bot's token Slack refuses it, as the app is not in the channel."""
+        channel = self._workspace.channel(required(args, "channel"))
+        if not channel.is_archived:
+            raise SlackError("not_archived")
+        if not self._bots_unarchive:
+            raise SlackError("not_in_channel")
+        channel.is_archived = False
+        self._workspace.join(channel, self._workspace.app.user)
+        self._workspace.note(channel, "channel_unarchive", "un-archived the channel")
+        return {}
+
+    def _described(self, channel: Channel, text: str) -> None:
+        if channel.is_archived:
+            raise SlackError("is_archived")
+        if len(text) > LONGEST_TOPIC:
+            raise SlackError("too_long")
 
     def _inside(self, args: Json) -> Channel:
         channel = self._workspace.visible_channel(required(args, "channel"))

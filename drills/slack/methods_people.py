@@ -47,6 +47,15 @@ class PeopleMethods:
         """``users.info``: also of people met in shared channels."""
         return {"user": user_object(self._workspace, self._workspace.user(required(args, "user")))}
 
+    def lookup_by_email(self, args: Json) -> Json:
+        """``users.lookupByEmail``: nobody is found who was deactivated."""
+        email = required(args, "email").strip().casefold()
+        found = [u for u in self._workspace.users.values()
+                 if email and u.email.casefold() == email and not (u.deleted or u.is_stranger or u.is_bot)]  # fmt: skip
+        if not found:
+            raise SlackError("users_not_found")
+        return {"user": user_object(self._workspace, found[0])}
+
     def usergroups_list(self, args: Json) -> Json:
         """``usergroups.list``."""
         groups = []

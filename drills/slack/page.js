@@ -180,7 +180,7 @@ function drawChannel() {
 
 function beginning(channel) {
   const name = channel.is_im ? title(channel) : `#${channel.name}`;
-  const words = channel.is_im ? "This is the beginning of your conversation." : "This is the very beginning of the channel.";
+  const words = channel.is_im ? "This is the beginning of your conversation." : channel.purpose || "This is the very beginning of the channel.";
   return el("div", {class: "empty"}, el("strong", {}, name), words);
 }
 
@@ -219,6 +219,10 @@ function drawHome() {
 }
 // ----- start -------------------------------------------------------------------------------------------------------
 
+addEventListener("hashchange", () => {
+  const channel = location.hash.slice(1).split("/")[0];
+  if (channel !== here.channel && channelOf(channel)) openChannel(channel);
+});
 get("you").addEventListener("change", (event) => {
   here.user = event.target.value;
   sessionStorage.setItem("user", here.user);

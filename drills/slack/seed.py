@@ -49,6 +49,8 @@ class App(_Frozen):
     shortcuts: tuple[Shortcut, ...] = ()
     scopes: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    messages_tab: bool = True
+    """Whether people can be written to directly."""
 
 
 class User(_Frozen):
@@ -59,6 +61,8 @@ class User(_Frozen):
     real_name: str
     title: str = ""
     tz: str = "Etc/UTC"
+    email: str = ""
+    is_email_confirmed: bool = True
     team_id: str = ""
     is_admin: bool = False
     is_bot: bool = False

@@ -41,6 +41,8 @@ class Options:
     events_url: str = ""
     """Where the app listens in HTTP mode; empty for Socket Mode."""
     rate_limits: bool = True
+    bots_unarchive: bool = False
+    """Whether apps can unarchive a channel; at Slack, with a bot's token, they cannot."""
     retry_delays: Sequence[float] = RETRY_DELAYS
     allowed_hosts: tuple[str, ...] = field(default=("127.0.0.1", "localhost", "::1"))
 
@@ -115,7 +117,7 @@ class LoopbackSlack:
     def _methods(self, files: Files) -> Mapping[str, Method]:
         people = PeopleMethods(self.workspace, self.url, None if self.http else self.socket_mode)
         chat = ChatMethods(self.workspace, self.url)
-        rooms = ConversationMethods(self.workspace)
+        rooms = ConversationMethods(self.workspace, bots_unarchive=self.options.bots_unarchive)
         views = ViewMethods(self.surfaces)
         return {
             "api.test": lambda args: {"args": args},
@@ -137,7 +139,9 @@ class LoopbackSlack:
             "conversations.members": rooms.members,
             "conversations.open": rooms.open,
             "conversations.replies": rooms.replies,
+            "conversations.setPurpose": rooms.set_purpose,
             "conversations.setTopic": rooms.set_topic,
+            "conversations.unarchive": rooms.unarchive,
             "files.completeUploadExternal": files.complete_upload,
             "files.getUploadURLExternal": files.get_upload_url,
             "pins.add": chat.pin,
@@ -147,8 +151,10 @@ class LoopbackSlack:
             "team.info": people.team_info,
             "usergroups.list": people.usergroups_list,
             "usergroups.users.list": people.usergroup_users,
+            "users.conversations": rooms.own,
             "users.info": people.users_info,
             "users.list": people.users_list,
+            "users.lookupByEmail": people.lookup_by_email,
             "views.open": views.open,
             "views.publish": views.publish,
             "views.push": views.push,

@@ -22,7 +22,7 @@ def user_object(workspace: Workspace, user: User) -> Json:
         "profile": {
             "title": user.title, "real_name": user.real_name, "real_name_normalized": user.real_name,
             "display_name": user.name, "display_name_normalized": user.name, "team": team,
-            "status_text": "", "status_emoji": "", **bot,
+            "status_text": "", "status_emoji": "", **bot, **_address(workspace, user),
         },
         "is_admin": user.is_admin,
         "is_owner": False,
@@ -33,6 +33,8 @@ def user_object(workspace: Workspace, user: User) -> Json:
         "is_app_user": False,
         "updated": 1,
     }  # fmt: skip
+    if user.email and not user.is_bot:
+        body["is_email_confirmed"] = user.is_email_confirmed
     if foreign or user.is_stranger:
         body["is_stranger"] = user.is_stranger
         for key in ("is_admin", "is_owner", "is_primary_owner"):
@@ -41,6 +43,12 @@ def user_object(workspace: Workspace, user: User) -> Json:
         for key in ("color", "real_name", "tz", "tz_label"):
             body.pop(key)
     return body
+
+
+def _address(workspace: Workspace, user: User) -> Json:
+    """The e-mail address, which only an app with ``users:read.email`` is told, and only of its own workspace."""
+    own = not user.is_stranger and user.team_id in ("", workspace.team.id)
+    return {"email": user.email} if user.email and own and "users:read.email" in workspace.app.scopes else {}
 
 
 def color(workspace: Workspace, user_id: str) -> str:

@@ -101,7 +101,8 @@ class Ui:
         unread = [m for m in messages if m.ts > read and m.payload.get("user") != user_id]
         other = [member for member in channel.members if member != user_id] if channel.is_im else []
         return {
-            "id": channel.id, "name": channel.name, "topic": channel.topic, "is_im": channel.is_im, "with": other,
+            "id": channel.id, "name": channel.name, "topic": channel.topic,
+            "purpose": channel.purpose, "is_im": channel.is_im, "with": other,
             "is_private": channel.is_private, "is_archived": channel.is_archived,
             "is_ext_shared": channel.is_ext_shared, "member": user_id in channel.members,
             "members": channel.members, "unread": len(unread) if user_id in channel.members else 0,

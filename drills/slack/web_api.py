@@ -8,7 +8,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from drills.slack.limits import Fault, Faults, RateLimits
-from drills.slack.wire import Json, SlackError
+from drills.slack.wire import Json, SlackError, flag
 from drills.slack.workspace import Workspace
 
 Method = Callable[[Json], Json]
@@ -20,13 +20,19 @@ SCOPES = {
     "conversations.members": "channels:read", "conversations.join": "channels:join",
     "conversations.history": "channels:history", "conversations.replies": "channels:history",
     "conversations.open": "im:write", "conversations.create": "channels:manage",
-    "conversations.setTopic": "channels:manage", "conversations.invite": "channels:manage",
-    "conversations.archive": "channels:manage", "users.list": "users:read", "users.info": "users:read",
+    "conversations.setTopic": "channels:manage", "conversations.setPurpose": "channels:manage",
+    "conversations.invite": "channels:manage", "conversations.archive": "channels:manage",
+    "conversations.unarchive": "channels:manage", "users.conversations": "channels:read",
+    "users.list": "users:read", "users.info": "users:read", "users.lookupByEmail": "users:read.email",
     "usergroups.list": "usergroups:read", "usergroups.users.list": "usergroups:read",
     "reactions.get": "reactions:read", "reactions.add": "reactions:write", "reactions.remove": "reactions:write",
     "pins.add": "pins:write", "bookmarks.add": "bookmarks:write", "files.getUploadURLExternal": "files:write",
     "files.completeUploadExternal": "files:write", "team.info": "team:read",
 }  # fmt: skip
+IN_PRIVATE = {
+    "channels:read": "groups:read", "channels:history": "groups:history", "channels:manage": "groups:write",
+}  # fmt: skip
+"""What a method needs where the channel is private."""
 UNSHOWN = ("token",)
 
 
@@ -46,7 +52,7 @@ class WebApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call."""
         method = request.match_info["method"]
-        args, token = await _arguments(request)
+        args, token = await arguments(request)
         channel = str(args.get("channel", ""))
         call: Json = {"n": len(self.calls), "at": self._workspace.now(), "method": method, "args": args,
                       "token": self.tokens.get(token, "none")}  # fmt: skip
@@ -69,13 +75,16 @@ class WebApi:
 
     def _performed(self, method: str, args: Json, token: str) -> Json:
         try:
-            self._authorised(method, token)
+            self._authorised(method, token, args)
+            if method == "auth.revoke":
+                self.token_errors[token] = "token_revoked"
+                return {"ok": True, "revoked": True}
             return {"ok": True, **self._methods[method](args)}
         except SlackError as error:
             return error.body()
 
-    def _authorised(self, method: str, token: str) -> None:
-        if method not in self._methods:
+    def _authorised(self, method: str, token: str, args: Json) -> None:
+        if method not in (*self._methods, "auth.revoke"):
             raise SlackError("unknown_method", req_method=method)
         if not token:
             raise SlackError("not_authed")
@@ -86,9 +95,16 @@ class WebApi:
         wanted = "app" if method.startswith("apps.connections.") else "bot"
         if self.tokens[token] != wanted and method != "auth.test":
             raise SlackError("not_allowed_token_type")
-        needed = SCOPES.get(method, "")
+        needed = self._needed(method, args)
         if needed and needed not in self._workspace.app.scopes:
             raise SlackError("missing_scope", needed=needed, provided=",".join(self._workspace.app.scopes))
+
+    def _needed(self, method: str, args: Json) -> str:
+        """The scope that a call needs: another one where it is about a private channel."""
+        usual = SCOPES.get(method, "")
+        known = self._workspace.channels.get(str(args.get("channel", "")))
+        private = flag(args, "is_private") if method == "conversations.create" else known and known.is_private
+        return IN_PRIVATE.get(usual, usual) if private else usual
 
     def _scope_headers(self, method: str) -> dict[str, str]:
         return {
@@ -118,7 +134,7 @@ class WebApi:
         return web.json_response(body, status=status, headers={**headers, "x-slack-req-id": f"loopback-{call['n']}"})
 
 
-async def _arguments(request: web.Request) -> tuple[Json, str]:
+async def arguments(request: web.Request) -> tuple[Json, str]:
     """The call's arguments and its token, which may stand in the header or, in a form, among the arguments."""
     args: Json = dict(request.query)
     if request.content_type == "application/json":
@@ -127,7 +143,7 @@ async def _arguments(request: web.Request) -> tuple[Json, str]:
         except ValueError:
             value = {}
         args |= value if isinstance(value, dict) else {}
-    elif request.can_read_body:
+    elif request.body_exists:
         form = await request.post()
         args |= {key: value for key, value in form.items() if isinstance(value, str)}
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")

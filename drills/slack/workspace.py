@@ -176,6 +176,10 @@ class Workspace:
         self.changed()
         return message
 
+    def note(self, channel: Channel, subtype: str, text: str, user: str = "") -> None:
+        """The line with which Slack tells in a channel what was done to it."""
+        self.post(channel.id, {"user": user or self.app.user, "subtype": subtype, "text": text})
+
     def edit(self, message: Message, content: Json, *, by_person: bool = False) -> None:
         """Change what a message says. Slack marks an edit of a person, and not of an app, for readers."""
         before = copy.deepcopy(message.payload)

@@ -15,7 +15,9 @@ from runbooks.actions.resume_ingestion import ResumeIngestion
 from runbooks.actions.rollback_guardrail import RollbackGuardrail
 from runbooks.actions.rollback_model_config import RollbackModelConfig
 from runbooks.actions.rollback_prompt import RollbackPrompt
+from runbooks.actions.rollback_release import RollbackRelease
 from runbooks.actions.rollback_retrieval import RollbackRetrieval
+from runbooks.actions.scale_gateway import ScaleGateway
 from runbooks.actions.shed_traffic import ShedTraffic
 from runbooks.actions.shift_traffic import ShiftTraffic
 from runbooks.actions.suspend_canaries import SuspendCanaries
@@ -33,11 +35,13 @@ BUILT_IN: tuple[AnyAction, ...] = (
     ShiftTraffic(),
     RollbackPrompt(),
     RollbackModelConfig(),
+    RollbackRelease(),
     RollbackRetrieval(),
     RollbackGuardrail(),
     DisableTool(),
     DegradeRetrieval(),
     CapGeneration(),
+    ScaleGateway(),
     ThrottleTenant(),
     QuarantineDocuments(),
     HoldForReview(),

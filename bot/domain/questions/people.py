@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from bot.domain import plan_card, wording
+from bot.domain import deciding, plan_card, wording
+from bot.domain.paging import paging
 from bot.domain.questions.change import around
 from bot.domain.questions.kind import SPECIFIC, USUAL, Case, Kind
 from bot.domain.statement import Statement, code, plain, refs_of
@@ -60,6 +61,9 @@ def on_it(case: Case) -> Iterator[Statement]:
     if last:
         return
     yield Statement(text="I don't know: nobody has done anything here that is recorded.", known=False)
+    assigned = paging(view).assigned
+    if assigned is not None and assigned.text:
+        yield Statement(text=f"PagerDuty has it assigned to {quote(assigned.text, 120)}.", refs=(assigned.ref,))
     if view.team is not None and view.team.pagerduty_escalation_policy:
         policy = code(view.team.pagerduty_escalation_policy)
         yield Statement(text=f"What would tell: who is on call for escalation policy {policy} in PagerDuty.",
@@ -96,7 +100,7 @@ def approvers(case: Case) -> Iterator[Statement]:
         yield Statement(text=text, refs=made)
         return
     by = f"risk {proposed.risk}, policy {plain(proposed.policy_version)}"
-    yield Statement(text=f"{plain(plan_card.approvals(pv))} ({by}).", refs=made)
+    yield Statement(text=f"{plain(deciding.approvals(pv))} ({by}).", refs=made)
     team = view.team
     if team is not None and team.name == proposed.approver_team:
         users = ", ".join(code(user) for user in team.approvers.slack_users)
@@ -154,7 +158,7 @@ KINDS = (
          pattern=r"\bwho('s| is| are)?\b.*\b(on it|on this|working|looking|handling|involved|here|acked|"
                  r"acknowledged|commander|in charge|driving)\b|\b(is|has) (any|some)(one|body)\b.*\b(on it|on this|"
                  r"working|looking|acked|acknowledged|picked)\b|\b(any|some)(one|body)\b.*\b(ack|acked|on it|"
-                 r"on this|here|around|awake)\b|\b(responders?|commander)\b"),
+                 r"on this|here|around|awake)\b|\bcommander\b"),
     Kind(name="call", asks="whom do I escalate to?", rank=SPECIFIC, reply=whom_to_call,
          pattern=r"\b(who|whom|how)\b.*\b(escalat(e|ion)|(?<!on.)call|page|wake|contact|get help|reach)\b|"
                  r"\bescalation\b|\bneed (more )?(help|people)\b"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bot.domain import plan_card, wording
+from bot.domain import deciding, plan_card, wording
 from bot.domain.incident import MAX_ATTEMPTS
 from bot.domain.next_step import next_step
 from bot.domain.proposal import ProposalState
@@ -199,7 +199,7 @@ def expires(case: Case) -> Iterator[Statement]:
         return
     until = wording.moment(pv.proposal.plan.expires_at)
     made = plan_card.timeline_refs(case.view, pv.proposal, "proposal_made", "proposal_withheld")
-    text = f"Until {until}: {plain(plan_card.approvals(pv))}. After that nothing is done, and it is looked at afresh."
+    text = f"Until {until}: {plain(deciding.approvals(pv))}. After that nothing is done, and it is looked at afresh."
     yield Statement(text=text, refs=made)
 
 

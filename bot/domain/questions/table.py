@@ -7,7 +7,7 @@ from functools import cache, partial
 
 from bot.domain.card import newest_findings
 from bot.domain.next_step import next_step
-from bot.domain.questions import cause, change, course, impact, people, plan, provider, runbook
+from bot.domain.questions import cause, change, course, impact, pager, people, plan, provider, runbook
 from bot.domain.questions.kind import SPECIFIC, Case, Kind
 from bot.domain.questions.words import would_tell
 from bot.domain.statement import Statement, plain
@@ -36,7 +36,7 @@ HELP = Kind(name="help", asks="help", rank=SPECIFIC, reply=help_,
             pattern=r"^\W*help\W*$|\bwhat can (i|we) ask\b|\bwhat (can|do) you (answer|know|do)\b|"
                     r"\bwhat questions\b|\bhow (do|can) (i|we) (use|ask|talk to) you\b")  # fmt: skip
 KINDS: tuple[Kind, ...] = (*course.KINDS, *cause.KINDS, *impact.KINDS, *provider.KINDS, *change.KINDS, *people.KINDS,
-                           *plan.KINDS, *runbook.KINDS, HELP)  # fmt: skip
+                           *pager.KINDS, *plan.KINDS, *runbook.KINDS, HELP)  # fmt: skip
 """Every kind; of two that fit equally well, the first."""
 OTHER = Kind(name="other", asks="", pattern="", rank=0, reply=not_known)
 _UNLISTED = frozenset({"help", "no_votes"})
