@@ -13,7 +13,9 @@ _ROLE: Final = r"(^|\n)[ \t]{0,10}(system|assistant|developer)[ ]?:|<\|?(im_star
 _ADDRESSED: Final = (
     r"\b(note|important|attention|instructions?)\b.{0,20}\b(for|to)\b.{0,12}\b(assistant|chatbot|ai|model|llm|bot)\b"
 )
-_HIDES: Final = r"\b(do not|don't|never)\b.{0,20}\b(mention|reveal|tell|disclose)\b.{0,40}\b(this|note|user|instruct)"
+_HIDES: Final = (
+    r"\b(do not|don't|never)\b[^.\n]{0,20}\b(mention|reveal|tell|disclose)\b[^.\n]{0,40}\b(this|note|user|instruct)"
+)
 _SAYS: Final = r"\b(tell|inform|instruct|ask)\b.{0,12}\b(user|customer|reader)s?\b.{0,40}\b(that|to)\b"
 _SENDS: Final = (
     r"!\[[^\]]{0,200}\]\(https?://[^)]{0,200}[?&=]|"

@@ -40,7 +40,11 @@ UNLISTED_HEALTHY = 1.5
 """For outcomes that a mode does not mention although it mentions the probe: mildly against it. The healthy one counts
 like ``usual`` instead when the mode calls nothing abnormal usual."""
 
-NORMAL_IF_UNMENTIONED = 0.95
+STRAY = 0.25
+"""All abnormal outcomes together that a mode does not mention, of a probe in which it expects nothing abnormal: as many
+against a healthy one that counts 8 as :data:`NORMAL_IF_UNMENTIONED` leaves."""
+
+NORMAL_IF_UNMENTIONED = 0.97
 """A probe that a mode does not mention most likely shows what it shows on a healthy service."""
 NORMAL_IF_NO_FAULT = 0.995
 NORMAL_IF_OTHER = 0.80
@@ -180,12 +184,15 @@ def _listed(listed: Mapping[str, Weight], spec: ProbeSpec, words: Sequence[str])
         return {w: STRENGTH_CONTEXT[listed[w]] if w in listed else UNLISTED_CONTEXT for w in words}
     expects = any(w is Weight.USUAL and spec.outcomes.get(o) is Verdict.ABNORMAL for o, w in listed.items())
     unlisted = UNLISTED_HEALTHY if expects else STRENGTH_HEALTHY[Weight.USUAL]
+    strange = [w for w in words if w not in listed and spec.outcomes[w] is Verdict.ABNORMAL]
+    # A probe with many words is no likelier to show one that the mode does not know than if it were not mentioned.
+    stray = UNLISTED_ABNORMAL if expects else min(UNLISTED_ABNORMAL, STRAY / max(1, len(strange)))
     strengths = {}
     for word in words:
         if spec.outcomes[word] is Verdict.NORMAL:
             strengths[word] = STRENGTH_HEALTHY[listed[word]] if word in listed else unlisted
         else:
-            follows = max(UNLISTED_ABNORMAL, FOLLOWS_STRENGTH * FOLLOWS.get((spec.name, word), 0.0))
+            follows = max(stray, FOLLOWS_STRENGTH * FOLLOWS.get((spec.name, word), 0.0))
             strengths[word] = STRENGTH_ABNORMAL[listed[word]] if word in listed else follows
     return strengths
 

@@ -34,6 +34,8 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
         return []
     for tier, wanted in ((Tier.QUALITY, _wants_quality), (Tier.GOLDEN, _wants_golden)):
         informative = _informative(diagnosis, waiting[tier])
+        if tier is Tier.GOLDEN and _dropped(findings):
+            informative = waiting[tier]
         if tier <= tier_limit and informative and wanted(diagnosis, findings, modes):
             once = tier is Tier.GOLDEN and not _symptom(findings)
             return _calls(informative[:1] if once else informative, runbook_calls)
@@ -60,7 +62,7 @@ def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequ
     """After a drop always, because the counterfactual tells whose it is. Otherwise only while unsure, and only for a
     quality symptom, a quality mode with mass, or when users are served and nothing else can tell: while calls fail, a
     golden set fails with them and costs what others need."""
-    if any(f.probe == "golden_set" and f.outcome == "drop" for f in findings):
+    if _dropped(findings):
         return True
     if diagnosis.conclusion != "inconclusive":
         return False
@@ -68,6 +70,10 @@ def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequ
         return True
     signal = next((f for f in reversed(findings) if f.probe == SYMPTOM), None)
     return signal is None or signal.outcome not in ("errors", "slow")
+
+
+def _dropped(findings: Sequence[Finding]) -> bool:
+    return any(f.probe == "golden_set" and f.outcome == "drop" for f in findings)
 
 
 def _symptom(findings: Sequence[Finding]) -> Finding | None:

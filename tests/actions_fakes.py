@@ -35,6 +35,10 @@ def deployment(name: str, provider: str, **changes: Any) -> dict[str, Any]:
     return {**plain, **changes}
 
 
+def came_in(name: str, at: str, source: str, *, reviewed: bool) -> dict[str, Any]:
+    return {"id": name, "added_at": at, "source": source, "author": "guest", "reviewed": reviewed}
+
+
 def documents() -> dict[str, dict[str, Any]]:
     """Path -> document, as on an ordinary day with one bad zone and one greedy tenant."""
     admin = "/gateway/admin"
@@ -97,6 +101,10 @@ def documents() -> dict[str, dict[str, Any]]:
                  "filter": "", "at": "2026-11-22T00:00:00Z"},
             ],
         },
+        "/ingestion/support-kb/quarantine": {"version": 6, "documents": ["kb-old"]},
+        f"{admin}/cache/support": {
+            "version": 3, "revision": "c5", "mode": "serve", "threshold": 0.8, "namespace": "tenant",
+        },
         "/tools/orders/flags/answers": {"version": 2, "enabled": True, "rollout": {"percent": 80, "ring": "all"}},
     }  # fmt: skip
 
@@ -109,6 +117,25 @@ def facts() -> dict[str, Any]:
                 deployment("acme-openai-zone-a", "acme-openai"),
                 deployment("acme-openai-zone-b", "acme-openai", state="failing", error_share=0.6),
                 deployment("beta-anthropic-us", "beta-anthropic", requests_per_min=0, headroom_percent=90),
+            ]
+        },
+        "/ingestion/support-kb/documents": {
+            "documents": [
+                {
+                    "id": "wiki-1",
+                    "added_at": "2026-11-22T02:00:00Z",
+                    "source": "wiki",
+                    "author": "x",
+                    "reviewed": False,
+                },
+                came_in("kb-9", "2026-11-22T01:00:00Z", "cms", reviewed=True),
+                {
+                    "id": "wiki-0",
+                    "added_at": "2026-10-01T00:00:00Z",
+                    "source": "wiki",
+                    "author": "x",
+                    "reviewed": False,
+                },
             ]
         },
         "/gateway/admin/usage": {

@@ -34,7 +34,9 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
     ("P19", "demand_profile",
      "ok | traffic_up retries_up retry_amplification calls_per_task_up tenant_surge queue_backlog", Tier.FREE, 2, 0),
+    ("P20", "cache_check", "ok | served_differs cross_tenant error", Tier.QUALITY, 15, 9000),
     ("P23", "telemetry_check", "ok | stale judge_drift", Tier.FREE, 2, 0),
+    ("P25", "context_scan", "clean | hit | suspect", Tier.FREE, 3, 0),
     ("P26", "structured_output", "valid | invalid error", Tier.QUALITY, 15, 600),
 )  # fmt: skip
 
@@ -138,6 +140,21 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
     "guardrail-bypass": {
         "user_signal": "ok", "guardrail_canary": "malicious_passed+unchecked", "change_log": "guardrail+none",
     },
+    "generation-config-regression": {
+        "user_signal": "quality_drop", "token_profile": "finish_length+output_short", "golden_set": "drop+ok",
+        "change_log": "config+none",
+    },
+    "response-cache-crosstalk": {
+        "user_signal": "quality_drop", "cache_check": "served_differs+cross_tenant", "golden_set": "drop+ok",
+        "change_log": "config+gateway+none",
+    },
+    "prompt-injection": {
+        "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop+ok", "change_log": "none",
+    },
+    "telemetry-failure": {
+        "user_signal": "quality_drop+ok", "telemetry_check": "judge_drift+stale", "golden_set": "ok",
+        "golden_counterfactual": "ok", "change_log": "none",
+    },
     "traffic-surge": {
         "user_signal": "slow+errors", "demand_profile": "traffic_up", "rate_limit_headroom": "ample",
         "token_profile": "ok", "gateway_canary": "slow+ok+rate_limited", "provider_canary": "ok",
@@ -152,7 +169,10 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
 KINDS: Mapping[str, tuple[str, ...]] = {
     "moderation-backlog": ("moderation-text", "moderation-voice"),
     **dict.fromkeys(("agent-runaway", "tool-backend-down", "tool-contract-drift"), ("agent",)),
-    **dict.fromkeys(("stale-index", "vector-store-outage", "retrieval-regression", "embedding-mismatch"), ("rag",)),
+    **dict.fromkeys(
+        ("stale-index", "vector-store-outage", "retrieval-regression", "embedding-mismatch", "prompt-injection"),
+        ("rag",),
+    ),
 }
 MODES = tuple(
     Mode(

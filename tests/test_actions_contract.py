@@ -135,6 +135,15 @@ CASES = (
         resolved={"index": "support-kb"}, drift={"mode": "off"}, unrelated={"top_k": 4},
     ),
     Case(
+        action="bypass_cache", params={}, path=f"{ADMIN}/cache/support", becomes={"mode": "bypass"},
+        resolved={"route": "support", **GATEWAY}, drift={"mode": "off"}, unrelated={"threshold": 0.95},
+    ),
+    Case(
+        action="quarantine_documents", params={}, path="/ingestion/support-kb/quarantine",
+        becomes={"documents": ["kb-old", "wiki-1"]}, resolved={"index": "support-kb", "documents": ["wiki-1"]},
+        drift={"documents": ["kb-old", "kb-3"]}, unrelated={"owner": "ana"},
+    ),
+    Case(
         action="cap_generation", params={"max_steps": "25", "max_tokens": "64"}, path=f"{ADMIN}/caps/support",
         becomes={"max_steps": 25, "max_tokens": 64}, resolved={"max_steps": 25, "max_context": None},
         drift={"max_tokens": 1024}, unrelated={"max_context": 8000},
@@ -191,7 +200,8 @@ async def test_a_draft_changes_nothing_and_leaves_nothing_to_be_resolved(case: C
     assert world.public() == before
     assert world.writes == []
     assert case.resolved.items() <= draft.params.items()
-    assert not {"previous", "top", "worst", None} & {v for k, v in draft.params.items() if k != "max_context"}
+    resolved = {str(v) for k, v in draft.params.items() if k != "max_context"}
+    assert not {"previous", "top", "worst", "unreviewed", "None"} & resolved
     assert draft.blocked_by == ()
     assert not draft.changes_nothing
     assert draft.undo

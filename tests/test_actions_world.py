@@ -29,6 +29,9 @@ STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "S23": (("rollback_guardrail", {}),),
     "F27": (("close_guardrail", {}), ("rollback_guardrail", {})),
     "F24": (("rollback_retrieval", {}),),
+    "S24": (("bypass_cache", {}),),
+    "F25": (("quarantine_documents", {}),),
+    "S16": (("rollback_model_config", {}),),
     "M41": (("hold_for_review", {}), ("cap_generation", {"max_tokens": 64})),
 }
 

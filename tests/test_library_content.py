@@ -28,10 +28,6 @@ IDS = {
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
 }  # fmt: skip
-ANNOUNCED = {
-    "generation-config-regression", "response-cache-crosstalk", "guardrail-overblocking", "tool-contract-drift",
-}  # fmt: skip
-"""Runbooks of the closed list that are named already and are not written yet."""
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
 CATALOGUE = Catalogue.model_validate(load((ROOT / "config/example/catalogue.yaml").read_text(encoding="utf-8")).value)
@@ -48,8 +44,7 @@ def test_the_first_library_is_complete() -> None:
 def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_services() -> None:
     problems = lint_all(PARSED, probes=SIGNATURES, actions=ACTIONS, catalogue=CATALOGUE, today=date(2026, 11, 22))
 
-    known = [p for p in problems if not (p.rule == "unknown-runbook" and any(name in str(p) for name in ANNOUNCED))]
-    assert [str(problem) for problem in known if problem.rule != "undeclared-field"] == []
+    assert [str(problem) for problem in problems if problem.rule != "undeclared-field"] == []
     assert all(problem.severity == "hint" for problem in problems if problem.rule == "undeclared-field")
 
 
@@ -57,7 +52,7 @@ def test_lint_has_nothing_to_say_but_that_some_steps_do_not_apply_to_some_servic
 def test_a_runbook_speaks_in_several_voices_and_names_its_neighbours(book: Runbook) -> None:
     assert len(book.pages) >= 8
     assert len(book.not_pages) >= 2
-    assert {page.belongs_to for page in book.not_pages} <= (IDS | ANNOUNCED) - {book.id}
+    assert {page.belongs_to for page in book.not_pages} <= IDS - {book.id}
 
 
 def test_no_page_phrase_is_claimed_twice() -> None:
@@ -121,7 +116,8 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "retry-storm": "R2", "context-overflow": None, "structured-output-break": None,
         "vector-store-outage": "R2",
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
-        "guardrail-overblocking": "R3", "guardrail-bypass": "R3",
+        "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
+        "response-cache-crosstalk": "R3", "telemetry-failure": None,
     }  # fmt: skip
 
 
@@ -144,6 +140,7 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "embedding-mismatch": ("rag",),
         "tool-backend-down": ("agent",),
         "tool-contract-drift": ("agent",),
+        "prompt-injection": ("rag",),
     }
 
 
@@ -158,9 +155,12 @@ MODES = tuple(
 )  # fmt: skip
 QUALITY = (
     "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
-    "guardrail_canary",
+    "guardrail_canary", "cache_check",
 )  # fmt: skip
-ONLY_OF = {"index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "tool_check": "agent"}
+ONLY_OF = {
+    "index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "context_scan": "rag",
+    "tool_check": "agent",
+}  # fmt: skip
 FAILING = dict.fromkeys(QUALITY[:5], "error")
 SHOWN = {
     "provider-outage, all of it": ("chat", "provider-outage", {
@@ -273,6 +273,26 @@ SHOWN = {
     "guardrail-bypass, by its own counter": ("agent", "guardrail-bypass", {
         "guardrail_canary": "unchecked", "change_log": "guardrail",
     }),
+    "generation-config-regression": ("chat", "generation-config-regression", {
+        "user_signal": "quality_drop", "token_profile": "finish_length", "change_log": "config",
+    }),
+    "generation-config-regression, told by nobody": ("code", "generation-config-regression", {
+        "user_signal": "quality_drop", "token_profile": "output_short",
+    }),
+    "response-cache-crosstalk": ("chat", "response-cache-crosstalk", {
+        "user_signal": "quality_drop", "cache_check": "served_differs", "golden_set": "drop", "change_log": "config",
+    }),
+    "response-cache-crosstalk, between tenants": ("rag", "response-cache-crosstalk", {
+        "user_signal": "quality_drop", "cache_check": "cross_tenant",
+    }),
+    "prompt-injection": ("rag", "prompt-injection", {"user_signal": "quality_drop", "context_scan": "hit"}),
+    "prompt-injection, golden answers misled": ("rag", "prompt-injection", {
+        "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop",
+    }),
+    "telemetry-failure, the judge": ("chat", "telemetry-failure", {
+        "user_signal": "quality_drop", "telemetry_check": "judge_drift",
+    }),
+    "telemetry-failure, a gap": ("agent", "telemetry-failure", {"telemetry_check": "stale"}),
     "streaming-break": ("chat", "streaming-break", {
         "user_signal": "errors", "stream_canary": "truncated", "change_log": "gateway",
     }),

@@ -29,6 +29,8 @@ BESIDE: Final = 4
 """Other documents in the context of a replay."""
 _ASK: Final = "Answer the question from these documents.\n\n{documents}"
 _SHINGLE: Final = 5
+REPEATED: Final = 2
+"""So many runs of five words of the document alone in the answer: it repeats the document."""
 
 
 class ScanParams(Params):
@@ -69,9 +71,9 @@ class _Replay:
         if self.with_it.completion is None or self.without.completion is None:
             return False
         said, control = self.with_it.completion.text, self.without.completion.text
-        led = (contacts(said) & contacts(self.document.text)) - contacts(control)
-        return bool(led or ((_shingles(said) & _shingles(self.document.text)) - _shingles(control) and not led and
-                    len(_shingles(said) & _shingles(self.document.text)) >= 2))  # fmt: skip
+        if (contacts(said) & contacts(self.document.text)) - contacts(control):
+            return True
+        return len((_shingles(said) & _shingles(self.document.text)) - _shingles(control)) >= REPEATED
 
 
 class ContextScan:
