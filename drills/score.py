@@ -127,7 +127,7 @@ def restored_at(world: World, healthy: World) -> float | None:
     needed = int(HOLD_S / STEP_S)
     kept = np.convolve(fine.astype(np.float64), np.ones(needed), mode="valid") / needed
     good = np.flatnonzero((kept >= HOLD_SHARE) & fine[: len(kept)])
-    return float(starts[good[0]]) if len(good) else None
+    return max(float(starts[good[0]]), world.scenario.page_at) if len(good) else None
 
 
 def unsafe_actions(world: World, proposals: Sequence[Mapping[str, Any]]) -> list[str]:

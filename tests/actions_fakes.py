@@ -121,21 +121,9 @@ def facts() -> dict[str, Any]:
         },
         "/ingestion/support-kb/documents": {
             "documents": [
-                {
-                    "id": "wiki-1",
-                    "added_at": "2026-11-22T02:00:00Z",
-                    "source": "wiki",
-                    "author": "x",
-                    "reviewed": False,
-                },
+                came_in("wiki-1", "2026-11-22T02:00:00Z", "wiki", reviewed=False),
                 came_in("kb-9", "2026-11-22T01:00:00Z", "cms", reviewed=True),
-                {
-                    "id": "wiki-0",
-                    "added_at": "2026-10-01T00:00:00Z",
-                    "source": "wiki",
-                    "author": "x",
-                    "reviewed": False,
-                },
+                came_in("wiki-0", "2026-10-01T00:00:00Z", "wiki", reviewed=False),
             ]
         },
         "/gateway/admin/usage": {

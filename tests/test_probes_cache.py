@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from diagnostics.model import Reading
-from diagnostics.probes.cache import PAST, TENANTS, CacheCheck
+from diagnostics.probes.cache import PAST, TENANTS, CacheCheck, CacheParams
 from tests.provider_fakes import (
     Asked,
     Company,
@@ -65,7 +65,7 @@ class Stage:
 
     async def ask(self) -> Reading:
         context = context_of(self.http, KeptBaselines(), golden_root=str(self.root))
-        return await CacheCheck().run(context, CacheCheck.spec.params.model_validate({}))
+        return await CacheCheck().run(context, CacheParams())
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """A2d: keep documents out of search without deleting them: named ones, or what came in lately and nobody reviewed."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from config.catalogue import Index, Name
-from runbooks.actions.converge import Change, Converging, Seen
+from runbooks.actions.converge import Change, Converging
 from runbooks.actions.declared import index_of, segment
 from runbooks.actions.documents import VersionedDocument, fetch
 from runbooks.actions.resource import Document
@@ -18,18 +19,20 @@ from runbooks.model import (
     DiffLine,
     Draft,
     EffectClass,
-    Precondition,
 )
 
 MOST = 50
 """So many documents at once; more than that is a rebuild, with an owner."""
+LINE = 110
+"""Characters of ids in one line of the plan."""
 DocumentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}$")]
 
 
 class QuarantineDocumentsParams(ActionParams):
     index: Name | None = None
     documents: Literal["unreviewed"] | tuple[DocumentId, ...] = "unreviewed"
-    """Ids, or ``unreviewed``: what came in within ``added_within_h`` hours and nobody reviewed."""
+    """Ids, or ``unreviewed``: what came in within ``added_within_h`` hours and nobody reviewed. Which those are is read
+    when the plan is drafted; the plan names them, and no others are touched."""
     added_within_h: int = Field(default=72, ge=1, le=720)
 
 
@@ -55,42 +58,49 @@ class QuarantineDocuments(Converging[QuarantineDocumentsParams]):
             keys=(("documents",),),
         )
 
-    async def preconditions(self, seen: Seen[QuarantineDocumentsParams]) -> tuple[Precondition, ...]:
-        wanted = tuple(seen.params.documents) if isinstance(seen.params.documents, tuple) else ()
-        held = _held(seen.document)
-        new = [one for one in wanted if one not in held]
-        return (
-            Precondition(
-                text="they are not in quarantine yet", ok=bool(new), detail=f"{len(new)} of {len(wanted)} new"
-            ),
-            Precondition(text=f"at most {MOST} documents at once", ok=len(new) <= MOST, detail=f"{len(new)}"),
-        )
-
     async def draft(self, context: ActionContext, params: QuarantineDocumentsParams) -> Draft:
         index = index_of(context, params.index)
+        params = self.resolved(params, index=index.name)
         document = await self.resource(context, params).read(context.http)
         listed = await _listed(context, index, params.added_within_h)
-        wanted = params.documents
-        if wanted == "unreviewed":
-            wanted = tuple(one["id"] for one in listed if not one["reviewed"])
-        if not wanted:
-            raise ActionError(
-                f"{index.name}: nothing unreviewed came in within {params.added_within_h} hours; name the documents"
-            )
-        params = self.resolved(params, index=index.name, documents=wanted)
         held = _held(document)
-        after = [*held, *(one for one in wanted if one not in held)]
-        about = {one["id"]: one for one in listed}
+        new = [one for one in self._wanted(params, listed) if one not in held]
+        if not new:
+            raise ActionError(f"{index.name}: all of these documents are in quarantine already")
+        if len(new) > MOST:
+            raise ActionError(f"{index.name}: {len(new)} documents, and at most {MOST} at once; name the documents")
+        about = {one["id"]: _told(one) for one in listed}
         change = Change(
-            state={"documents": after},
+            state={"documents": [*held, *new]},
             diff=tuple(
-                DiffLine(what=f"document {one}", before=_told(about.get(one)), after="in quarantine")
-                for one in wanted
-                if one not in held
+                DiffLine(what=", ".join(ids), before=before, after="in quarantine")
+                for before, ids in _grouped([(about.get(one, "searchable"), one) for one in new])
             ),
             undo="Takes exactly these documents out of quarantine again.",
         )
         return await self.drafted(context, params, document, change)
+
+    def _wanted(self, params: QuarantineDocumentsParams, listed: list[dict[str, Any]]) -> tuple[str, ...]:
+        """The ids, checked as if a person had named them: an index's answer is text from outside."""
+        if params.documents != "unreviewed":
+            return tuple(params.documents)
+        found = tuple(one["id"] for one in listed if not one["reviewed"])
+        if not found:
+            hours = params.added_within_h
+            raise ActionError(f"{params.index}: nothing unreviewed came in within {hours} hours; name the documents")
+        return tuple(self.resolved(params, documents=found).documents)
+
+
+def _grouped(told: Sequence[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """What came from one place together, in lines that a card shows whole."""
+    lines: list[tuple[str, list[str]]] = []
+    for before, one in told:
+        last = next((ids for known, ids in reversed(lines) if known == before), None)
+        if last is not None and len(", ".join([*last, one])) <= LINE:
+            last.append(one)
+        else:
+            lines.append((before, [one]))
+    return lines
 
 
 def _held(document: Document) -> list[str]:
@@ -125,5 +135,5 @@ def _since(value: object, since: datetime) -> bool:
     return moment is not None and moment.tzinfo is not None and moment >= since
 
 
-def _told(entry: dict[str, Any] | None) -> str:
-    return f"searchable, from {entry['source']} by {entry['author']}" if entry else "searchable"
+def _told(entry: dict[str, Any]) -> str:
+    return f"searchable, from {entry['source']} by {entry['author']}"
