@@ -32,7 +32,7 @@ SEEN = {
     "generation-config-regression": "answers stop in the middle of a sentence",
     "response-cache-crosstalk": "people get answers to what they never asked",
     "prompt-injection": "users are told to write to an unknown address",
-    "judge-changed": "a score fell and nobody complains",
+    "telemetry-failure": "a score fell and nobody complains",
     "metrics-gone": "a dashboard is empty",
     "embedding-mismatch": "answers have nothing to do with the question",
 }
