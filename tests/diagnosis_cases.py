@@ -34,7 +34,7 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
     ("P19", "demand_profile",
      "ok | traffic_up retries_up retry_amplification calls_per_task_up tenant_surge queue_backlog", Tier.FREE, 2, 0),
-    ("P20", "cache_check", "ok | served_differs cross_tenant error", Tier.QUALITY, 15, 9000),
+    ("P20b", "cache_check", "ok | served_differs cross_tenant error", Tier.QUALITY, 15, 9000),
     ("P23", "telemetry_check", "ok | stale judge_drift", Tier.FREE, 2, 0),
     ("P25", "context_scan", "clean | hit | suspect", Tier.FREE, 3, 0),
     ("P26", "structured_output", "valid | invalid error", Tier.QUALITY, 15, 600),

@@ -1,4 +1,4 @@
-"""P20 against a gateway with a cache of answers, on a real socket."""
+"""P20b against a gateway with a cache of answers, on a real socket."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""P20: does the answer cache give people their own answers? The same questions served and past the cache, and one
+"""P20b: does the answer cache give people their own answers? The same questions served and past the cache, and one
 question that only one tenant has asked.
 
 A wrong hit is not a matter of likeness here: the gateway says that it answered from its cache, that answer fails the
@@ -56,10 +56,10 @@ class _Pair:
 
 
 class CacheCheck:
-    """P20."""
+    """P20b."""
 
     spec = ProbeSpec(
-        id="P20",
+        id="P20b",
         name="cache_check",
         title="Cached answers are the right ones",
         outcomes={
