@@ -62,21 +62,29 @@ from diagnostics.model import (
     TextEmbedder,
 )
 from diagnostics.order import next_calls
+from diagnostics.probes.cache import CacheCheck
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
+from diagnostics.probes.context_scan import ContextScan
 from diagnostics.probes.demand import DemandProfile
 from diagnostics.probes.egress import Egress
+from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
+from diagnostics.probes.guardrail import GuardrailCanaries
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
 from diagnostics.probes.listing import ModelListing
+from diagnostics.probes.prompt_cache import PromptCache
+from diagnostics.probes.retrieval import RetrievalCanary
 from diagnostics.probes.signal import UserSignal
 from diagnostics.probes.status_page import StatusPageProbe
+from diagnostics.probes.stream import StreamCanary
 from diagnostics.probes.structured import StructuredOutput
 from diagnostics.probes.telemetry import TelemetryCheck
 from diagnostics.probes.tokens import TokenProfile
+from diagnostics.probes.tools import ToolCheck
 from diagnostics.runner import OnEvent, ProbeRunner, TokenBudget
 from knowledge.chroma_index import ChromaIndex
 from knowledge.embedder import SentenceTransformerEmbedder
@@ -104,10 +112,18 @@ PROBES: tuple[AnyProbe, ...] = (
     GoldenSetProbe(),
     GoldenCounterfactual(),
     ModelFingerprint(),
+    EmbeddingCanary(),
+    RetrievalCanary(),
     IndexFreshness(),
+    ToolCheck(),
+    GuardrailCanaries(),
     TokenProfile(),
     DemandProfile(),
+    CacheCheck(),
     TelemetryCheck(),
+    PromptCache(),
+    StreamCanary(),
+    ContextScan(),
     StructuredOutput(),
 )
 

@@ -23,7 +23,9 @@ ServiceKind = Literal[
 ProviderApi = Literal["openai", "anthropic"]
 
 
-T = TypeVar("T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Judge", "Team", "Service")
+T = TypeVar(
+    "T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Guardrail", "Judge", "Team", "Service"
+)
 
 
 class Target(Declared):
@@ -92,6 +94,10 @@ class Index(Declared):
     name: Name
     admin: Name
     freshness_slo_s: int = 3600
+    search: Name | None = None
+    """Target of the retrieval service, asked the way production asks: ``POST /NAME/query`` and ``POST /NAME/embed``."""
+    canaries: str = ""
+    """Path of its known questions with the documents that must be found, relative to the catalogue file."""
 
 
 class Tool(Declared):
@@ -99,6 +105,20 @@ class Tool(Declared):
 
     name: Name
     target: Name
+    ping: str = Field(default="/health", pattern=r"^/")
+    """Read to see whether it lives."""
+    schema_path: str = Field(default="/schema", pattern=r"^/")
+    """Read for its definition, as agents are given it."""
+    schema_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """The definition's hash, keys sorted; empty: what was last recorded on a healthy day is compared with."""
+
+
+class Guardrail(Declared):
+    """What checks requests and answers, as the gateway applies it."""
+
+    name: Name
+    canaries: str = ""
+    """Path of texts that must pass and test strings that must be blocked, relative to the catalogue file."""
 
 
 class Judge(Declared):
@@ -141,6 +161,9 @@ class Service(Declared):
     prompt: str = ""
     index: Name | None = None
     tools: tuple[Name, ...] = ()
+    guardrail: Name | None = None
+    response_cache: bool = False
+    """Whether its gateway may answer from a cache of earlier answers."""
     prometheus: Name | None = None
     selector: str = ""
     """Value of the ``service`` label on this service's metrics; empty: its name."""
@@ -207,6 +230,7 @@ class Catalogue(Declared):
     prompt_stores: tuple[PromptStore, ...] = ()
     indexes: tuple[Index, ...] = ()
     tools: tuple[Tool, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
     judges: tuple[Judge, ...] = ()
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
@@ -231,6 +255,9 @@ class Catalogue(Declared):
 
     def tool(self, name: str) -> Tool | None:
         return _named(self.tools, name)
+
+    def guardrail(self, name: str) -> Guardrail | None:
+        return _named(self.guardrails, name)
 
     def judge(self, name: str) -> Judge | None:
         return _named(self.judges, name)
@@ -263,22 +290,15 @@ def _named(things: Iterable[T], name: str) -> T | None:
     return next((thing for thing in things if thing.name == name), None)
 
 
-_KINDS = ("targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "judges", "teams", "services")
+_KINDS = (
+    "targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "guardrails", "judges", "teams",
+    "services",
+)  # fmt: skip
 
 
 def _duplicates(catalogue: Catalogue) -> list[str]:
     problems = []
-    for kind in (
-        "targets",
-        "providers",
-        "gateways",
-        "prompt_stores",
-        "indexes",
-        "tools",
-        "judges",
-        "teams",
-        "services",
-    ):
+    for kind in _KINDS:
         names = [thing.name for thing in getattr(catalogue, kind)]
         problems += [f"{kind}: {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1})]
     claimed: dict[str, str] = {}
@@ -294,20 +314,7 @@ def _duplicates(catalogue: Catalogue) -> list[str]:
 
 def _dangling(catalogue: Catalogue) -> list[str]:
     """Every reference that names nothing, with the nearest name that exists."""
-    known = {
-        kind: [thing.name for thing in getattr(catalogue, kind)]
-        for kind in (
-            "targets",
-            "providers",
-            "gateways",
-            "prompt_stores",
-            "indexes",
-            "tools",
-            "judges",
-            "teams",
-            "services",
-        )
-    }
+    known = {kind: [thing.name for thing in getattr(catalogue, kind)] for kind in _KINDS}
     references: list[tuple[str, str, str | None]] = []
     for provider in catalogue.providers:
         references.append((f"providers.{provider.name}.target", "targets", provider.target))
@@ -320,6 +327,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         references.append((f"prompt_stores.{store.name}.admin", "targets", store.admin))
     for index in catalogue.indexes:
         references.append((f"indexes.{index.name}.admin", "targets", index.admin))
+        references.append((f"indexes.{index.name}.search", "targets", index.search))
     for tool in catalogue.tools:
         references.append((f"tools.{tool.name}.target", "targets", tool.target))
     references += [(f"judges.{judge.name}.provider", "providers", judge.provider) for judge in catalogue.judges]
@@ -332,6 +340,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
             (f"{where}.gateway", "gateways", service.gateway),
             (f"{where}.prompts", "prompt_stores", service.prompts),
             (f"{where}.index", "indexes", service.index),
+            (f"{where}.guardrail", "guardrails", service.guardrail),
             (f"{where}.prometheus", "targets", service.prometheus),
             (f"{where}.judge", "judges", service.judge),
             *((f"{where}.tools", "tools", tool) for tool in service.tools),

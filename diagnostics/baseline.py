@@ -31,7 +31,12 @@ EVERY: Mapping[str, timedelta] = {
     "gateway_canary": timedelta(minutes=15),
     "model_fingerprint": timedelta(hours=6),
     "structured_output": timedelta(hours=6),
+    "stream_canary": timedelta(hours=6),
+    "prompt_cache": timedelta(minutes=5),
     "embeddings": timedelta(hours=24),
+    "retrieval_canary": timedelta(hours=6),
+    "tool_check": timedelta(hours=24),
+    "guardrail_canary": timedelta(hours=24),
     "golden_set": timedelta(hours=24),
     "golden_counterfactual": timedelta(hours=24),
 }

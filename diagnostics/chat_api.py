@@ -66,6 +66,8 @@ class ChatRequest:
     """How many alternatives to report for each token; 0: no log probabilities. OpenAI dialect only."""
     json_schema: Mapping[str, Any] | None = None
     """Ask for an answer of this shape."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the body that are the gateway's own, such as ``user`` and ``cache``. OpenAI dialect only."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Sampling parameters of record; they win over ``max_tokens`` and ``temperature``."""
     tools: Tools = field(default_factory=Tools)
@@ -164,7 +166,7 @@ def build(api: ProviderApi, request: ChatRequest) -> dict[str, Any]:
         tools.append({"type": "file_search", "vector_store_ids": list(request.indexes)})
     if tools:
         body["tools"] = tools
-    return body | params
+    return body | dict(request.extra) | params
 
 
 def _build_anthropic(request: ChatRequest, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from diagnostics.statistics import ALPHA, benjamini_hochberg
 SURE = 0.75
 """Posterior from which a leading mode is called the cause."""
 SURE_NO_FAULT = 0.80
-PRIOR_NO_FAULT = 0.12
+PRIOR_NO_FAULT = 0.10
 PRIOR_OTHER = 0.06
 RETRIEVAL_TRUST = 0.80
 """Share of the prior that follows retrieval; the rest is even: a page's wording never rules a mode out."""

@@ -40,12 +40,20 @@ UNLISTED_HEALTHY = 1.5
 """For outcomes that a mode does not mention although it mentions the probe: mildly against it. The healthy one counts
 like ``usual`` instead when the mode calls nothing abnormal usual."""
 
-NORMAL_IF_UNMENTIONED = 0.95
+STRAY = 0.25
+"""All abnormal outcomes together that a mode does not mention, of a probe in which it expects nothing abnormal: as many
+against a healthy one that counts 8 as :data:`NORMAL_IF_UNMENTIONED` leaves."""
+
+NORMAL_IF_UNMENTIONED = 0.97
 """A probe that a mode does not mention most likely shows what it shows on a healthy service."""
-NORMAL_IF_NO_FAULT = 0.99
+NORMAL_IF_NO_FAULT = 0.995
 NORMAL_IF_OTHER = 0.80
 UNRELIABLE = 0.01
 """Share of readings that are simply wrong: one reading never rules anything out for good."""
+
+BY_RULE = 0.3
+"""What a test calls abnormal may be chance, and what a rule calls abnormal (a test string came through, a schema has
+another hash) hardly: factor on its likelihood under no fault."""
 
 SYMPTOM = "user_signal"
 """What users notice. It is the question rather than an answer: any fault may show in it, and mostly does."""
@@ -63,6 +71,9 @@ FOLLOWS: Mapping[tuple[str, str], float] = {
     ("golden_counterfactual", "error"): 0.20,
     ("model_fingerprint", "error"): 0.20,
     ("structured_output", "error"): 0.20,
+    ("guardrail_canary", "error"): 0.20,
+    ("cache_check", "error"): 0.20,
+    ("stream_canary", "error"): 0.20,
 }
 """Abnormal outcomes that follow from many faults, with their chance under a mode that does not mention the probe.
 They need no cause of their own."""
@@ -94,14 +105,23 @@ FAMILIES: Mapping[str, str] = {
 """Probes that fail together for one reason. The counterfactual and the fingerprint are in none: they measure the model
 apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
-MEASURE_QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
+MEASURE_QUALITY = (
+    "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
+    "guardrail_canary", "cache_check",
+)  # fmt: skip
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,
 shared by all probes that could not measure."""
 FAMILY_EXPONENT = 1 / 3
 """Each of n findings of a family counts n to the power of minus this: five that agree weigh like three witnesses."""
 
-POWER_FOR: Mapping[str, float] = {"golden_set": 0.20, "golden_counterfactual": 0.20}
+POWER_FOR: Mapping[str, float] = {
+    "golden_set": 0.20,
+    "golden_counterfactual": 0.20,
+    "structured_output": 0.30,
+    "retrieval_canary": 0.20,
+    "guardrail_canary": 0.15,
+}
 """The drop that the power of these probes is stated for. If users lost less, they could hardly have seen it."""
 DROPS = (("user_signal", "quality_drop"), ("golden_set", "drop"))
 LOST = "quality_lost"
@@ -127,6 +147,8 @@ def chance(hypothesis: Mode | str, spec: ProbeSpec, finding: Finding, drop: floa
     """
     likely = distribution(hypothesis, spec)[finding.outcome]
     power = finding.reading.power
+    if hypothesis == NO_FAULT and finding.reading.p_value is None and needs_a_cause(finding):
+        return likely * BY_RULE
     if finding.verdict is not Verdict.NORMAL or power is None:
         return likely
     if drop is not None and finding.probe in POWER_FOR:
@@ -162,12 +184,15 @@ def _listed(listed: Mapping[str, Weight], spec: ProbeSpec, words: Sequence[str])
         return {w: STRENGTH_CONTEXT[listed[w]] if w in listed else UNLISTED_CONTEXT for w in words}
     expects = any(w is Weight.USUAL and spec.outcomes.get(o) is Verdict.ABNORMAL for o, w in listed.items())
     unlisted = UNLISTED_HEALTHY if expects else STRENGTH_HEALTHY[Weight.USUAL]
+    strange = [w for w in words if w not in listed and spec.outcomes[w] is Verdict.ABNORMAL]
+    # A probe with many words is no likelier to show one that the mode does not know than if it were not mentioned.
+    stray = UNLISTED_ABNORMAL if expects else min(UNLISTED_ABNORMAL, STRAY / max(1, len(strange)))
     strengths = {}
     for word in words:
         if spec.outcomes[word] is Verdict.NORMAL:
             strengths[word] = STRENGTH_HEALTHY[listed[word]] if word in listed else unlisted
         else:
-            follows = max(UNLISTED_ABNORMAL, FOLLOWS_STRENGTH * FOLLOWS.get((spec.name, word), 0.0))
+            follows = max(stray, FOLLOWS_STRENGTH * FOLLOWS.get((spec.name, word), 0.0))
             strengths[word] = STRENGTH_ABNORMAL[listed[word]] if word in listed else follows
     return strengths
 

@@ -76,6 +76,11 @@ METRICS: Mapping[str, tuple[Alias, ...]] = {
         Alias("gen_ai_client_token_usage_tokens_count", "gen_ai_token_type"),
     ),
     "input_tokens": (*_counter("litellm_input_tokens_metric"), Alias("vllm:prompt_tokens_total")),
+    "cached_tokens": (
+        *_counter("litellm_input_cached_tokens_metric"),
+        *_counter("litellm_provider_cache_read_input_tokens_metric"),
+        Alias("gen_ai_client_token_usage_sum", only={"gen_ai_token_cache": "read"}),
+    ),
     "output_tokens": (*_counter("litellm_output_tokens_metric"), Alias("vllm:generation_tokens_total")),
     "finish_reasons": (
         Alias("llm_finish_reasons_total", "reason"),
@@ -101,6 +106,7 @@ METRICS: Mapping[str, tuple[Alias, ...]] = {
     "deployment_state": (Alias("litellm_deployment_state", "litellm_model_name"),),
     "cooldowns": _counter("litellm_deployment_cooled_down"),
     "fallbacks": _counter("litellm_deployment_successful_fallbacks"),
+    "guardrail_runs": (Alias("litellm_guardrail_requests_total", "status"),),
     "in_flight": (Alias("litellm_in_flight_requests"), Alias("vllm:num_requests_running")),
     "gateway_latency_sum": (Alias("litellm_request_total_latency_metric_sum"),),
     "provider_latency_sum": (Alias("litellm_llm_api_latency_metric_sum"),),

@@ -10,6 +10,8 @@ QUALITY_MASS = 0.10
 """Posterior of all quality modes together from which quality is worth measuring."""
 QUALITY_DROP = "quality_drop"
 MOST_CALLS_OF_A_PROBE = 2
+PROVE_HEALTH = ("provider_canary", "gateway_canary", "second_provider_canary")
+"""They show that the model itself answers: one of them must have come through before all is called well."""
 
 
 def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
@@ -25,27 +27,27 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     if waiting[Tier.FREE]:
         return _calls(waiting[Tier.FREE], runbook_calls)
     if tier_limit >= Tier.CANARY:
-        canaries = (
-            waiting[Tier.CANARY] if diagnosis is None else _canaries(diagnosis, waiting[Tier.CANARY], specs, asked)
-        )
+        canaries = waiting[Tier.CANARY] if diagnosis is None else _canaries(diagnosis, waiting[Tier.CANARY], asked)
         if canaries:
             return _calls(canaries, runbook_calls)
     if diagnosis is None:
         return []
     for tier, wanted in ((Tier.QUALITY, _wants_quality), (Tier.GOLDEN, _wants_golden)):
         informative = _informative(diagnosis, waiting[tier])
+        if tier is Tier.GOLDEN and _dropped(findings):
+            informative = waiting[tier]
         if tier <= tier_limit and informative and wanted(diagnosis, findings, modes):
             once = tier is Tier.GOLDEN and not _symptom(findings)
             return _calls(informative[:1] if once else informative, runbook_calls)
     return []
 
 
-def _canaries(diagnosis: Diagnosis, waiting: Sequence[str], specs: Mapping[str, ProbeSpec],
-              asked: Collection[str]) -> list[str]:  # fmt: skip
+def _canaries(diagnosis: Diagnosis, waiting: Sequence[str], asked: Collection[str]) -> list[str]:
     """Those that could change the conclusion. While it is open, one must have come through: health is never assumed."""
     telling = _informative(diagnosis, waiting)
-    unproven = diagnosis.conclusion == "inconclusive" and not any(specs[n].tier is Tier.CANARY for n in asked)
-    return list(waiting) if unproven and not telling else telling
+    unproven = diagnosis.conclusion == "inconclusive" and not any(name in PROVE_HEALTH for name in asked)
+    proving = [name for name in waiting if name in PROVE_HEALTH]
+    return proving if unproven and not telling else telling
 
 
 def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
@@ -60,7 +62,7 @@ def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequ
     """After a drop always, because the counterfactual tells whose it is. Otherwise only while unsure, and only for a
     quality symptom, a quality mode with mass, or when users are served and nothing else can tell: while calls fail, a
     golden set fails with them and costs what others need."""
-    if any(f.probe == "golden_set" and f.outcome == "drop" for f in findings):
+    if _dropped(findings):
         return True
     if diagnosis.conclusion != "inconclusive":
         return False
@@ -68,6 +70,10 @@ def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequ
         return True
     signal = next((f for f in reversed(findings) if f.probe == SYMPTOM), None)
     return signal is None or signal.outcome not in ("errors", "slow")
+
+
+def _dropped(findings: Sequence[Finding]) -> bool:
+    return any(f.probe == "golden_set" and f.outcome == "drop" for f in findings)
 
 
 def _symptom(findings: Sequence[Finding]) -> Finding | None:

@@ -16,6 +16,7 @@ from drills.documents import DocumentError, Json
 from drills.faults import MODEL_INDEX
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
+from drills.search_http import stored_reply
 from drills.world import World
 
 _FAILING_ABOVE = 0.15
@@ -100,6 +101,15 @@ class Admin:
             for n, name in enumerate(TENANTS)
         ]
         return sorted(found, key=lambda entry: -float(str(entry["tokens_per_min"])))
+
+
+def ingestion_reply(world: World, request: Incoming) -> Outgoing:
+    """Below ``/ingestion``: an index's documents, what it holds, and where that came from."""
+    path = request.path.strip("/")
+    name, _, rest = path.partition("/")
+    if request.method == "GET" and rest in ("documents", "vectors") and f"ingestion/{name}" in world.documents.by_path:
+        return stored_reply(world, request, rest)
+    return document_reply(world, request, f"ingestion/{path}")
 
 
 def prompt_reply(world: World, request: Incoming) -> Outgoing:

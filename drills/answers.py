@@ -10,6 +10,7 @@ from drills.controls import Controls
 from drills.draws import Floats
 from drills.faults import MODEL_INDEX, MODEL_ORDER, Effects
 from drills.quality import STALE_SUCCESS, UNRESOLVED, mean_success
+from drills.stack import Around
 
 PRIMARY = [MODEL_INDEX[app.model] for app in APPS]
 SECOND = [MODEL_INDEX[app.fallback] if app.fallback else -1 for app in APPS]
@@ -65,6 +66,13 @@ def quality(
     normal = np.array([app.finish[1] for app in APPS])
     cut: Floats = result * (1.0 - 0.7 * np.clip(length_share - normal, 0.0, 1.0))
     return cut
+
+
+def spoilt(good: Floats, around: Around) -> Floats:
+    """Share of good answers after what stands around the model has had its part in them."""
+    found = good * (1.0 - around.lost) + np.minimum(STALE_SUCCESS, good) * around.lost
+    result: Floats = found * (1.0 - around.misled) * (1.0 - around.refused)
+    return result
 
 
 def stale_share(lag_s: Floats) -> Floats:

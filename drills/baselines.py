@@ -19,6 +19,7 @@ from drills.model import Form, Question, complete
 from drills.prompts import BASE_VERSION, version_text
 from drills.promql import parse
 from drills.promql_eval import Source, evaluate
+from drills.recorded_stack import knowledge_baselines
 from drills.when import iso
 from drills.world import World
 
@@ -47,10 +48,12 @@ class Recorder:
         if app.fallback:
             self._canaries(BETA, app.fallback, "provider_canary", {"provider": BETA, "model": app.fallback})
         self._canaries(ACME, app.model, "gateway_canary", {"route": app.route})
+        self._series("stream_canary.whole:{route}", self._spread(_CANARIES), [1.0] * _CANARIES, route=app.route)
         self._series("structured_output.valid:{route}", self._spread(_CANARIES), [1.0] * _CANARIES, route=app.route)
         limits = [float(self._limit())] * 48
         self._series("rate_limit.tokens_limit:{provider}", self._spread(48), limits, provider=ACME)
         self._fingerprint()
+        self.found += knowledge_baselines(self.world, self.app, self.until)
         if app.prompt in SETS:
             self._golden(app.prompt, direct=False)
             self._golden(app.prompt, direct=True)
@@ -140,6 +143,7 @@ class Recorder:
             "answers": 'gen_ai_client_token_usage_count{%s,gen_ai_token_type="input"}',
             "length": 'llm_finish_reasons_total{%s,reason="length"}',
             "refused": 'llm_finish_reasons_total{%s,reason=~"refusal|content_filter"}',
+            "cached": "litellm_input_cached_tokens_metric_total{%s}",
             "reports": "app_user_reports_total{%s}", "tasks": "app_tasks_total{%s}",
             "calls": "app_llm_calls_total{%s}", "attempts": "app_llm_attempts_total{%s}",
             "tokens": "app_tokens_total{%s}",
@@ -152,6 +156,7 @@ class Recorder:
         self._put("token_profile.input_tokens", read["in"] / answers, moments)
         self._put("token_profile.output_tokens", read["out"] / answers, moments)
         self._put("token_profile.answers", read["answers"], moments)
+        self._put("prompt_cache.cached_share", read["cached"] / np.maximum(read["in"], 1.0), moments)
         calls = np.maximum(read["calls"], 1.0)
         self._put("demand_profile.tasks", read["tasks"] / 5.0, moments)
         self._put("demand_profile.calls_per_task", read["calls"] / np.maximum(read["tasks"], 1.0), moments)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FINISH, PROVIDERS, TENANTS
+from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FINISH, FIRST_ERRORS, PROVIDERS, TENANTS
 from drills.queues import OUTCOMES
 
 LE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, float("inf"))
 """Bounds of all histograms, seconds."""
-_S, _P, _E, _B, _T = len(APPS), len(PROVIDERS), len(ERRORS), len(LE), len(TENANTS)
+_S, _P, _E, _B, _T = len(APPS), len(PROVIDERS), FIRST_ERRORS, len(LE), len(TENANTS)
 
 DRAWN: dict[str, tuple[int, ...]] = {
     "ok": (_S, _P, _B), "ttft": (_S, _P, _B), "failed": (_S, _P, _E), "finish": (_S, len(FINISH)),
@@ -20,9 +20,13 @@ DRAWN: dict[str, tuple[int, ...]] = {
     "decisions": (_S, len(OUTCOMES)), "cooled": (_S, _P), "fallbacks": (_S,),
 }  # fmt: skip
 """Families whose counts are Poisson draws."""
+MORE: dict[str, tuple[int, ...]] = {
+    "failed_more": (_S, _P, len(ERRORS) - FIRST_ERRORS),
+}  # fmt: skip
+"""Further families of counts, from uniforms of their own: what the first ones draw does not depend on them."""
 SUMS: dict[str, tuple[int, ...]] = {
     "ok_sum": (_S, _P), "ttft_sum": (_S, _P), "tokens_in": (_S,), "tokens_out": (_S,), "tenant_tokens": (_S, _T),
-    "overhead_sum": (_S,),
+    "overhead_sum": (_S,), "cached_in": (_S,), "guard": (_S, 2),
 }  # fmt: skip
 """Families that follow from the draws."""
 GAUGES: dict[str, tuple[int, ...]] = {
@@ -47,10 +51,12 @@ def width(families: Mapping[str, tuple[int, ...]]) -> int:
 
 DRAWS = width(DRAWN) + len(NOISY) * _S
 """Uniforms that one step needs."""
-COUNTERS = width(DRAWN) + width(SUMS)
+MORE_DRAWS = width(MORE)
+COUNTERS = width(DRAWN) + width(SUMS) + width(MORE)
 COLUMNS = COUNTERS + width(GAUGES)
 AT = {
-    **_offsets(DRAWN, 0), **_offsets(SUMS, width(DRAWN)), **_offsets(GAUGES, COUNTERS),
+    **_offsets(DRAWN, 0), **_offsets(SUMS, width(DRAWN)), **_offsets(MORE, width(DRAWN) + width(SUMS)),
+    **_offsets(GAUGES, COUNTERS),
 }  # fmt: skip
 
 
@@ -58,3 +64,10 @@ def column(family: str, *position: int) -> int:
     """Number of a raw column."""
     start, shape = AT[family]
     return start + int(np.ravel_multi_index(position, shape))
+
+
+def failed_column(number: int, place: int, kind: int) -> int:
+    """The column of a service's failures at a provider, by number of the error type."""
+    if kind < FIRST_ERRORS:
+        return column("failed", number, place, kind)
+    return column("failed_more", number, place, kind - FIRST_ERRORS)

@@ -18,8 +18,10 @@ ZONES = ("zone-a", "zone-b", "us")
 DEPLOYMENTS = ("acme-openai-zone-a", "acme-openai-zone-b", "beta-anthropic-us")
 DEPLOYMENT_PROVIDER = (0, 0, 1)
 
-ERRORS = ("", "500", "503", "529", "429", "insufficient_quota", "timeout", "connection_error")
+ERRORS = ("", "500", "503", "529", "429", "insufficient_quota", "timeout", "connection_error", "400", "slow_down")
 """Values of the label ``error_type``; the first is success."""
+FIRST_ERRORS = 8
+"""So many of them have their counts in the family ``failed``; those of the rest are drawn apart, in ``failed_more``."""
 FINISH = ("stop", "length", "content_filter", "tool_calls", "refusal")
 CLASSES = ("interactive", "batch")
 TOKENS_PER_MINUTE = {ACME_LARGE: 2_000_000.0, ACME_SMALL: 600_000.0, BETA_SONNET: 1_500_000.0, BETA_HAIKU: 1_500_000.0}
@@ -48,6 +50,8 @@ class App:
     prompt: str = ""
     index: str = ""
     finish: tuple[float, ...] = (0.965, 0.02, 0.004, 0.005, 0.006)
+    cached: float = 0.0
+    """Share of its prompt tokens that the provider has in its prompt cache: the fixed head of every prompt."""
     fresh_share: float = 0.0
     """Share of its questions whose answer was written in the last days."""
     workers: float = 0.0
@@ -59,21 +63,21 @@ class App:
 APPS: tuple[App, ...] = (
     App(
         name="chat-assistant", route="chat", kind="chat", pagerduty="PSVCCHAT", title="Chat assistant",
-        users=800, tasks=0.3, calls=1.05, tokens_in=1150, tokens_out=260, prompt="chat",
+        users=800, tasks=0.3, calls=1.05, tokens_in=1150, tokens_out=260, prompt="chat", cached=0.55,
     ),
     App(
         name="support-bot", route="support", kind="rag", pagerduty="PSVCSUPPORT", title="RAG support bot",
         users=500, tasks=0.2, calls=1.1, tokens_in=1900, tokens_out=220, prompt="support", index="support-kb",
-        fresh_share=0.12,
+        fresh_share=0.12, cached=0.4,
     ),
     App(
         name="order-agent", route="agent", kind="agent", pagerduty="PSVCAGENT", title="Order agent with tools",
         users=300, tasks=0.2, calls=2.2, tokens_in=1200, tokens_out=150, prompt="agent",
-        finish=(0.44, 0.01, 0.002, 0.545, 0.003),
+        finish=(0.44, 0.01, 0.002, 0.545, 0.003), cached=0.7,
     ),
     App(
         name="code-assistant", route="code", kind="code", pagerduty="PSVCCODE", title="Code assistant",
-        users=160, tasks=0.45, calls=1.1, tokens_in=1500, tokens_out=380,
+        users=160, tasks=0.45, calls=1.1, tokens_in=1500, tokens_out=380, cached=0.5,
     ),
     App(
         name="text-moderation", route="moderation-text", kind="moderation-text", pagerduty="PSVCMODTEXT",

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from drills.company import APPS, PROVIDERS, TENANTS
 from drills.draws import Floats
+from drills.stack_documents import stack_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,8 @@ class Controls:
     max_context: tuple[float | None, ...]
     tenant_limit: tuple[float | None, ...]
     """Tokens a minute, for each tenant."""
+    param_tokens: tuple[float | None, ...]
+    """For each service: a limit on answers in its parameters that is lower than usual."""
     pinned: tuple[bool, ...]
     """For each service: whether it asks for the dated snapshot instead of the alias."""
     on_timeout: tuple[str, ...]
@@ -33,6 +37,8 @@ class Controls:
     hold: tuple[bool, ...]
     prompt_version: Mapping[str, int] = field(default_factory=dict)
     """Version in production of each prompt."""
+    stack: Mapping[str, Mapping[str, Any]] = field(default_factory=stack_settings)
+    """Path -> keys of what stands around the model."""
 
 
 def neutral() -> Controls:
@@ -49,6 +55,7 @@ def neutral() -> Controls:
         max_tokens=(None,) * count,
         max_context=(None,) * count,
         tenant_limit=(None,) * len(TENANTS),
+        param_tokens=(None,) * count,
         pinned=(False,) * count,
         on_timeout=("block",) * count,
         hold=(False,) * count,

@@ -54,6 +54,7 @@ def read_openai(body: Any) -> Question:
         json_schema=schema if isinstance(schema, dict) else None,
         json_mode=isinstance(shape, dict) and shape.get("type") in ("json_object", "json_schema"),
         user=str(body.get("user") or ""),
+        fresh=isinstance(body.get("cache"), dict) and body["cache"].get("no-cache") is True,
         stream=bool(body.get("stream")),
         usage_in_stream=bool((body.get("stream_options") or {}).get("include_usage")),
         indexes=_indexes(body.get("tools")),
@@ -102,9 +103,11 @@ def _last(messages: list[Any]) -> str:
     return next((_text(m) for m in reversed(messages) if isinstance(m, dict) and m.get("role") == "user"), "")
 
 
-def openai_headers(model: str, util: float, request_id: str, elapsed_s: float) -> dict[str, str]:
-    """What every reply of the first provider carries."""
-    limit = TOKENS_PER_MINUTE.get(model.removesuffix("-2026-08-01"), 1_000_000.0)
+def openai_headers(
+    model: str, util: float, request_id: str, elapsed_s: float, *, advertised: float = 1.0
+) -> dict[str, str]:
+    """What every reply of the first provider carries. ``advertised``: the limit it tells, against the agreed one."""
+    limit = TOKENS_PER_MINUTE.get(model.removesuffix("-2026-08-01"), 1_000_000.0) * advertised
     left = max(0.0, min(1.0, 1.0 - util))
     return {
         "x-request-id": request_id,
@@ -143,6 +146,8 @@ OPENAI_ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "insufficient_quota": (429, "insufficient_quota", "project_spend_limit_exceeded",
                            "You exceeded the spend limit of this project. Please check your plan and billing details."),
     "timeout": (504, "server_error", None, "The request timed out."),
+    "slow_down": (429, "requests", "slow_down",
+                  "We are experiencing high demand. Please slow down; your limit has been lowered for a while."),
 }  # fmt: skip
 ANTHROPIC_ERRORS: dict[str, tuple[int, str, str]] = {
     "500": (500, "api_error", "Internal server error"),
@@ -151,6 +156,7 @@ ANTHROPIC_ERRORS: dict[str, tuple[int, str, str]] = {
     "429": (429, "rate_limit_error", "This request would exceed your organization's rate limit of output tokens."),
     "insufficient_quota": (402, "billing_error", "Your credit balance is too low to access the API."),
     "timeout": (504, "timeout_error", "Request timed out"),
+    "slow_down": (529, "overloaded_error", "Overloaded"),
 }
 
 

@@ -8,8 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drills.company import APPS, BY_ROUTE, CLASSES, DEPLOYMENTS, MODEL_OF_PROVIDER, PROVIDERS, TENANTS
+from drills.path import FULL_WORKERS
+from drills.stack_documents import check_stack
+from drills.when import iso
 
 Json = dict[str, Any]
+RELEASE, NEXT_RELEASE = "gw-47", "gw-48"
+"""Release of the gateway, program and configuration, that has been in use for days; and the one after it."""
+RELEASES = ("gw-46", RELEASE, NEXT_RELEASE)
 Check = Callable[[str, Json], str]
 """(last part of the path, the document as it would become) -> what is wrong with it, or an empty string."""
 
@@ -44,6 +50,27 @@ class Document:
 
     def public(self) -> Json:
         return {"version": self.version, **copy.deepcopy(self.fixed), **copy.deepcopy(self.keys)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What somebody has set in a document before the world began, and what its history says of it."""
+
+    keys: Mapping[str, Any]
+    entry: Mapping[str, Any] | None = None
+    """A further entry of its history; without one, the keys as they became at ``at``."""
+    at: float | None = None
+    """When it went live: the revision before acted until then. None: the fault tells when it acts."""
+
+    def put_into(self, document: Document) -> None:
+        """Set it, as one write would."""
+        document.keys = {**document.keys, **copy.deepcopy(dict(self.keys))}
+        document.version += 1
+        entry = self.entry
+        if entry is None and self.at is not None and "history" in document.fixed:
+            entry = {**copy.deepcopy(document.keys), "at": iso(self.at)}
+        if entry is not None:
+            document.fixed["history"] = [*document.fixed["history"], dict(entry)]
 
 
 @dataclass(slots=True)
@@ -106,10 +133,10 @@ def _check(path: str, after: Json, fixed: Json) -> str:
         known = {entry["version"] for entry in fixed["versions"]}
         bad = [alias for alias, version in after["aliases"].items() if version not in known]
         return f"aliases {bad} name versions that do not exist; known: {sorted(known)}" if bad else ""
-    if parts[0] == "ingestion":
+    if parts[0] == "ingestion" and len(parts) == 2:
         return _ingestion(parts[-1], after)
     check = _CHECKS.get(parts[1])
-    return check(parts[-1], after) if check else ""
+    return check(parts[-1], after) if check else check_stack(path, after)
 
 
 def _whole(value: object, low: int, high: int, *, none: bool = False) -> bool:
@@ -178,7 +205,16 @@ def _moderation(_name: str, after: Json) -> str:
     return "" if isinstance(after["hold_for_review"], bool) else "hold_for_review must be true or false"
 
 
+def _workers(_name: str, after: Json) -> str:
+    return "" if _whole(after["count"], 1, 64) else "count must be 1 to 64"
+
+
+def _release(_name: str, after: Json) -> str:
+    return "" if after["release"] in RELEASES else f"no such release: {after['release']!r}; known: {list(RELEASES)}"
+
+
 _CHECKS: dict[str, Check] = {
+    "workers": _workers, "release": _release,
     "banners": _banner, "classes": _class, "retries": _retries, "deployments": _drained, "canaries": _suspended,
     "routes": _weights, "params": _params, "caps": _caps, "limits": _limit, "moderation": _moderation,
 }  # fmt: skip
@@ -189,6 +225,12 @@ def gateway_documents(times: Mapping[str, str]) -> dict[str, Document]:
     found = {
         "gateway/retries": Document(version=4, keys={"max_retries": 2}),
         "gateway/canaries": Document(version=1, keys={"suspended": False}),
+        "gateway/workers": Document(version=2, keys={"count": FULL_WORKERS}),
+        "gateway/release": Document(
+            version=9,
+            keys={"release": RELEASE},
+            fixed={"history": [{"release": "gw-46", "at": times["r16"]}, {"release": RELEASE, "at": times["r17"]}]},
+        ),
     }
     for name in CLASSES:
         found[f"gateway/classes/{name}"] = Document(version=2, keys={"admit_percent": 100}, fixed={"class": name})

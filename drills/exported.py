@@ -5,20 +5,22 @@ the raw columns each is the sum of.
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from drills.columns import LE, column
+from drills.columns import LE, column, failed_column
 from drills.company import APPS, CLASSES, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, FINISH, PROVIDERS, TENANTS, App
 from drills.queues import OUTCOMES
+from drills.stack import GUARDED
 from drills.store import Series
 
 Add = Callable[[str, Mapping[str, str], tuple[int, ...]], None]
 """(metric, labels, columns)"""
 _ERROR_S = {"500": 0.6, "503": 0.35, "529": 0.3, "429": 0.2, "insufficient_quota": 0.2, "timeout": 60.0,
-            "connection_error": 3.0}  # fmt: skip
+            "connection_error": 3.0, "400": 0.15, "slow_down": 0.2}  # fmt: skip
 _STATUS = {"": "200", "500": "500", "503": "503", "529": "529", "429": "429", "insufficient_quota": "429",
-           "timeout": "408", "connection_error": "500"}  # fmt: skip
+           "timeout": "408", "connection_error": "500", "400": "400", "slow_down": "429"}  # fmt: skip
 _CLASS = {"500": "InternalServerError", "503": "ServiceUnavailableError", "529": "InternalServerError",
           "429": "RateLimitError", "insufficient_quota": "RateLimitError", "timeout": "Timeout",
-          "connection_error": "APIConnectionError"}  # fmt: skip
+          "connection_error": "APIConnectionError", "400": "BadRequestError",
+          "slow_down": "RateLimitError"}  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +64,7 @@ def _requests(add: Add, number: int, app: App) -> None:
             add(f"{name}_count", {**labels, **extra}, tuple(buckets))
             add(f"{name}_sum", {**labels, **extra}, (column(f"{family}_sum", number, place),))
         for kind, error in enumerate(ERRORS[1:], start=1):
-            raw = (column("failed", number, place, kind),)
+            raw = (failed_column(number, place, kind),)
             for limit in LE:
                 inside = raw if _ERROR_S[error] <= limit else ()
                 add(f"{duration}_bucket", {**labels, "error_type": error, "le": _le(limit)}, inside)
@@ -75,6 +77,7 @@ def _application(add: Add, number: int, app: App) -> None:
     for kind, family in (("input", "tokens_in"), ("output", "tokens_out")):
         add("gen_ai_client_token_usage_sum", {**label, "gen_ai_token_type": kind}, (column(family, number),))
         add("gen_ai_client_token_usage_count", {**label, "gen_ai_token_type": kind}, answered)
+    add("litellm_input_cached_tokens_metric_total", label, (column("cached_in", number),))
     for place, reason in enumerate(FINISH):
         add("llm_finish_reasons_total", {**label, "reason": reason}, (column("finish", number, place),))
     for place, tenant in enumerate(TENANTS):
@@ -108,7 +111,7 @@ def _failures(add: Add, number: int, app: App) -> None:
     add(total, {**asked, "status_code": "200"}, _answered(number))
     for place, provider in enumerate(PROVIDERS):
         for kind, error in enumerate(ERRORS[1:], start=1):
-            raw = (column("failed", number, place, kind),)
+            raw = (failed_column(number, place, kind),)
             labels = {"service": app.name, "exception_status": _STATUS[error], "exception_class": _CLASS[error]}
             add("litellm_proxy_failed_requests_metric_total", {**labels, "api_provider": provider}, raw)
             add(total, {**asked, "status_code": _STATUS[error]}, raw)
@@ -127,6 +130,10 @@ def _gateway(add: Add, number: int, app: App) -> None:
             labels = {**label, "model_id": deployment, "api_provider": PROVIDERS[DEPLOYMENT_PROVIDER[place]]}
             labels["litellm_model_name"] = model
             add("litellm_deployment_state", labels, (column("state", number, place),))
+    if app.name in GUARDED:
+        for place, status in enumerate(("success", "timeout")):
+            own = {**label, "guardrail_name": "content-rail", "hook_type": "pre_call", "status": status}
+            add("litellm_guardrail_requests_total", own, (column("guard", number, place),))
     labels = {**label, "requested_model": app.model, "fallback_model": app.fallback or "none"}
     add("litellm_deployment_successful_fallbacks_total", labels, (column("fallbacks", number),))
     add("litellm_in_flight_requests", label, (column("in_flight", number),))

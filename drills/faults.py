@@ -11,6 +11,7 @@ import numpy as np
 
 from drills.company import ACME_LARGE, ACME_SMALL, APPS, BETA_HAIKU, BETA_SONNET, ERRORS, INDEX_OF, ZONES
 from drills.draws import Floats, uniform
+from drills.path import APPLY, Cure, PathEffects, PathKind
 
 MODEL_ORDER = (ACME_LARGE, ACME_SMALL, BETA_SONNET, BETA_HAIKU)
 MODEL_INDEX = {name: number for number, name in enumerate(MODEL_ORDER)}
@@ -18,8 +19,9 @@ PROVIDER_OF_MODEL = (0, 0, 1, 1)
 
 FaultKind = Literal[
     "outage", "slow_model", "tenant_surge", "spend_limit", "zone_dns", "ability_shift", "prompt", "agent_loop",
-    "ingestion_stall", "demand_surge",
-]  # fmt: skip
+    "ingestion_stall", "demand_surge", "vector_store", "embedder_swap", "tool_down", "tool_drift", "poison",
+    "guard_strict", "guard_slow", "cache_loose", "judge_change", "metrics_gap",
+] | PathKind  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +33,11 @@ class Fault:
     end: float
     service: str = ""
     models: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    """Services that a fault on the way to the provider touches; empty: all."""
     values: Mapping[str, float] = field(default_factory=dict)
+    cures: tuple[Cure, ...] = ()
+    """Settings that end it before its time."""
 
     def active(self, times: Floats) -> Floats:
         """1.0 where it is at work."""
@@ -60,6 +66,8 @@ class Effects:
     """Factor on active users: moments x services."""
     loop: Floats
     """Share of tasks that run in a loop until they are stopped: moments x services."""
+    path: PathEffects
+    """What our own side does to calls."""
 
 
 def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: bool = True) -> Effects:
@@ -75,6 +83,7 @@ def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: bool = 
         surge_batch=0.0,
         demand=np.ones((rows, services)),
         loop=np.zeros((rows, services)),
+        path=PathEffects.none(rows),
     )
     if noise:
         _ambient(result, seed, times)
@@ -162,5 +171,7 @@ _APPLY: dict[str, Callable[[Effects, Fault, Floats], None]] = {
     "ability_shift": _ability_shift,
     "agent_loop": _agent_loop,
     "demand_surge": _demand_surge,
+    **APPLY,
 }
-"""``prompt`` acts through the prompt version in use and ``ingestion_stall`` through the watermark: both have state."""
+"""``prompt`` acts through the prompt version in use and ``ingestion_stall`` through the watermark: both have state.
+What stands around the model (``drills/stack.py``) has settings of its own."""

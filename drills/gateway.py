@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drills import dialects
+from drills import answer_cache, dialects, guard
 from drills.admin import Admin
 from drills.answers import stale_share
 from drills.company import (
     ACME,
+    ACME_SMALL,
     APPS,
     BETA,
     BY_ROUTE,
@@ -27,12 +28,15 @@ from drills.company import (
 from drills.dialects import BadRequest, Envelope, Timing
 from drills.draws import uniform
 from drills.exported import catalogue
+from drills.gateway_path import Way
 from drills.injections import error_suffix
 from drills.metrics import OVERHEAD_S
 from drills.model import Question, complete
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
-from drills.providers import Attempt, alias_of, attempt, form
+from drills.providers import Attempt, advertised, alias_of, attempt, form
+from drills.search_http import lost_to_retrieval, ordered
+from drills.tools import said_without_tool
 from drills.traffic import STICKY
 from drills.world import Moment, World
 
@@ -46,6 +50,7 @@ _EXCEPTIONS: dict[str, tuple[int, str, str]] = {
     "529": (529, "InternalServerError", "Overloaded"),
     "429": (429, "RateLimitError", "Rate limit reached on tokens per min (TPM). Please try again in 1.8s."),
     "insufficient_quota": (429, "RateLimitError", "You exceeded the spend limit of this project."),
+    "slow_down": (429, "RateLimitError", "slow_down: we are experiencing high demand, your limit has been lowered."),
     "timeout": (408, "Timeout", "APITimeoutError - Request timed out."),
     "connection_error": (500, "APIConnectionError", "[Errno -3] Temporary failure in name resolution"),
 }  # fmt: skip
@@ -59,6 +64,7 @@ class Trail:
     deployment: str = ""
     provider: str = ACME
     retries: int = 0
+    fallbacks: int = 0
     elapsed_s: float = 0.0
     last: Attempt | None = None
     errors: list[str] = field(default_factory=list)
@@ -127,20 +133,34 @@ class Gateway:
         world = self.world
         moment = world.moment(request.at)
         nonce = world.nonce("gateway", request.body)
+        way = Way(world=world, app=app, moment=moment, nonce=nonce)
+        refused = way.refusal()
+        if refused is not None:
+            return refused
+        checked = guard.check(world, app, question.text, moment.at, nonce)
+        if checked in ("block", "refuse"):
+            return guard.refusal(question, checked, nonce, moment.at)
         trail = self._walk(app, moment, nonce)
-        headers = self._headers(trail, nonce)
+        if trail.provider == ACME and way.astray():
+            trail.model, trail.fallbacks = ACME_SMALL, 1
+        cached = answer_cache.look(world, app, question, moment.at)
+        headers = {**self._headers(trail, nonce), **cached.headers}
         if trail.last is None or trail.last.error:
             return self._refusal(app, trail, headers, nonce)
         asked = self._production(app, question, trail, nonce)
-        shape = form(world, moment, asked, stale=self._stale(app, moment))
-        done = complete(world.seed, asked, shape, nonce)
+        shape = form(
+            world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce),
+            said=self._said(app, asked, moment.at, nonce),
+        )  # fmt: skip
+        structured = asked.json_mode or asked.json_schema is not None
+        done = cached.instead_of(way.shaped(complete(world.seed, asked, shape, nonce), structured=structured))
         timing = trail.last.timing
         around = Envelope(
             answer_id=f"chatcmpl-{nonce[:24]}", created=int(moment.at), model=trail.model,
             headers={**headers, **_forwarded(trail, moment, nonce)},
         )  # fmt: skip
-        first = trail.elapsed_s + timing.first_s + OVERHEAD_S
-        return dialects.openai_answer(asked, done, Timing(first_s=first, token_s=timing.token_s), around)
+        first = trail.elapsed_s + timing.first_s + OVERHEAD_S + way.wait_s()
+        return way.sent(dialects.openai_answer(asked, done, Timing(first_s=first, token_s=timing.token_s), around))
 
     def _by_model(self, question: Question, request: Incoming) -> Outgoing:
         """A model under its own name, as LiteLLM serves it beside the routes: only what is asked for is added."""
@@ -192,8 +212,8 @@ class Gateway:
         """The question as the route sends it: with its production prompt and its limits."""
         world = self.world
         number = [a.name for a in APPS].index(app.name)
-        cap = world.controls.max_tokens[number]
-        limit = min(question.max_tokens, int(cap)) if cap is not None else question.max_tokens
+        caps = (world.controls.max_tokens[number], world.controls.param_tokens[number])
+        limit = min([question.max_tokens, *(int(cap) for cap in caps if cap is not None)])
         system = question.system
         if app.prompt:
             version = world.controls.prompt_version[app.prompt]
@@ -217,13 +237,25 @@ class Gateway:
         lag = self.world.ingestion.lag(np.array([moment.at]))
         return float(stale_share(lag)[0])
 
+    def _said(self, app: App, question: Question, at: float, nonce: str) -> str:
+        """What is said whatever the model knows: without the tool, or by order of a document."""
+        if app.kind == "agent":
+            return said_without_tool(self.world, at, nonce)
+        return ordered(self.world, question.text.strip(), at, nonce) if app.index else ""
+
+    def _lost(self, app: App, question: Question, at: float, nonce: str) -> bool:
+        """Whether the document that answers this question is not among what retrieval hands over."""
+        if not app.index:
+            return False
+        return lost_to_retrieval(self.world, question.text.strip(), at, nonce)
+
     def _headers(self, trail: Trail, nonce: str) -> dict[str, str]:
         return {
             "x-litellm-call-id": hashlib.blake2b(nonce.encode(), digest_size=16).hexdigest(),
             "x-litellm-model-id": trail.deployment,
             "x-litellm-model-name": trail.model,
             "x-litellm-version": _VERSION,
-            "x-litellm-attempted-fallbacks": "0",
+            "x-litellm-attempted-fallbacks": str(trail.fallbacks),
             "x-litellm-num-retries": str(trail.retries),
             "x-litellm-attempted-retries": str(trail.retries),
             "x-litellm-overhead-duration-ms": f"{OVERHEAD_S * 1000:.1f}",
@@ -254,7 +286,8 @@ def _forwarded(trail: Trail, moment: Moment, nonce: str) -> dict[str, str]:
     model = alias_of(trail.model)
     request_id = f"req_{nonce[:20]}"
     if trail.provider == ACME:
-        original = dialects.openai_headers(model, moment.util_of(model), request_id, 0.4)
+        told = advertised(moment, model)
+        original = dialects.openai_headers(model, moment.util_of(model), request_id, 0.4, advertised=told)
     else:
         original = dialects.anthropic_headers(model, moment.util_of(model), request_id, "")
     return {f"llm_provider-{name}": value for name, value in original.items()}

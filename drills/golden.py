@@ -172,6 +172,10 @@ def write(folder: Path) -> None:
     for name in SETS:
         lines = [item.line() for item in items(name)]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    from drills.corpus import INDEX, canaries  # noqa: PLC0415 - the documents are made from these sets
+
+    known = [json.dumps(canary, ensure_ascii=False) for canary in canaries()]
+    (folder / f"{INDEX}.jsonl").write_text("\n".join(known) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

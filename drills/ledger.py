@@ -10,9 +10,11 @@ from drills.metrics import deployment_errors
 from drills.queues import OUTCOMES, QueueFlow
 from drills.traffic import Flow
 
-FIELDS = ("errors", "ttft", "quality", "spend", "blocked", "passed", "offered", "served")
+FIELDS = ("errors", "ttft", "quality", "spend", "blocked", "passed", "offered", "served",
+          "unguarded")  # fmt: skip
 """Per service: failed share, median time to the first token, share of good answers, tokens a minute, share of items
-blocked or passed because no decision came in time, tasks a second that arrived, and that were admitted."""
+blocked or passed because no decision came in time, tasks a second that arrived, and that were admitted, share of
+requests that no guardrail has seen."""
 
 
 @dataclass(slots=True)
@@ -66,4 +68,5 @@ def _service_rows(flow: Flow, queue: QueueFlow) -> Floats:
     result[:, :, 5] = queue.decisions[:, :, OUTCOMES.index("timeout_passed")] / arrived
     result[:, :, 6] = flow.offered
     result[:, :, 7] = flow.tasks.sum(axis=(2, 3))
+    result[:, :, 8] = flow.around.unguarded
     return result

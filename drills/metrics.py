@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from drills.columns import AT, DRAWN, GAUGES, LE, NOISY, SUMS
-from drills.company import ACME_LARGE, APPS, BETA_SONNET, DEPLOYMENT_PROVIDER, FINISH, TOKENS_PER_MINUTE
+from drills.columns import AT, DRAWN, DRAWS, GAUGES, LE, MORE, NOISY, SUMS
+from drills.company import ACME_LARGE, APPS, BETA_SONNET, DEPLOYMENT_PROVIDER, FINISH, FIRST_ERRORS, TOKENS_PER_MINUTE
 from drills.draws import Floats, poisson
 from drills.faults import MODEL_INDEX
 from drills.queues import QueueFlow
@@ -14,6 +14,8 @@ TTFT_SPREAD, DURATION_SPREAD = 0.40, 0.45
 OVERHEAD_S = 0.012
 """What the gateway itself adds to a call."""
 _S = len(APPS)
+CACHED = np.array([app.cached for app in APPS])
+"""Share of prompt tokens that the provider has cached, by service."""
 
 
 def bucket_shares(median: Floats, spread: float) -> Floats:
@@ -25,13 +27,16 @@ def bucket_shares(median: Floats, spread: float) -> Floats:
 
 
 def record(flow: Flow, queue: QueueFlow, uniforms: Floats, step_s: float, watermark: Floats) -> tuple[Floats, Floats]:
-    """Counts and levels of these steps: counters, gauges. ``uniforms`` has :data:`DRAWS` columns."""
+    """Counts and levels of these steps: counters, gauges. ``uniforms`` has :data:`DRAWS` columns, then those of
+    :data:`MORE`."""
     rows = len(flow.users)
     means = _means(flow, queue)
     flat = np.concatenate([means[name].reshape(rows, -1) for name in DRAWN], axis=1) * step_s
     drawn = poisson(uniforms[:, : flat.shape[1]], flat)
-    noise = ndtri(np.clip(uniforms[:, flat.shape[1] :], 1e-12, 1 - 1e-12)).reshape(rows, len(NOISY), _S)
-    counts = np.concatenate([drawn, _sums(flow, drawn)], axis=1)
+    further = np.concatenate([means[name].reshape(rows, -1) for name in MORE], axis=1) * step_s
+    more = poisson(uniforms[:, DRAWS:], further)
+    noise = ndtri(np.clip(uniforms[:, flat.shape[1] : DRAWS], 1e-12, 1 - 1e-12)).reshape(rows, len(NOISY), _S)
+    counts = np.concatenate([drawn, _sums(flow, drawn), more], axis=1)
     return counts, _levels(flow, queue, noise, watermark)
 
 
@@ -49,6 +54,8 @@ def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
     tools = flow.loop_calls
     finish = finish * (1.0 - tools[:, :, None])
     finish[:, :, FINISH.index("tool_calls")] += tools
+    finish = finish * (1.0 - flow.around.refused[:, :, None])
+    finish[:, :, FINISH.index("content_filter")] += flow.around.refused
     finish /= finish.sum(axis=2, keepdims=True)
     missed = 1.0 - (1.0 - flow.attempt_failures.sum(axis=2)) * (1.0 - flow.rejected)
     broken = np.stack([missed[:, MODEL_INDEX[ACME_LARGE]], missed[:, 2]], axis=1)
@@ -56,7 +63,8 @@ def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
     return {
         "ok": flow.ok[..., None] * bucket_shares(flow.duration, DURATION_SPREAD),
         "ttft": flow.ok[..., None] * bucket_shares(flow.ttft, TTFT_SPREAD),
-        "failed": flow.failed,
+        "failed": flow.failed[..., :FIRST_ERRORS],
+        "failed_more": flow.failed[..., FIRST_ERRORS:],
         "finish": flow.ok.sum(axis=2)[:, :, None] * finish,
         "tasks": flow.tasks,
         "calls": flow.calls,
@@ -64,7 +72,7 @@ def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
         "reports": flow.tasks.sum(axis=(2, 3)) * (0.004 + 0.25 * loss + 0.06 * error) + queue.complaints,
         "decisions": queue.decisions,
         "cooled": cooled,
-        "fallbacks": np.full((rows, _S), 0.0003),
+        "fallbacks": 0.0003 + flow.ok.sum(axis=2) * flow.path.astray,
     }
 
 
@@ -74,12 +82,14 @@ def _sums(flow: Flow, drawn: Floats) -> Floats:
     first = _part(drawn, "ttft").sum(axis=3)
     answered = ok.sum(axis=2)
     sums = {
-        "ok_sum": ok * flow.duration * np.exp(DURATION_SPREAD**2 / 2),
+        "ok_sum": ok * (flow.duration - flow.path.queue_s[:, None, None]) * np.exp(DURATION_SPREAD**2 / 2),
         "ttft_sum": first * flow.ttft * np.exp(TTFT_SPREAD**2 / 2),
         "tokens_in": answered * flow.tokens_in,
         "tokens_out": answered * flow.tokens_out,
         "tenant_tokens": _part(drawn, "calls") * (flow.tokens_in + flow.tokens_out)[:, :, None],
-        "overhead_sum": answered * OVERHEAD_S,
+        "overhead_sum": answered * (OVERHEAD_S + flow.path.queue_s[:, None]),
+        "cached_in": answered * flow.tokens_in * CACHED * flow.path.cached,
+        "guard": np.stack([answered * (1.0 - flow.around.unguarded), answered * flow.around.unguarded], axis=2),
     }
     return np.concatenate([sums[name].reshape(rows, -1) for name in SUMS], axis=1)
 
@@ -88,22 +98,28 @@ def _levels(flow: Flow, queue: QueueFlow, noise: Floats, watermark: Floats) -> F
     rows = len(flow.users)
     calls = flow.calls.sum(axis=2)
     busy = (flow.ok * flow.duration).sum(axis=2) + flow.failed.sum(axis=(2, 3)) * 0.5
+    busy = busy * storm_load(flow)
     left = np.clip(1.0 - flow.util, 0.0, 1.0)
     limit = np.array([TOKENS_PER_MINUTE[ACME_LARGE], TOKENS_PER_MINUTE[BETA_SONNET]])
     remaining = np.stack([left[:, MODEL_INDEX[ACME_LARGE]], left[:, MODEL_INDEX[BETA_SONNET]]], axis=1) * limit
     spread = np.sqrt(0.05 / np.maximum(calls * 3.0, 1.0))
     levels = {
         "users": np.round(np.maximum(flow.users * (1.0 + 0.01 * noise[:, 0]), 0.0)),
-        "quality": np.clip(flow.quality + np.minimum(spread, 0.02) * noise[:, 1], 0.0, 1.0),
+        "quality": np.clip(flow.quality - flow.around.score + np.minimum(spread, 0.02) * noise[:, 1], 0.0, 1.0),
         "in_flight": np.round(np.maximum(busy + np.sqrt(np.maximum(busy, 0.1)) * noise[:, 2], 0.0)),
         "remaining": np.tile(remaining[:, None, :], (1, _S, 1)),
         "state": np.tile(deployment_states(flow)[:, None, :], (1, _S, 1)),
         "queue": queue.depth,
-        "judge": np.clip(0.93 + 0.006 * noise[:, 3], 0.0, 1.0),
+        "judge": np.clip(0.93 - flow.around.agreement + 0.006 * noise[:, 3], 0.0, 1.0),
         "up": np.ones((rows, _S)),
         "watermark": watermark[:, None],
     }
     return np.concatenate([levels[name].reshape(rows, -1) for name in GAUGES], axis=1)
+
+
+def storm_load(flow: Flow) -> Floats:
+    """Factor on what is in flight while clients and gateway ask again and again: moments x services."""
+    return np.where(np.array([app.model == ACME_LARGE for app in APPS]), flow.path.storm[:, None], 1.0)
 
 
 def deployment_errors(flow: Flow) -> Floats:

@@ -19,6 +19,8 @@ class Outgoing:
     """Until its last."""
     pieces: tuple[bytes, ...] = ()
     """The body in the order it is streamed; empty: it comes at once, at the end."""
+    broken: bool = False
+    """The stream ends without its end: the connection is closed after the last piece."""
     failure: str = ""
     """Set when there is no reply: how far the request came, ``dns`` or ``read``. In real time the connection is closed,
     since loopback has no names to fail; in virtual time the header ``x-sim-failure`` says it."""

@@ -36,9 +36,16 @@ def handle(world: World, request: Incoming) -> Outgoing:
         return json_reply({"status": "error", "errorType": "bad_data", "error": str(error)}, 400)
 
 
+def source_of(world: World) -> Source:
+    """The world's series, without those that never arrived."""
+    gap = world.stack.of("metrics_gap")
+    gaps = {gap.service: (gap.start, gap.end)} if gap is not None else {}
+    return Source(store=world.store, catalogue=catalogue(), gaps=gaps)
+
+
 def _instant(world: World, values: dict[str, str], now: float) -> Outgoing:
     at = _moment(values, "time", now)
-    found = evaluate(parse(_query(values)), Source(store=world.store, catalogue=catalogue()), np.array([at]))
+    found = evaluate(parse(_query(values)), source_of(world), np.array([at]))
     result = [
         {"metric": dict(labels), "value": [at, _number(float(series[0]))]}
         for labels, series in _ordered(found)
@@ -55,7 +62,7 @@ def _range(world: World, values: dict[str, str]) -> Outgoing:
     if (end - start) / step > _MAX_POINTS:
         raise PromqlError(f"exceeded maximum resolution of {_MAX_POINTS:,} points per timeseries")
     moments = start + step * np.arange(int((end - start) / step) + 1, dtype=np.float64)
-    found = evaluate(parse(_query(values)), Source(store=world.store, catalogue=catalogue()), moments)
+    found = evaluate(parse(_query(values)), source_of(world), moments)
     result = [
         {
             "metric": dict(labels),

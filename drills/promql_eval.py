@@ -3,7 +3,7 @@ the window, and an instant selector sees samples of the last five minutes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Source:
 
     store: Store
     catalogue: Mapping[str, Sequence[Series]]
+    gaps: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Service -> from when until when none of its samples came in."""
 
 
 def evaluate(expr: Expr, source: Source, moments: Floats) -> Vector:
@@ -51,23 +53,44 @@ def _labels(series: Series, *, named: bool) -> Labels:
 
 def _instant(selector: Selector, source: Source, moments: Floats) -> Vector:
     times = source.store.seen()
-    last = np.searchsorted(times, moments, side="right") - 1
-    fresh = (last >= 0) & (moments - times[np.maximum(last, 0)] < LOOKBACK_S) if len(times) else last >= 0
     result: Vector = {}
     for series in _chosen(selector, source):
+        last = _last(source, series, moments)
+        fresh = (last >= 0) & (moments - times[np.maximum(last, 0)] < LOOKBACK_S) if len(times) else last >= 0
         if len(times):
             values = source.store.at(series, np.maximum(last, 0))
             result[_labels(series, named=True)] = np.where(fresh, values, np.nan)
     return result
 
 
+def _last(source: Source, series: Series, moments: Floats) -> NDArray[np.intp]:
+    """Place of the newest sample that a series has at each moment."""
+    times = source.store.seen()
+    last = np.searchsorted(times, moments, side="right") - 1
+    gap = source.gaps.get(series.labels.get("service", ""))
+    if gap is None or not len(times):
+        return last
+    missing = (times[np.maximum(last, 0)] >= gap[0]) & (times[np.maximum(last, 0)] < gap[1])
+    result: NDArray[np.intp] = np.where(missing, np.searchsorted(times, gap[0], side="left") - 1, last)
+    return result
+
+
 def _rates(expr: Rate, source: Source, moments: Floats) -> Vector:
+    chosen = _chosen(expr.selector, source)
+    # Series of one service have the same samples: those with a gap apart from those without.
+    broken = [series for series in chosen if series.labels.get("service", "") in source.gaps]
+    whole = [series for series in chosen if series.labels.get("service", "") not in source.gaps]
+    return {**_grown(expr, source, whole, moments), **_grown(expr, source, broken, moments)}
+
+
+def _grown(expr: Rate, source: Source, chosen: Sequence[Series], moments: Floats) -> Vector:
+    if not chosen:
+        return {}
     times, window = source.store.seen(), expr.selector.window_s
     first = np.searchsorted(times, moments - window, side="right")
-    last = np.searchsorted(times, moments, side="right") - 1
+    last = _last(source, chosen[0], moments)
     usable = last > first
-    chosen = _chosen(expr.selector, source)
-    if not usable.any() or not chosen:
+    if not usable.any():
         return {}
     low, high = np.where(usable, first, 0), np.where(usable, last, 0)
     at_low = np.stack([source.store.at(series, low) for series in chosen])

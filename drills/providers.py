@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from drills import dialects
-from drills.company import ACME, BETA, ERRORS, MODEL_OF_PROVIDER, MODELS, TOKENS_PER_MINUTE
+from drills.company import ACME, ACME_LARGE, BETA, ERRORS, MODEL_OF_PROVIDER, MODELS, TOKENS_PER_MINUTE
 from drills.dialects import BadRequest, Envelope, Timing
 from drills.draws import generator, uniform
 from drills.faults import MODEL_INDEX
@@ -19,7 +19,15 @@ from drills.world import Moment, World
 
 _TIMEOUT_S = 90.0
 """How long a provider lets a request hang before it gives up."""
-_ERROR_S = {"500": 0.7, "503": 0.35, "529": 0.3, "429": 0.12, "insufficient_quota": 0.12, "timeout": _TIMEOUT_S}
+_ERROR_S = {
+    "500": 0.7,
+    "503": 0.35,
+    "529": 0.3,
+    "429": 0.12,
+    "insufficient_quota": 0.12,
+    "slow_down": 0.12,
+    "timeout": _TIMEOUT_S,
+}
 _CREATED = 1_754_000_000
 
 
@@ -61,7 +69,21 @@ def attempt(world: World, moment: Moment, model: str, nonce: str, *, zone: int |
     return Attempt(error=error, timing=timing, elapsed_s=elapsed)
 
 
-def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0, missed: float = 0.0) -> Form:
+def advertised(moment: Moment, model: str) -> float:
+    """The limit that the first provider tells for this model, against the agreed one."""
+    return float(moment.effects.path.limit[0]) if alias_of(model) == ACME_LARGE else 1.0
+
+
+def form(
+    world: World,
+    moment: Moment,
+    question: Question,
+    *,
+    stale: float = 0.0,
+    missed: float = 0.0,
+    lost: bool = False,
+    said: str = "",
+) -> Form:
     """In what shape the model meets this question: drift behind the alias, and the prompt that came with it."""
     row = MODEL_INDEX[alias_of(question.model)]
     pinned = question.model != alias_of(question.model)
@@ -76,6 +98,8 @@ def form(world: World, moment: Moment, question: Question, *, stale: float = 0.0
         prompt_effect=effect,
         stale=stale,
         missed=missed,
+        lost=lost,
+        said=said,
     )
 
 
@@ -149,7 +173,9 @@ class Providers:
         elapsed = tried.timing.total(done.tokens_out)
         around = Envelope(
             answer_id=_request_id("chatcmpl", nonce), created=int(moment.at), model=question.model,
-            headers=dialects.openai_headers(question.model, util, request_id, elapsed),
+            headers=dialects.openai_headers(
+                question.model, util, request_id, elapsed, advertised=advertised(moment, question.model)
+            ),
         )  # fmt: skip
         return dialects.openai_answer(question, done, tried.timing, around)
 
@@ -164,8 +190,10 @@ class Providers:
         message = message.format(model=model, limit=round(limit), used=round(limit * 0.999), reset="1.8")
         message += error_suffix(self.world, nonce)
         util = 1.0 if tried.error == "429" else moment.util_of(alias_of(model))
-        headers = dialects.openai_headers(model, util, _request_id("req", nonce), tried.elapsed_s)
-        if tried.error == "429":
+        headers = dialects.openai_headers(
+            model, util, _request_id("req", nonce), tried.elapsed_s, advertised=advertised(moment, model)
+        )
+        if tried.error in ("429", "slow_down"):
             headers["retry-after"] = "2"
         if tried.error in ("500", "timeout", "insufficient_quota"):
             headers = {name: value for name, value in headers.items() if not name.startswith("x-ratelimit")}

@@ -11,7 +11,7 @@ from drills.company import INDEX_OF
 from drills.draws import digest, uniform
 from drills.injections import LOOKALIKE
 from drills.outgoing import Incoming, Outgoing, json_reply
-from drills.scenarios import SCENARIOS, build
+from drills.scenarios import build, every
 from drills.when import iso
 from drills.world import World
 
@@ -38,7 +38,7 @@ class Referee:
         body = body if isinstance(body, dict) else {}
         match (request.method, request.path.strip("/")):
             case ("GET", "scenarios"):
-                return json_reply({"scenarios": list(SCENARIOS)})
+                return json_reply({"scenarios": list(every())})
             case ("POST", "worlds"):
                 return self._make(body, stage)
             case ("GET", "state"):
@@ -51,8 +51,8 @@ class Referee:
 
     def _make(self, body: Json, stage: Stage) -> Outgoing:
         name = str(body.get("scenario", ""))
-        if name not in SCENARIOS:
-            return json_reply({"error": f"no scenario {name!r}; known: {list(SCENARIOS)}"}, 422)
+        if name not in every():
+            return json_reply({"error": f"no scenario {name!r}; known: {list(every())}"}, 422)
         mode = body.get("mode", "virtual")
         if mode not in ("virtual", "real"):
             return json_reply({"error": "mode must be virtual or real"}, 422)
@@ -142,7 +142,9 @@ def _newborn(name: str, seed: int, start: float, noise_on: bool, payload: bool) 
 
 def healthy_world(world: World) -> World:
     """The same, without faults and without the change that caused one."""
-    scenario = replace(world.scenario, faults=(), prompt_in_production={}, prompt_effects={}, placeholder=None)
+    scenario = replace(
+        world.scenario, faults=(), prompt_in_production={}, prompt_effects={}, placeholder=None, settings={}
+    )
     return World(scenario, world.seed, noise=world.noise)
 
 

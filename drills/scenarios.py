@@ -16,9 +16,11 @@ from drills.company import (
     TOKENS_PER_MINUTE,
     diurnal,
 )  # fmt: skip
+from drills.documents import Setting
 from drills.draws import generator
 from drills.faults import Fault
 from drills.quality import mean_success
+from drills.scenarios_stack import STACK
 
 Good = tuple[str, Mapping[str, Any]]
 """An action and the parameters that make it a good one (others do not matter)."""
@@ -67,6 +69,8 @@ class Scenario:
     prompt_effects: Mapping[str, Mapping[int, tuple[float, float]]] = field(default_factory=dict)
     placeholder: tuple[str, int] | None = None
     """Prompt and version in which ``{{tone}}`` stands."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """What the change that broke it has set, by path of the document."""
     changes: tuple[Change, ...] = ()
     status_lag_s: float | None = None
     """How long after the onset the provider's status page tells of it; None: never."""
@@ -78,8 +82,15 @@ class Scenario:
 
 def build(scenario_id: str, seed: int, start: float) -> Scenario:
     """Sample a scenario. Raises :class:`KeyError` for an id that does not exist."""
-    make = SCENARIOS[scenario_id]
+    make = every()[scenario_id]
     return make(Draw(scenario_id, seed, start))
+
+
+def every() -> "dict[str, Callable[[Draw], Scenario]]":
+    """All scenarios by id, those of other files too."""
+    from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415 - they are made of this file's parts
+
+    return {**SCENARIOS, **PATH_SCENARIOS}
 
 
 class Draw:
@@ -100,6 +111,9 @@ class Draw:
     def before_page(self, low: float, high: float) -> float:
         """A moment so many seconds before the page, on the grid of steps."""
         return self.page - float(np.ceil(self.between(low, high) / 5.0) * 5.0)
+
+    def change(self, **values: Any) -> Change:
+        return Change(**values)
 
     def make(self, **values: Any) -> Scenario:
         return Scenario(id=self.id, started_at=self.start, page_at=self.page, **values)
@@ -297,5 +311,5 @@ def m41(draw: Draw) -> Scenario:
 
 SCENARIOS: dict[str, Callable[[Draw], Scenario]] = {
     "S01": s01, "S03": s03, "S04": s04, "S06": s06, "S10": s10, "S14": s14, "S15": s15, "S20": s20, "S22": s22,
-    "N33": n33, "N34": n34, "N39": n39, "M41": m41,
+    "N33": n33, "N34": n34, "N39": n39, "M41": m41, **STACK,
 }  # fmt: skip

@@ -26,6 +26,8 @@ _ACTION_OF = {
     "banners": "post_banner", "classes": "shed_traffic", "retries": "clamp_retries", "deployments": "drain_deployment",
     "canaries": "suspend_canaries", "routes": "shift_traffic", "params": "rollback_model_config",
     "caps": "cap_generation", "limits": "throttle_tenant", "moderation": "hold_for_review",
+    "release": "rollback_release", "workers": "scale_gateway",
+    "tools": "disable_tool", "guardrails": "rollback_guardrail", "cache": "bypass_cache",
 }  # fmt: skip
 
 
@@ -101,10 +103,19 @@ def action_of(write: Write) -> str:
     if parts[0] == "prompts":
         return "rollback_prompt"
     if parts[0] == "ingestion":
-        return "resume_ingestion"
+        return action_on_index(write)
+    if parts[1] == "guardrails" and write.after["revision"] == write.before["revision"]:
+        return "close_guardrail"
     if parts[1] == "moderation" and write.after["on_timeout"] == "pass":
         return "fail_open"
     return _ACTION_OF.get(parts[1], parts[1])
+
+
+def action_on_index(write: Write) -> str:
+    """The same for an index's documents."""
+    if write.path.endswith("/retrieval"):
+        return "degrade_retrieval" if write.after["mode"] != write.before["mode"] else "rollback_retrieval"
+    return "quarantine_documents" if write.path.endswith("/quarantine") else "resume_ingestion"
 
 
 def restored_at(world: World, healthy: World) -> float | None:
@@ -116,7 +127,7 @@ def restored_at(world: World, healthy: World) -> float | None:
     needed = int(HOLD_S / STEP_S)
     kept = np.convolve(fine.astype(np.float64), np.ones(needed), mode="valid") / needed
     good = np.flatnonzero((kept >= HOLD_SHARE) & fine[: len(kept)])
-    return float(starts[good[0]]) if len(good) else None
+    return max(float(starts[good[0]]), world.scenario.page_at) if len(good) else None
 
 
 def unsafe_actions(world: World, proposals: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from drills import prometheus, status_pages
-from drills.admin import document_reply, prompt_reply
+from drills import prometheus, search_http, status_pages
+from drills.admin import ingestion_reply, prompt_reply
 from drills.gateway import Gateway
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.providers import Providers
@@ -43,7 +43,8 @@ class Stage:
             "providers": Providers(world).handle,
             "gateway": Gateway(world).handle,
             "prompts": lambda request: prompt_reply(world, request),
-            "ingestion": lambda request: document_reply(world, request, f"ingestion/{request.path.strip('/')}"),
+            "ingestion": lambda request: ingestion_reply(world, request),
+            "search": lambda request: search_http.handle(world, request),
             "status": lambda request: status_pages.handle(world, request),
             "prometheus": lambda request: prometheus.handle(world, request),
             "tools": lambda request: tool_reply(world, request),
@@ -125,5 +126,8 @@ async def _stream(request: web.Request, outgoing: Outgoing) -> web.StreamRespons
         if number:
             await asyncio.sleep(pause)
         await response.write(piece)
+    if outgoing.broken and request.transport is not None:
+        request.transport.abort()
+        return response
     await response.write_eof()
     return response

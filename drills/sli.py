@@ -22,6 +22,7 @@ class Objective:
     undecided: float = 0.02
     passed: float = 0.01
     served: float = 0.75
+    unguarded: float = 0.01
 
 
 OBJECTIVE = Objective()
@@ -40,6 +41,8 @@ class Signal:
     passed: Floats
     served: Floats
     """Tasks admitted, against those of the world without faults."""
+    unguarded: Floats
+    """Share of requests that no guardrail has seen."""
 
     def within(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Where the named parts and the invariants are all within their objective."""
@@ -53,6 +56,8 @@ class Signal:
             fine &= self.quality_loss <= limit.quality_loss
         if "spend" in names:
             fine &= self.spend_ratio <= limit.spend_ratio
+        if "unguarded" in names:
+            fine &= self.unguarded <= limit.unguarded
         if "undecided" in names:
             fine &= self.undecided <= limit.undecided
         return fine
@@ -63,7 +68,9 @@ class Signal:
         cost = 0.05 * np.clip(self.spend_ratio - 1.0, 0.0, 10.0)
         refused = 0.2 * np.clip(1.0 - self.served, 0.0, 1.0)
         quality = np.clip(self.quality_loss, 0.0, 1.0)
-        total: Floats = self.errors + quality + slow + cost + self.undecided + 2.0 * self.passed + refused
+        total: Floats = (
+            self.errors + quality + slow + cost + self.undecided + 2.0 * self.passed + refused + self.unguarded
+        )
         return total
 
 
@@ -91,4 +98,5 @@ def signal(world: World, healthy: World, service: str) -> Signal:
         undecided=read("blocked")[0] + read("passed")[0],
         passed=read("passed")[0],
         served=served[0] / np.maximum(served[1], 1e-6),
+        unguarded=read("unguarded")[0],
     )

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr
 
-from drills.answers import PRIMARY, SECOND, PromptEffects
+from drills.answers import PRIMARY, SECOND, PromptEffects, spoilt
 from drills.answers import quality as answer_quality
 from drills.company import (
     APPS,
@@ -25,8 +25,12 @@ from drills.company import (
 from drills.controls import Controls
 from drills.draws import Floats, uniform
 from drills.faults import MODEL_ORDER, Effects
+from drills.path import PathEffects
+from drills.path_flow import delayed, refused_on_the_way, worse
+from drills.stack import Around, Stack
 
 TOP_TENANT = 0
+NO_STACK = Stack()
 _WAVES = 2.0 * np.pi / np.array([5400.0, 1500.0, 420.0])
 LOOP_STEPS = 400.0
 """Steps after which a looping agent stops by itself."""
@@ -35,7 +39,7 @@ LOOP_GROWTH, CONTEXT_WINDOW = 450.0, 10_000.0
 RETRY_WAIT_S = 0.6
 _AT_EASE = 0.4
 """Below this load a limit turns nobody away."""
-STICKY = np.array([0.0, 0.5, 0.5, 0.5, 0.6, 1.0, 0.6, 0.35])
+STICKY = np.array([0.0, 0.5, 0.5, 0.5, 0.6, 1.0, 0.6, 0.35, 1.0, 0.5])
 """For each error: share of failures that a retry meets again, because the same shard, bucket or connection answers."""
 _BURST = 0.15
 """Spread (log) of a moment's tokens around the minute's mean: a limit bites before the mean reaches it."""
@@ -92,8 +96,12 @@ class Flow:
     """As in the effects: moments x zones."""
     offered: Floats
     """Tasks a second that arrived, before shedding and throttling."""
+    around: Around
+    """What stands around the model, and what it spoils."""
     tenant_tokens: Floats
     """Tokens a minute by tenant, over all services: moments x tenants."""
+    path: PathEffects
+    """What our own side did to the calls."""
 
 
 def flow(
@@ -104,10 +112,16 @@ def flow(
     *,
     index_lag: Floats,
     prompts: PromptEffects,
+    stack: Stack = NO_STACK,
 ) -> Flow:
     """The rates at these moments. ``index_lag`` is how old the newest indexed document is, in seconds."""
+    around = stack.around(times, controls)
     users = _USERS * diurnal(times)[:, None] * _wobble(seed, times) * effects.demand
     tokens_in, tokens_out, calls_per_task, loop_calls, length_share = _task_shape(effects, controls)
+    path = effects.path
+    tokens_in = tokens_in * path.grown
+    calls_per_task = calls_per_task * (1.0 + around.calls)
+    tokens_out, length_share = tokens_out * (1.0 - around.shorter), np.maximum(length_share, around.cut)
     tokens = tokens_in + tokens_out
     tasks, offered = _admitted(seed, times, users, effects, controls, calls_per_task * tokens)
     calls = tasks.sum(axis=3) * calls_per_task[:, :, None]
@@ -117,14 +131,17 @@ def flow(
     rejected, util, failures = _limits(effects, controls, total * tokens * 60.0, zone_share, blocked)
     slow = effects.slow * (1.0 + 0.6 * np.clip(util - 0.75, 0.0, 0.5))
     ok, failed, attempts = _outcomes(total, failures, rejected, controls)
-    ttft, duration = _latency(slow, attempts, tokens_out, controls)
+    ttft, duration = delayed(path, *_latency(slow, attempts, tokens_out, controls))
+    ttft, duration = (part + around.wait_s[:, :, None] for part in (ttft, duration))
+    ok, failed, attempts = refused_on_the_way(path, ok, failed, attempts)
     quality = answer_quality(effects, controls, index_lag, prompts.at(times, controls), length_share)
+    quality = worse(path, spoilt(quality, around))
     return Flow(
         users=users, tasks=tasks, calls=calls, ok=ok, failed=failed, attempts=attempts, tokens_in=tokens_in,
         tokens_out=tokens_out, ttft=ttft, duration=duration, quality=quality, spend=total * tokens * 60.0,
         length_share=length_share, loop_calls=loop_calls, util=util, rejected=rejected,
         attempt_failures=effects.fail, slow=slow, dns=effects.dns, offered=offered,
-        tenant_tokens=(calls * tokens[:, :, None]).sum(axis=1) * 60.0,
+        tenant_tokens=(calls * tokens[:, :, None]).sum(axis=1) * 60.0, around=around, path=path,
     )  # fmt: skip
 
 
@@ -227,6 +244,7 @@ def _limits(
         failures[:, model, NO_DEPLOYMENT] = 1.0
     passing = np.clip(1.0 - failures.sum(axis=2), 0.0, 1.0)
     demand = (tokens[:, :, None] * weights_by_model(controls)).sum(axis=1)
+    demand[:, 0] *= effects.path.storm
     rejected = np.zeros_like(passing)
     util = demand / _LIMITS
     for _ in range(8):

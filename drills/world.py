@@ -12,7 +12,7 @@ import numpy as np
 
 from drills import queues
 from drills.answers import PromptEffects
-from drills.columns import DRAWS
+from drills.columns import DRAWS, MORE_DRAWS
 from drills.company import ACME, APPS, BY_NAME, DEPLOYMENTS, PROVIDERS, TENANTS
 from drills.controls import Controls
 from drills.documents import Document, DocumentError, Documents, Json, gateway_documents
@@ -21,8 +21,11 @@ from drills.faults import MODEL_INDEX, Effects, effects
 from drills.ingestion import Ingestion
 from drills.ledger import Ledger
 from drills.metrics import record
+from drills.path import standing
 from drills.prompts import prompt_documents
 from drills.scenarios import Scenario
+from drills.stack import Stack
+from drills.stack_documents import stack_documents, stack_settings
 from drills.store import SCRAPE_S, Store
 from drills.traffic import flow, weights_by_model
 from drills.when import iso
@@ -33,6 +36,7 @@ PAST_S = 26 * 3600.0
 FINE_BEFORE_S = 3600.0
 """How long before the page the five-second steps begin."""
 _CHUNK = 12
+USUAL_TOKENS = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,12 +62,17 @@ class World:
         self.documents = Documents(by_path=self._documents())
         self.initial_hash = self.documents.state_hash()
         self.ingestion = Ingestion(seed)
+        since = {path: setting.at for path, setting in scenario.settings.items() if setting.at is not None}
+        self.stack = Stack(faults=scenario.faults, since=since)
         for fault in scenario.faults:
             if fault.kind == "ingestion_stall":
                 self.ingestion.stand_still(fault.start)
         self.controls = self._controls()
+        self.faults = standing(scenario.faults, self.documents)
         self.store = Store()
         self.ledger = Ledger()
+        self.cached: set[tuple[str, str, str]] = set()
+        """What canary tenants have asked: route, question, tenant."""
         self._queues = np.zeros(len(APPS))
         self._asked: Counter[int] = Counter()
         page = np.floor(scenario.page_at / PAST_STEP_S) * PAST_STEP_S
@@ -77,7 +86,8 @@ class World:
 
     def _past(self) -> None:
         times = np.arange(self.born, self.fine_from, PAST_STEP_S)
-        draws = generator(self.seed, "past").random((len(times), DRAWS))
+        first = generator(self.seed, "past").random((len(times), DRAWS))
+        draws = np.concatenate([first, generator(self.seed, "past-more").random((len(times), MORE_DRAWS))], axis=1)
         self._block(times, PAST_STEP_S, draws)
 
     def advance(self, to: float) -> None:
@@ -87,12 +97,14 @@ class World:
         while steps > 0:
             number, offset = divmod(round((self.reached - self.fine_from) / STEP_S), _CHUNK)
             count = min(steps, _CHUNK - offset)
-            draws = chunk(self.seed, "steps", number, _CHUNK, DRAWS)[offset : offset + count]
+            first = chunk(self.seed, "steps", number, _CHUNK, DRAWS)
+            draws = np.concatenate([first, chunk(self.seed, "steps-more", number, _CHUNK, MORE_DRAWS)], axis=1)
+            draws = draws[offset : offset + count]
             self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws)
             steps -= count
 
     def _block(self, starts: Floats, step_s: float, draws: Floats) -> None:
-        acting = effects(self.seed, self.scenario.faults, starts, noise=self.noise)
+        acting = effects(self.seed, self.faults, starts, noise=self.noise)
         ends = starts + step_s
         current = flow(
             self.seed,
@@ -100,6 +112,7 @@ class World:
             acting,
             self.controls,
             index_lag=self.ingestion.lag(starts),
+            stack=self.stack,
             prompts=PromptEffects(by_version=self.scenario.prompt_effects, since=self.scenario.prompt_deployed_at),
         )
         queue, self._queues = queues.advance(current, self.controls, self._queues, step_s)
@@ -123,7 +136,7 @@ class World:
         self.advance(at)
         rows = self.ledger.before(at)
         load = self.ledger.models[0][rows][-1]
-        acting = effects(self.seed, self.scenario.faults, np.array([at]), noise=self.noise)
+        acting = effects(self.seed, self.faults, np.array([at]), noise=self.noise)
         return Moment(at=at, effects=acting, util=load[0], rejected=load[1])
 
     def nonce(self, *parts: object) -> str:
@@ -144,14 +157,15 @@ class World:
         return document
 
     def _apply(self, path: str, document: Document, at: float) -> None:
-        if path.startswith("ingestion/"):
+        if path.startswith("ingestion/") and "state" in document.keys:
             if document.keys["state"] == "running":
                 self.ingestion.resume(at, catch_up=document.keys["catch_up"])
             else:
                 self.ingestion.stand_still(at)
-        if path.startswith("gateway/params/"):
+        if "revision" in document.keys:
             self._remember_revision(document, at)
         self.controls = self._controls()
+        self.faults = standing(self.scenario.faults, self.documents)
 
     def _remember_revision(self, document: Document, at: float) -> None:
         known = {entry["revision"] for entry in document.fixed["history"]}
@@ -163,7 +177,7 @@ class World:
         """A document as it reads at that moment."""
         self.advance(at)
         public = self.documents.get(path).public()
-        if path.startswith("ingestion/"):
+        if path.startswith("ingestion/") and "state" in public:
             lag = float(self.ingestion.lag(np.array([at]))[0])
             public["watermark"] = iso(at - lag)
             public["queue_depth"] = round(max(lag - 300.0, 0.0) / 45.0)
@@ -176,7 +190,10 @@ class World:
         keys = {"state": "stalled" if stalled else "running", "catch_up": False}
         found = gateway_documents(made)
         found["ingestion/support-kb"] = Document(version=5, keys=keys, fixed={"name": "support-kb"})
-        return found | prompt_documents(scenario)
+        found |= stack_documents(made) | prompt_documents(scenario)
+        for path, setting in scenario.settings.items():
+            setting.put_into(found[path])
+        return found
 
     def _controls(self) -> Controls:
         get = self.documents.get
@@ -198,9 +215,11 @@ class World:
             max_tokens=tuple(cap["max_tokens"] for cap in caps),
             max_context=tuple(cap["max_context"] for cap in caps),
             tenant_limit=tuple(get(f"gateway/limits/{name}").keys["tokens_per_minute"] for name in TENANTS),
+            param_tokens=tuple(_lower(get(f"gateway/params/{route}").keys["params"]) for route in routes),
             pinned=tuple(pinned),
             on_timeout=tuple(entry["on_timeout"] if entry else "block" for entry in moderation),
             hold=tuple(bool(entry and entry["hold_for_review"]) for entry in moderation),
+            stack={path: get(path).keys for path in stack_settings()},
             prompt_version={name: get(f"prompts/{name}").keys["aliases"]["production"] for name in prompts},
         )
 
@@ -212,3 +231,9 @@ class World:
         if not app.fallback:
             raise DocumentError(404, f"route {app.route} has no model at {provider}")
         return app.fallback
+
+
+def _lower(params: Json) -> float | None:
+    """The limit on answers, where it is lower than the usual one."""
+    limit = params.get("max_tokens", USUAL_TOKENS)
+    return float(limit) if limit < USUAL_TOKENS else None

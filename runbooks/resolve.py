@@ -26,6 +26,7 @@ _FIELDS: Mapping[str, Callable[[Service], Any]] = {
     "prompts": lambda s: s.prompts,
     "prompt": lambda s: s.prompt,
     "index": lambda s: s.index,
+    "guardrail": lambda s: s.guardrail,
     "tools": lambda s: list(s.tools),
     "prometheus": lambda s: s.prometheus,
     "selector": lambda s: s.selector or s.name,
@@ -125,6 +126,8 @@ def _exists(name: str, value: Any, catalogue: Catalogue) -> bool:
         return catalogue.prompt_store(value) is not None
     if name == "index":
         return catalogue.index(value) is not None
+    if name == "guardrail":
+        return catalogue.guardrail(value) is not None
     if name == "tools":
         return all(catalogue.tool(tool) is not None for tool in value)
     return True

@@ -35,6 +35,10 @@ def deployment(name: str, provider: str, **changes: Any) -> dict[str, Any]:
     return {**plain, **changes}
 
 
+def came_in(name: str, at: str, source: str, *, reviewed: bool) -> dict[str, Any]:
+    return {"id": name, "added_at": at, "source": source, "author": "guest", "reviewed": reviewed}
+
+
 def documents() -> dict[str, dict[str, Any]]:
     """Path -> document, as on an ordinary day with one bad zone and one greedy tenant."""
     admin = "/gateway/admin"
@@ -43,6 +47,14 @@ def documents() -> dict[str, dict[str, Any]]:
         f"{admin}/banners/support": {"version": 1, "text": "", "route": "support"},
         f"{admin}/classes/batch": {"version": 2, "admit_percent": 100},
         f"{admin}/retries": {"version": 4, "max_retries": 3},
+        f"{admin}/workers": {"version": 2, "count": 2},
+        f"{admin}/release": {
+            "version": 9, "release": "gw-48",
+            "history": [
+                {"release": "gw-47", "at": "2026-11-01T00:00:00Z"}, {"release": "gw-46", "at": "2026-10-01T00:00:00Z"},
+                {"release": "gw-48", "at": "2026-11-22T00:00:00Z"},
+            ],
+        },
         f"{admin}/deployments/acme-openai-zone-b": {"version": 1, "drained": False, "id": "acme-openai-zone-b"},
         f"{admin}/canaries": {"version": 1, "suspended": False},
         f"{admin}/routes/support": {"version": 7, "weights": {"acme-openai": 100, "beta-anthropic": 0}},
@@ -69,6 +81,30 @@ def documents() -> dict[str, dict[str, Any]]:
             "version": 5, "state": "stalled", "watermark": "2026-11-20T00:00:00Z", "catch_up": False,
             "queue_depth": 900,
         },
+        f"{admin}/tools/orders": {"version": 2, "enabled": True, "on_disabled": "say_unavailable"},
+        f"{admin}/guardrails/content-rail": {
+            "version": 4, "revision": "g8", "enabled": True, "on_error": "open", "threshold": 0.4, "timeout_ms": 150,
+            "history": [
+                {"revision": "g7", "enabled": True, "on_error": "closed", "threshold": 0.8, "timeout_ms": 2000,
+                 "at": "2026-11-01T00:00:00Z"},
+                {"revision": "g8", "enabled": True, "on_error": "open", "threshold": 0.4, "timeout_ms": 150,
+                 "at": "2026-11-22T00:00:00Z"},
+            ],
+        },
+        "/ingestion/support-kb/retrieval": {
+            "version": 9, "revision": "s32", "mode": "vector", "embedding_model": "embed-2", "top_k": 2,
+            "ef_search": 128, "filter": "",
+            "history": [
+                {"revision": "s31", "mode": "vector", "embedding_model": "embed-1", "top_k": 8, "ef_search": 128,
+                 "filter": "", "at": "2026-11-01T00:00:00Z"},
+                {"revision": "s32", "mode": "vector", "embedding_model": "embed-2", "top_k": 2, "ef_search": 128,
+                 "filter": "", "at": "2026-11-22T00:00:00Z"},
+            ],
+        },
+        "/ingestion/support-kb/quarantine": {"version": 6, "documents": ["kb-old"]},
+        f"{admin}/cache/support": {
+            "version": 3, "revision": "c5", "mode": "serve", "threshold": 0.8, "namespace": "tenant",
+        },
         "/tools/orders/flags/answers": {"version": 2, "enabled": True, "rollout": {"percent": 80, "ring": "all"}},
     }  # fmt: skip
 
@@ -81,6 +117,13 @@ def facts() -> dict[str, Any]:
                 deployment("acme-openai-zone-a", "acme-openai"),
                 deployment("acme-openai-zone-b", "acme-openai", state="failing", error_share=0.6),
                 deployment("beta-anthropic-us", "beta-anthropic", requests_per_min=0, headroom_percent=90),
+            ]
+        },
+        "/ingestion/support-kb/documents": {
+            "documents": [
+                came_in("wiki-1", "2026-11-22T02:00:00Z", "wiki", reviewed=False),
+                came_in("kb-9", "2026-11-22T01:00:00Z", "cms", reviewed=True),
+                came_in("wiki-0", "2026-10-01T00:00:00Z", "wiki", reviewed=False),
             ]
         },
         "/gateway/admin/usage": {

@@ -26,11 +26,17 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P10", "golden_set", "ok | drop error", Tier.GOLDEN, 60, 30_000),
     ("P11", "golden_counterfactual", "ok | drop error", Tier.GOLDEN, 60, 30_000),
     ("P12", "model_fingerprint", "same | changed error", Tier.QUALITY, 20, 500),
+    ("P13", "embedding_canary", "same | changed dimension error", Tier.CANARY, 3, 2600),
+    ("P14", "retrieval_canary", "ok | slow error empty low", Tier.CANARY, 4, 800),
     ("P15", "index_freshness", "fresh | stale", Tier.FREE, 2, 0),
+    ("P16", "tool_check", "ok | down unauthorized schema_changed", Tier.FREE, 2, 0),
+    ("P17", "guardrail_canary", "ok | benign_blocked malicious_passed unchecked error", Tier.QUALITY, 12, 4000),
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
     ("P19", "demand_profile",
      "ok | traffic_up retries_up retry_amplification calls_per_task_up tenant_surge queue_backlog", Tier.FREE, 2, 0),
+    ("P20b", "cache_check", "ok | served_differs cross_tenant error", Tier.QUALITY, 15, 9000),
     ("P23", "telemetry_check", "ok | stale judge_drift", Tier.FREE, 2, 0),
+    ("P25", "context_scan", "clean | hit | suspect", Tier.FREE, 3, 0),
     ("P26", "structured_output", "valid | invalid error", Tier.QUALITY, 15, 600),
 )  # fmt: skip
 
@@ -108,6 +114,47 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
         "token_profile": "prompt_tokens_up", "demand_profile": "calls_per_task_up",
     },
     "stale-index": {"user_signal": "ok+quality_drop", "golden_set": "ok+drop", "index_freshness": "stale"},
+    "vector-store-outage": {
+        "user_signal": "quality_drop+slow", "retrieval_canary": "error+slow", "golden_set": "drop",
+    },
+    "retrieval-regression": {
+        "user_signal": "quality_drop", "retrieval_canary": "low+empty", "golden_set": "drop",
+        "change_log": "config+index+none",
+    },
+    "embedding-mismatch": {
+        "user_signal": "quality_drop", "retrieval_canary": "low", "embedding_canary": "changed+dimension",
+        "golden_set": "drop", "change_log": "index+model+none",
+    },
+    "tool-backend-down": {
+        "user_signal": "quality_drop", "tool_check": "down", "golden_set": "drop+ok",
+        "demand_profile": "ok+calls_per_task_up",
+    },
+    "tool-contract-drift": {
+        "user_signal": "quality_drop", "tool_check": "schema_changed", "golden_set": "drop",
+        "change_log": "tool+none", "demand_profile": "ok+calls_per_task_up",
+    },
+    "guardrail-overblocking": {
+        "user_signal": "quality_drop", "guardrail_canary": "benign_blocked", "token_profile": "refusal_up",
+        "golden_set": "drop", "change_log": "guardrail+none",
+    },
+    "guardrail-bypass": {
+        "user_signal": "ok", "guardrail_canary": "malicious_passed+unchecked", "change_log": "guardrail+none",
+    },
+    "generation-config-regression": {
+        "user_signal": "quality_drop", "token_profile": "finish_length+output_short", "golden_set": "drop+ok",
+        "change_log": "config+none",
+    },
+    "response-cache-crosstalk": {
+        "user_signal": "quality_drop", "cache_check": "served_differs+cross_tenant", "golden_set": "drop+ok",
+        "change_log": "config+gateway+none",
+    },
+    "prompt-injection": {
+        "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop+ok", "change_log": "none",
+    },
+    "telemetry-failure": {
+        "user_signal": "quality_drop+ok", "telemetry_check": "judge_drift+stale", "golden_set": "ok",
+        "golden_counterfactual": "ok", "change_log": "none",
+    },
     "traffic-surge": {
         "user_signal": "slow+errors", "demand_profile": "traffic_up", "rate_limit_headroom": "ample",
         "token_profile": "ok", "gateway_canary": "slow+ok+rate_limited", "provider_canary": "ok",
@@ -121,8 +168,11 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "moderation-backlog": ("moderation-text", "moderation-voice"),
-    "agent-runaway": ("agent",),
-    "stale-index": ("rag",),
+    **dict.fromkeys(("agent-runaway", "tool-backend-down", "tool-contract-drift"), ("agent",)),
+    **dict.fromkeys(
+        ("stale-index", "vector-store-outage", "retrieval-regression", "embedding-mismatch", "prompt-injection"),
+        ("rag",),
+    ),
 }
 MODES = tuple(
     Mode(

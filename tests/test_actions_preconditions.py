@@ -250,6 +250,26 @@ async def test_an_unknown_or_first_revision_is_told() -> None:
             await draft(context, "rollback_model_config")
 
 
+async def test_a_release_is_rolled_back_to_one_that_is_in_the_history_and_never_beyond_the_first() -> None:
+    world = World()
+    async with serving(world) as context:
+        with pytest.raises(ActionError, match="no release 'gw-1' in its history"):
+            await draft(context, "rollback_release", to="gw-1")
+        assert (await draft(context, "rollback_release", to="gw-46")).params["to"] == "gw-46"
+        world.touch(f"{ADMIN}/release", release="gw-46")
+        with pytest.raises(ActionError, match="oldest in the history"):
+            await draft(context, "rollback_release")
+
+
+async def test_a_gateway_with_enough_workers_gets_no_more() -> None:
+    world = World()
+    async with serving(world) as context:
+        assert unmet(await draft(context, "scale_gateway", workers=1)) == [
+            "the gateway has fewer than 1 workers now: it has 2"
+        ]
+        assert unmet(await draft(context, "scale_gateway")) == []
+
+
 async def test_a_tenant_is_throttled_only_if_it_takes_most() -> None:
     world = World()
     tenants = world.facts[f"{ADMIN}/usage"]["tenants"]

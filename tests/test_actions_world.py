@@ -24,6 +24,14 @@ STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "S10": (("drain_deployment", {}),),
     "S15": (("rollback_prompt", {}), ("rollback_model_config", {}), ("cap_generation", {"max_steps": 25})),
     "S22": (("resume_ingestion", {}), ("post_banner", {"text_key": "wrong_answers"})),
+    "F22": (("degrade_retrieval", {}), ("rollback_retrieval", {})),
+    "S19": (("disable_tool", {}),),
+    "S23": (("rollback_guardrail", {}),),
+    "F27": (("close_guardrail", {}), ("rollback_guardrail", {})),
+    "F24": (("rollback_retrieval", {}),),
+    "S24": (("bypass_cache", {}),),
+    "F25": (("quarantine_documents", {}),),
+    "S16": (("rollback_model_config", {}),),
     "M41": (("hold_for_review", {}), ("cap_generation", {"max_tokens": 64})),
 }
 

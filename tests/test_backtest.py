@@ -29,7 +29,7 @@ from tests.runbook_incidents import installation
 FAST = "--words-only"
 CONTRACTS = Path(os.environ.get("PAGERUNNER_CONTRACTS") or "/nowhere")  # each test runs without our variables
 OUTAGE = "Model provider answers 503 and overloaded_error for most requests"
-STRANGE = "Warehouse printer jammed"
+STRANGE = "Basement printer jammed"
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def account() -> Account:
     made = Account(incidents=[
         incident(1, OUTAGE, "PSVCCHAT", now - timedelta(days=20)),
         incident(2, STRANGE, "PSTRANGE", now - timedelta(days=10)),
-        incident(3, "Jammed warehouse printer", "PSTRANGE", now - timedelta(days=9)),
+        incident(3, "Jammed basement printer", "PSTRANGE", now - timedelta(days=9)),
         incident(4, "RAG answers are weeks old, ingestion has stopped", "PSVCSUPPORT", now - timedelta(days=2)),
         incident(5, "long ago", "PSVCCHAT", now - timedelta(days=60)),
     ])  # fmt: skip
@@ -316,7 +316,7 @@ class TestWhatItComesTo:
     async def test_pages_without_a_runbook_are_put_together_by_their_words(self, url: str) -> None:
         report = await told(url)
 
-        gap = next(gap for gap in report["gaps"] if "warehouse" in gap["words"])
+        gap = next(gap for gap in report["gaps"] if "basement" in gap["words"])
         assert gap["pages"] == 2
         assert {"printer", "jammed"} <= set(gap["words"])
         assert gap["notes"][0].startswith("pulled out the")

@@ -1,4 +1,4 @@
-"""The first thirteen runbooks, checked against the probes, the actions and the example catalogue."""
+"""The runbooks of the library, checked against the probes, the actions and the example catalogue."""
 
 import itertools
 from datetime import UTC, date, datetime
@@ -22,7 +22,11 @@ LIBRARY = ROOT / "runbooks" / "library"
 IDS = {
     "provider-outage", "provider-latency", "rate-limit-exceeded", "quota-exhausted", "egress-failure", "model-drift",
     "prompt-regression", "agent-runaway", "stale-index", "traffic-surge", "credential-failure", "model-retired",
-    "moderation-backlog",
+    "moderation-backlog", "streaming-break", "request-contract-break", "gateway-overload", "gateway-misrouting",
+    "retry-storm", "provider-capacity", "prompt-cache-loss", "context-overflow", "structured-output-break",
+    "vector-store-outage", "retrieval-regression", "embedding-mismatch",
+    "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
+    "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -107,7 +111,14 @@ def test_a_title_can_be_told_from_every_other() -> None:
 def test_money_and_secrets_take_the_strictest_risk() -> None:
     by_hand = {book.id: step.min_risk for book in BOOKS.values() for step in book.actions if step.action == "manual"}
 
-    assert by_hand == {"quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None}
+    assert by_hand == {
+        "quota-exhausted": "R3", "credential-failure": "R3", "egress-failure": None, "streaming-break": None,
+        "retry-storm": "R2", "context-overflow": None, "structured-output-break": None,
+        "vector-store-outage": "R2",
+        "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
+        "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
+        "response-cache-crosstalk": "R3", "telemetry-failure": None,
+    }  # fmt: skip
 
 
 def test_moderation_never_fails_open() -> None:
@@ -124,6 +135,12 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "agent-runaway": ("agent", "code"),
         "stale-index": ("rag",),
         "moderation-backlog": ("moderation-text", "moderation-voice"),
+        "vector-store-outage": ("rag",),
+        "retrieval-regression": ("rag",),
+        "embedding-mismatch": ("rag",),
+        "tool-backend-down": ("agent",),
+        "tool-contract-drift": ("agent",),
+        "prompt-injection": ("rag",),
     }
 
 
@@ -136,8 +153,15 @@ MODES = tuple(
     )
     for book in BOOKS.values()
 )  # fmt: skip
-QUALITY = ("golden_set", "golden_counterfactual", "model_fingerprint", "structured_output")
-FAILING = dict.fromkeys(QUALITY, "error")
+QUALITY = (
+    "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
+    "guardrail_canary", "cache_check",
+)  # fmt: skip
+ONLY_OF = {
+    "index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "context_scan": "rag",
+    "tool_check": "agent",
+}  # fmt: skip
+FAILING = dict.fromkeys(QUALITY[:5], "error")
 SHOWN = {
     "provider-outage, all of it": ("chat", "provider-outage", {
         "user_signal": "errors", "provider_canary": "server_error", "gateway_canary": "server_error",
@@ -211,6 +235,126 @@ SHOWN = {
     "moderation-backlog": ("moderation-text", "moderation-backlog", {
         "user_signal": "slow", "demand_profile": "queue_backlog", "provider_canary": "slow", "gateway_canary": "slow",
     }),
+    "vector-store-outage, failing": ("rag", "vector-store-outage", {
+        "user_signal": "quality_drop", "retrieval_canary": "error", "golden_set": "drop",
+    }),
+    "vector-store-outage, crawling": ("rag", "vector-store-outage", {
+        "user_signal": "slow", "retrieval_canary": "slow",
+    }),
+    "retrieval-regression, a wrong setting": ("rag", "retrieval-regression", {
+        "user_signal": "quality_drop", "retrieval_canary": "low", "golden_set": "drop", "change_log": "config",
+    }),
+    "retrieval-regression, a filter": ("rag", "retrieval-regression", {
+        "user_signal": "quality_drop", "retrieval_canary": "empty", "golden_set": "drop",
+    }),
+    "embedding-mismatch, same size": ("rag", "embedding-mismatch", {
+        "user_signal": "quality_drop", "retrieval_canary": "low", "embedding_canary": "changed", "golden_set": "drop",
+        "change_log": "index",
+    }),
+    "embedding-mismatch, another size": ("rag", "embedding-mismatch", {
+        "user_signal": "quality_drop", "retrieval_canary": "error", "embedding_canary": "dimension",
+    }),
+    "tool-backend-down": ("agent", "tool-backend-down", {"user_signal": "quality_drop", "tool_check": "down"}),
+    "tool-backend-down, the agent tries again": ("agent", "tool-backend-down", {
+        "tool_check": "down", "demand_profile": "calls_per_task_up", "golden_set": "drop",
+    }),
+    "tool-contract-drift": ("agent", "tool-contract-drift", {
+        "user_signal": "quality_drop", "tool_check": "schema_changed", "golden_set": "drop", "change_log": "tool",
+    }),
+    "guardrail-overblocking": ("chat", "guardrail-overblocking", {
+        "user_signal": "quality_drop", "guardrail_canary": "benign_blocked", "token_profile": "refusal_up",
+        "change_log": "guardrail",
+    }),
+    "guardrail-overblocking, a golden set turned away": ("rag", "guardrail-overblocking", {
+        "user_signal": "quality_drop", "guardrail_canary": "benign_blocked", "token_profile": "refusal_up",
+        "golden_set": "drop",
+    }),
+    "guardrail-bypass, a test string through": ("chat", "guardrail-bypass", {"guardrail_canary": "malicious_passed"}),
+    "guardrail-bypass, by its own counter": ("agent", "guardrail-bypass", {
+        "guardrail_canary": "unchecked", "change_log": "guardrail",
+    }),
+    "generation-config-regression": ("chat", "generation-config-regression", {
+        "user_signal": "quality_drop", "token_profile": "finish_length", "change_log": "config",
+    }),
+    "generation-config-regression, told by nobody": ("code", "generation-config-regression", {
+        "user_signal": "quality_drop", "token_profile": "output_short",
+    }),
+    "response-cache-crosstalk": ("chat", "response-cache-crosstalk", {
+        "user_signal": "quality_drop", "cache_check": "served_differs", "golden_set": "drop", "change_log": "config",
+    }),
+    "response-cache-crosstalk, between tenants": ("rag", "response-cache-crosstalk", {
+        "user_signal": "quality_drop", "cache_check": "cross_tenant",
+    }),
+    "prompt-injection": ("rag", "prompt-injection", {"user_signal": "quality_drop", "context_scan": "hit"}),
+    "prompt-injection, golden answers misled": ("rag", "prompt-injection", {
+        "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop",
+    }),
+    "telemetry-failure, the judge": ("chat", "telemetry-failure", {
+        "user_signal": "quality_drop", "telemetry_check": "judge_drift",
+    }),
+    "telemetry-failure, a gap": ("agent", "telemetry-failure", {"telemetry_check": "stale"}),
+    "streaming-break": ("chat", "streaming-break", {
+        "user_signal": "errors", "stream_canary": "truncated", "change_log": "gateway",
+    }),
+    "streaming-break, held back": ("code", "streaming-break", {
+        "user_signal": "errors", "stream_canary": "buffered", "change_log": "network",
+    }),
+    "request-contract-break": ("chat", "request-contract-break", {
+        "user_signal": "errors", "gateway_canary": "bad_request", "change_log": "gateway",
+    }),
+    "request-contract-break, on every path": ("rag", "request-contract-break", {
+        "user_signal": "errors", "gateway_canary": "bad_request", "change_log": "dependency", "golden_set": "error",
+        "structured_output": "error", "stream_canary": "error",
+    }),
+    "gateway-overload": ("chat", "gateway-overload", {
+        "user_signal": "slow", "gateway_health": "overloaded", "gateway_canary": "slow", "change_log": "gateway",
+    }),
+    "gateway-overload, some fail": ("code", "gateway-overload", {
+        "user_signal": "errors", "gateway_health": "overloaded", "gateway_canary": "server_error",
+    }),
+    "gateway-misrouting": ("rag", "gateway-misrouting", {
+        "user_signal": "quality_drop", "gateway_canary": "wrong_model", "gateway_health": "fallback_up",
+        "golden_set": "drop", "change_log": "gateway",
+    }),
+    "gateway-misrouting, nobody to ask": ("chat", "gateway-misrouting", {
+        "user_signal": "errors", "gateway_canary": "no_deployment", "gateway_health": "fallback_up",
+        "change_log": "config",
+    }),
+    "retry-storm": ("chat", "retry-storm", {
+        "user_signal": "errors", "demand_profile": "retry_amplification", "provider_canary": "rate_limited",
+        "gateway_canary": "rate_limited", "rate_limit_headroom": "exhausted", "gateway_health": "inflight_up",
+    }),
+    "retry-storm, the provider is well": ("rag", "retry-storm", {
+        "user_signal": "errors", "demand_profile": "retry_amplification", "gateway_health": "inflight_up",
+        "gateway_canary": "slow",
+    }),
+    "provider-capacity": ("chat", "provider-capacity", {
+        "user_signal": "errors", "provider_canary": "capacity", "gateway_canary": "capacity",
+        "rate_limit_headroom": "limit_reduced", "demand_profile": "retries_up",
+    }),
+    "provider-capacity, the limit is untouched": ("chat", "provider-capacity", {
+        "user_signal": "errors", "provider_canary": "capacity", "gateway_canary": "capacity",
+        "gateway_health": "cooldown", "demand_profile": "retries_up",
+    }),
+    "prompt-cache-loss": ("rag", "prompt-cache-loss", {
+        "user_signal": "slow", "prompt_cache": "cached_ratio_down", "change_log": "prompt",
+    }),
+    "prompt-cache-loss, only the bill shows it": ("chat", "prompt-cache-loss", {
+        "prompt_cache": "cached_ratio_down", "change_log": "config",
+    }),
+    "context-overflow": ("chat", "context-overflow", {
+        "user_signal": "quality_drop", "token_profile": "prompt_tokens_up", "change_log": "deploy",
+    }),
+    "context-overflow, of an agent": ("agent", "context-overflow", {
+        "user_signal": "errors", "token_profile": "prompt_tokens_up", "change_log": "config",
+    }),
+    "structured-output-break": ("agent", "structured-output-break", {
+        "user_signal": "quality_drop", "structured_output": "invalid", "change_log": "config",
+    }),
+    "structured-output-break, golden answers too": ("rag", "structured-output-break", {
+        "user_signal": "quality_drop", "structured_output": "invalid", "golden_set": "drop",
+        "change_log": "config",
+    }),
     "a slow moderation service without a queue": ("moderation-text", "provider-latency", {
         "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow",
     }),
@@ -224,7 +368,7 @@ UNHARMED = {
 
 def findings(kind: str, shown: dict[str, str], *, quality: bool) -> list[Finding]:
     """What every probe shows, the healthy word where nothing is said; ``quality``: whether those were asked at all."""
-    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n != "index_freshness" or kind == "rag")]
+    asked = [n for n in SIGNATURES if (quality or n not in QUALITY) and (n not in ONLY_OF or kind == ONLY_OF[n])]
     result = []
     for number, name in enumerate(asked):
         word = shown.get(name, SIGNATURES[name].normal)

@@ -374,7 +374,7 @@ async def test_answers_that_fit_are_valid(stage: Stage) -> None:
     reading = await stage.ask(StructuredOutput())
     body = stage.company.calls("gateway", CHAT)[0].body
 
-    assert (reading.outcome, reading.n, reading.value) == ("valid", 10, 0.0)
+    assert (reading.outcome, reading.n, reading.value) == ("valid", 20, 0.0)
     assert body["response_format"]["type"] == "json_schema"
     assert body["model"] == "support"
 
@@ -393,7 +393,7 @@ async def test_answers_that_do_not_fit_are_invalid_and_say_where(stage: Stage, t
     reading = await stage.ask(StructuredOutput())
 
     assert reading.outcome == "invalid"
-    assert reading.details["problems"] == {kind: 10}
+    assert reading.details["problems"] == {kind: 20}
     assert reading.details["one_place"]
 
 
@@ -409,7 +409,7 @@ async def test_one_misshapen_answer_is_chance(stage: Stage) -> None:
     stage.company.play("gateway", CHAT, lambda asked: next(plays, openai_answer(FACTS)))
     reading = await stage.ask(StructuredOutput())
 
-    assert (reading.outcome, reading.n) == ("valid", 30)
+    assert (reading.outcome, reading.n) == ("valid", 60)
 
 
 async def test_the_power_is_of_the_test_that_was_used(stage: Stage) -> None:
@@ -419,7 +419,7 @@ async def test_the_power_is_of_the_test_that_was_used(stage: Stage) -> None:
     compared = await stage.ask(StructuredOutput())
 
     assert compared.test == statistics.FISHER
-    assert compared.power == pytest.approx(power.fisher(50 / 60, 60, 0.7, 10), abs=1e-3)
+    assert compared.power == pytest.approx(power.fisher(50 / 60, 60, 0.7, 20), abs=1e-3)
     assert alone.power is not None
     assert compared.power < alone.power
 

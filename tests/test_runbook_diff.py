@@ -43,7 +43,7 @@ def test_a_phrase_that_moves_is_better_or_worse_by_where_it_belongs(books: Path,
     (books / "horse.md").write_text(book("Horses", front='pages: ["zebra on the crossing and stripes on the road"]\n'))
     (books / "zebra.md").write_text(book("Zebras"))
     (tmp_path / "past.jsonl").write_text(
-        '{"title": "Zebras block the crossing", "body": "again", "service": "chat-assistant", "class": "x"}\n\n'
+        '{"title": "Zebra stripes on the crossing", "body": "again", "service": "chat-assistant", "class": "x"}\n\n'
     )
 
     report = told("main", str(books), "--cases", "past.jsonl", **WITH_CATALOGUE)

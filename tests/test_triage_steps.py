@@ -5,9 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from bot.triage import nodes
-from bot.wiring import LIBRARY, actions, open_librarian, open_shelf
+from bot.wiring import LIBRARY, actions, open_librarian, open_shelf, specs
 from config.catalogue import Catalogue, Service
+from config.strict_yaml import load
 from diagnostics.model import Diagnosis, Hypothesis, Verdict
 from knowledge.model import Query
 from runbooks.model import ActionStep, Runbook, RunbookError, VerifyStep
@@ -96,7 +99,7 @@ def test_a_teams_own_runbook_is_for_its_services_and_shadows_nobody_elses(tmp_pa
     )
     (tmp_path / "only-ours.md").write_text(other)
     shelf = open_shelf([Folder(path=tmp_path, team="creator")], actions(), catalogue, date(2026, 11, 22))
-    own = SimpleNamespace(library=shelf, resolve=resolve, catalogue=catalogue)
+    own = SimpleNamespace(library=shelf, resolve=resolve, catalogue=catalogue, specs={})
     chat, images = catalogue.service("chat-assistant"), catalogue.service("image-generation")
     assert chat is not None
     assert images is not None
@@ -124,3 +127,25 @@ def test_a_runbook_scoped_to_a_service_leaves_the_built_in_to_the_others(tmp_pat
     assert shelf.for_service(chat)["provider-outage"].services == ("*",)
     assert shelf.for_service(images)["provider-outage"].services == ("image-generation",)
     assert open_librarian(shelf, None).search(Query(title="provider outage", service="chat-assistant")).matches
+
+
+@pytest.mark.parametrize(
+    ("book", "part", "value"),
+    [("response-cache-crosstalk", "response_cache", False), ("guardrail-bypass", "guardrail", None)],
+)
+def test_what_a_service_does_not_have_cannot_be_its_cause(
+    catalogue: Catalogue, book: str, part: str, value: object
+) -> None:
+    shelf = open_shelf([], actions(), catalogue, date(2026, 11, 22))
+    own = SimpleNamespace(library=shelf, resolve=resolve, catalogue=catalogue, specs=specs())
+    written = Path(__file__).parents[1] / "config" / "example" / "catalogue.yaml"
+    example = Catalogue.model_validate(load(written.read_text(encoding="utf-8")).value)
+    chat = example.service("chat-assistant")
+    assert chat is not None
+
+    without = chat.model_copy(update={part: value, "prometheus": None})
+
+    assert book in {mode.id for mode in nodes.modes(own, chat)}
+    assert book not in {mode.id for mode in nodes.modes(own, without)}
+    # That nobody measures a service does not mean that its telemetry is well.
+    assert "telemetry-failure" in {mode.id for mode in nodes.modes(own, without)}

@@ -16,9 +16,11 @@ from drills.company import BY_NAME
 from drills.outgoing import Incoming
 from drills.referee import told_changes
 from drills.scenarios import SCENARIOS, build
+from drills.search import SETTINGS
 from tests.world_fakes import START, chat, read_only, running
 
-FAULTS = [name for name in SCENARIOS if name not in ("N33", "N34")]
+UNFELT = ("N33", "N34", "N35", "N36")
+FAULTS = [name for name in SCENARIOS if name not in UNFELT]
 TO_BETA = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
 
 
@@ -48,6 +50,21 @@ RESUME = Act(
     "ingestion/support-kb", {"state": "running", "catch_up": True}, "resume_ingestion", {"index": "support-kb"}
 )
 HOLD = Act("gateway/moderation/moderation-text", {"on_timeout": "hold", "hold_for_review": True}, "hold_for_review", {})
+SEARCH = Act(
+    "ingestion/support-kb/retrieval", {"revision": "s31", **{k: v for k, v in SETTINGS.items() if k != "revision"}},
+    "rollback_retrieval", {},
+)  # fmt: skip
+NO_TOOL = Act("gateway/tools/orders", {"enabled": False}, "disable_tool", {})
+RAIL = Act("gateway/guardrails/content-rail",
+           {"revision": "g7", "threshold": 0.8, "timeout_ms": 2000, "on_error": "closed"},
+           "rollback_guardrail", {})  # fmt: skip
+CLOSE = Act("gateway/guardrails/content-rail", {"on_error": "closed"}, "close_guardrail", {})
+LONGER = Act("gateway/params/{route}", {"revision": "r17", "params": {"temperature": 0.2, "max_tokens": 1024}},
+             "rollback_model_config", {})  # fmt: skip
+ANEW = Act("gateway/cache/{route}", {"mode": "bypass"}, "bypass_cache", {})
+HELD = Act("ingestion/support-kb/quarantine", {"documents": [f"wiki-{8841 + n}" for n in range(20)]},
+           "quarantine_documents", {})  # fmt: skip
+WORDS = Act("ingestion/support-kb/retrieval", {"mode": "keyword"}, "degrade_retrieval", {})
 OPEN = Act("gateway/moderation/moderation-text", {"on_timeout": "pass"}, "fail_open", {})
 CLAMP = Act("gateway/retries", {"max_retries": 0}, "clamp_retries", {})
 
@@ -82,7 +99,7 @@ def test_users_feel_a_fault_when_the_page_comes(name: str) -> None:
         assert fine[before].mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["N33", "N34"])
+@pytest.mark.parametrize("name", UNFELT)
 def test_users_feel_nothing_when_nothing_is_wrong(name: str) -> None:
     world, healthy = (one.twin() for one in read_only(name, 2))
     world.advance(world.scenario.page_at)
@@ -92,6 +109,9 @@ def test_users_feel_nothing_when_nothing_is_wrong(name: str) -> None:
 RIGHT = [
     ("S01", (shift(),)), ("S03", (shift(),)), ("S04", (SHED,)), ("S04", (THROTTLE,)), ("S06", (shift(),)),
     ("S10", (DRAIN,)), ("S14", (PIN,)), ("S14", (shift(),)), ("S15", (ROLLBACK,)), ("S20", (CAP,)), ("S22", (RESUME,)),
+    ("S23", (RAIL,)), ("F27", (RAIL,)), ("S16", (LONGER,)), ("S24", (ANEW,)), ("F25", (HELD,)),
+    ("S19", (NO_TOOL,)), ("F19", (NO_TOOL,)),
+    ("F22", (WORDS,)), ("F24", (SEARCH,)), ("F24", (WORDS,)), ("S21", (SEARCH,)), ("S21", (WORDS,)),
     ("M41", (HOLD,)), ("N39", (CLAMP, shift())), ("N33", ()), ("N34", ()),
 ]  # fmt: skip
 
@@ -111,7 +131,10 @@ def test_the_right_action_restores_what_users_get(name: str, acts: tuple[Act, ..
 WRONG = [
     ("S01", (OLDER,)), ("S01", (CLAMP,)), ("S03", (CLAMP,)), ("S04", (shift(),)), ("S14", (OLDER,)),
     ("S15", (shift(),)), ("S15", (PIN,)), ("S20", (shift(),)), ("S22", (OLDER,)), ("S22", (shift(),)),
-    ("M41", (OPEN,)), ("N34", (OLDER,)),
+    ("S23", (PIN,)), ("F27", (CLOSE,)), ("S16", (shift(),)), ("S24", (PIN,)), ("F25", (PIN,)), ("F25", (RESUME,)),
+    ("S19", (shift("agent"),)), ("F19", (CLAMP,)),
+    ("F22", (OLDER,)), ("F22", (SEARCH,)), ("F24", (RESUME,)), ("F24", (shift(),)), ("S21", (PIN,)),
+    ("S21", (shift(),)), ("M41", (OPEN,)), ("N34", (OLDER,)),
 ]  # fmt: skip
 
 
@@ -120,7 +143,7 @@ def test_a_wrong_action_restores_nothing(name: str, acts: tuple[Act, ...]) -> No
     scored = run(name, *acts)
     assert not scored["mitigation_success"]
     # Fewer retries are a good first step in an outage, although they restore nothing by themselves.
-    assert scored["wrong_action_proposed"] != ((name, acts[0]) == ("S01", CLAMP))
+    assert scored["wrong_action_proposed"] != ((name, acts[0]) in (("S01", CLAMP), ("F27", CLOSE)))
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -28,7 +28,15 @@ from config.settings import without_settings
 SCENARIOS = {
     "provider-outage": "S01", "provider-latency": "S03", "rate-limit-exceeded": "S04", "quota-exhausted": "S06",
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
-    "stale-index": "S22", "moderation-backlog": "M41", "blip": "N33", "busy-but-well": "N34", "injection": "N39",
+    "stale-index": "S22", "moderation-backlog": "M41", "provider-capacity": "S05", "request-contract-break": "S09",
+    "gateway-overload": "S11", "gateway-misrouting": "S12", "retry-storm": "S13", "context-overflow": "S17",
+    "structured-output-break": "S18", "prompt-cache-loss": "T29", "streaming-break": "T33",
+    "vector-store-outage": "F22", "retrieval-regression": "F24", "embedding-mismatch": "S21",
+    "tool-backend-down": "S19", "tool-contract-drift": "F19",
+    "guardrail-overblocking": "S23", "guardrail-bypass": "F27",
+    "generation-config-regression": "S16", "response-cache-crosstalk": "S24", "prompt-injection": "F25",
+    "telemetry-failure": "N35", "metrics-gone": "N36",
+    "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"

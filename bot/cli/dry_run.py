@@ -12,7 +12,7 @@ from bot.edges.database import Database, SchemaMismatch
 from bot.edges.history import FrozenBaselines, FrozenChanges, SqlHistory
 from bot.edges.planner import ActionPlanner
 from bot.ports import Step, StorageDown
-from bot.triage.nodes import mode_of
+from bot.triage.nodes import can_happen, mode_of
 from bot.wiring import PROBES, evidence_id, specs
 from config.catalogue import Catalogue, Service
 from config.clock import Clock
@@ -72,7 +72,8 @@ class DryRun:
 
     def modes(self) -> list[Mode]:
         """The failure modes that the library describes for this service."""
-        return [mode_of(book) for book in self._runbooks().values() if book.executable and book.evidence]
+        found = [mode_of(book) for book in self._runbooks().values() if book.executable and book.evidence]
+        return [mode for mode in found if self.service is None or can_happen(mode, self.service, specs())]
 
     def _runbooks(self) -> Mapping[str, Runbook]:
         if self.service is None:

@@ -11,8 +11,8 @@ from bot.edges.usage import Used
 from runbooks.links import rotten
 from runbooks.model import Problem, Runbook
 
-GOOD_BELIEF = 0.3
-"""Share of the belief from which the first runbook counts as found; with thirteen of them, an even share is 0.08."""
+GOOD_BELIEF = 0.25
+"""Share of the belief from which the first runbook counts as found; with 33 of them, an even share is 0.03."""
 UNRESOLVED = frozenset({
     "unknown-probe", "unknown-action", "unknown-outcome", "unknown-parameter", "missing-parameter", "parameter",
     "unknown-field", "undeclared-field", "no-service", "unknown-service",

@@ -21,11 +21,17 @@ from diagnostics.series import RECORD
 from knowledge.model import Retrieval
 
 MODES = frozenset({
-    "agent-runaway", "credential-failure", "egress-failure", "model-drift", "model-retired", "moderation-backlog",
-    "prompt-regression", "provider-latency", "provider-outage", "quota-exhausted", "rate-limit-exceeded", "stale-index",
-    "traffic-surge", "no-fault", "other",
+    "provider-outage", "provider-latency", "rate-limit-exceeded", "provider-capacity", "quota-exhausted",
+    "credential-failure", "model-retired", "request-contract-break", "egress-failure", "gateway-overload",
+    "gateway-misrouting", "retry-storm", "streaming-break", "dependency-break", "model-drift", "prompt-regression",
+    "generation-config-regression", "context-overflow", "structured-output-break", "ungrounded-answers",
+    "tool-backend-down", "tool-contract-drift", "agent-runaway", "agent-destructive-action", "embedding-mismatch",
+    "vector-store-outage", "stale-index", "retrieval-regression", "prompt-injection", "guardrail-overblocking",
+    "guardrail-bypass", "response-cache-crosstalk", "key-or-supply-chain-compromise", "data-leak",
+    "safety-escalation", "prompt-cache-loss", "inference-saturation", "inference-bad-replica", "traffic-surge",
+    "cost-spike", "moderation-backlog", "generation-queue-backlog", "telemetry-failure", "no-fault", "other",
 })  # fmt: skip
-"""Failure modes of the built-in library, whose names tell nothing of anybody."""
+"""Failure modes of the closed list, with or without a runbook yet, whose names tell nothing of anybody."""
 _CHANGES = frozenset({
     "prompt", "model", "config", "gateway", "index", "tool", "secret", "guardrail", "dependency", "deploy", "network",
 })  # fmt: skip

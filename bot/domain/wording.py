@@ -25,6 +25,12 @@ OUTCOMES: Mapping[str, str] = {
     "retries_up": "more retries", "retry_amplification": "retries multiply the load",
     "calls_per_task_up": "more model calls for each task", "tenant_surge": "one tenant's share moved",
     "queue_backlog": "queue far above normal", "judge_drift": "the judge itself drifted", "valid": "output is valid",
+    "served_differs": "serves another question's answer", "cross_tenant": "serves another tenant's answer",
+    "clean": "nothing found", "hit": "the model obeys a document", "suspect": "looks like an order",
+    "benign_blocked": "blocks harmless requests",
+    "malicious_passed": "lets through what it must stop", "unchecked": "requests pass unchecked",
+    "schema_changed": "its contract changed",
+    "low": "finds less than it should", "empty": "finds nothing", "dimension": "vectors of another size",
     "invalid": "output is not valid", "inconclusive": "cannot tell",
 }  # fmt: skip
 """Outcome word of a probe -> what it means, in a few words. A word that is not here is shown as it is."""

@@ -106,6 +106,10 @@ class Tools:
     embedder: TextEmbedder | None = None
 
 
+PARTS = ("index", "tools", "guardrail", "response_cache")
+"""Parts that a service may be without, by their name in the catalogue."""
+
+
 class Asking(Protocol):
     """The part of :class:`Tools` that decides what to ask and to propose; a replay has no more than this."""
 
@@ -257,8 +261,20 @@ def _check(verify: VerifyStep | None, shown: Mapping[str, Finding]) -> VerifySte
 
 def modes(tools: Asking, service: Service) -> list[Mode]:
     """The failure modes that the library describes for this service."""
-    runbooks = tools.library.for_service(service).values()
-    return [mode_of(runbook) for runbook in runbooks if runbook.executable and runbook.evidence]
+    found = [mode_of(book) for book in tools.library.for_service(service).values() if book.executable and book.evidence]
+    return [mode for mode in found if can_happen(mode, service, tools.specs)]
+
+
+def can_happen(mode: Mode, service: Service, specs: Mapping[str, ProbeSpec]) -> bool:
+    """Whether the service has the part that fails: a mode that a healthy reading of that part's probe rules out cannot
+    be the cause where the catalogue declares no such part."""
+    for name, words in mode.evidence.items():
+        spec = specs.get(name)
+        if spec is not None and words.get(spec.normal) is Weight.RULES_OUT:
+            lacking = [part for part in spec.applies if part in PARTS and not getattr(service, part, None)]
+            if lacking:
+                return False
+    return True
 
 
 def mode_of(runbook: Runbook) -> Mode:

@@ -5,6 +5,7 @@
 Beside it: whether one tenant is behind it, and whether work piles up in front of the model.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from diagnostics.decomposition import (
     surge_of,
 )
 from diagnostics.model import INCONCLUSIVE, Params, ProbeContext, ProbeSpec, Reading, Verdict
+from diagnostics.symptoms import failed
 from diagnostics.usual import Moved
 from diagnostics.windows import SLICE_S, Watch
 
@@ -36,6 +38,8 @@ CALLS_UP = 1.15
 RETRIES_UP = 1.2
 AMPLIFIED = 3.5
 """More attempts for a call than three, which one layer's usual two retries explain: layers multiply."""
+LEAST_AMPLIFIED, UNEXPLAINED = 2.5, 1.3
+"""From so many attempts on it is also amplified when they are so much more than what fails explains."""
 QUEUE_RATIO, QUEUE_LEAST = 3.0, 10.0
 
 
@@ -70,13 +74,17 @@ class DemandProfile:
 
     async def run(self, context: ProbeContext, params: DemandParams) -> Reading:
         """Take demand apart into its factors and name the one that moved most."""
-        read = await Demand.of(Watch.of(context))
+        watch = Watch.of(context)
+        read, requests = await asyncio.gather(Demand.of(watch), watch.counts("requests"))
         slices = params.window_s // SLICE_S
         values = factor_values(read)
         factors = {name: factor(context, read, name, points, slices) for name, points in values.items()}
         surge = surge_of(context, read.tenants, slices)
         queue = queue_of(context, read.queue)
-        reading = _judge(factors, surge, None if draining(read.queue) else queue)
+        failing = max(
+            (failed(one, requests.alias) / one.total for one in requests.latest(slices) if one.total), default=1.0
+        )
+        reading = _judge(factors, surge, None if draining(read.queue) else queue, failing)
         return replace(reading, evidence=read.evidence, details=_details(read, values, factors, surge, queue))
 
 
@@ -90,10 +98,10 @@ class _Candidate:
     reading: Callable[[], Reading]
 
 
-def _judge(factors: Mapping[str, Moved | None], surge: Surge | None, queue: Moved | None) -> Reading:
+def _judge(factors: Mapping[str, Moved | None], surge: Surge | None, queue: Moved | None, failing: float) -> Reading:
     if queue is not None and queue.now >= max(QUEUE_RATIO * queue.usual, queue.usual + QUEUE_LEAST):
         return _backlog(queue)
-    found = _candidates(factors, surge)
+    found = _candidates(factors, surge, failing)
     if found:
         return max(found, key=lambda one: math.log(max(one.ratio, 1e-9))).reading()
     known = [name for name in FACTORS if factors.get(name)]
@@ -114,7 +122,15 @@ def _judge(factors: Mapping[str, Moved | None], surge: Surge | None, queue: Move
     )
 
 
-def _candidates(factors: Mapping[str, Moved | None], surge: Surge | None) -> list[_Candidate]:
+def amplified(attempts: float, failing: float) -> bool:
+    """Whether one layer with two retries cannot explain so many attempts, given the share of requests that fail in the
+    end: such a request has failed three times over."""
+    again = failing ** (1 / 3)
+    explained = UNEXPLAINED * (again + again * again)
+    return attempts >= AMPLIFIED or (attempts >= LEAST_AMPLIFIED and attempts - 1.0 > explained)
+
+
+def _candidates(factors: Mapping[str, Moved | None], surge: Surge | None, failing: float) -> list[_Candidate]:
     found: list[_Candidate] = []
 
     def add(outcome: str, name: str, what: str, threshold: float) -> None:
@@ -128,7 +144,7 @@ def _candidates(factors: Mapping[str, Moved | None], surge: Surge | None) -> lis
         add("traffic_up", "tasks", "Tasks a minute", TRAFFIC_UP)
     add("calls_per_task_up", "calls_per_task", "Model calls for a task", CALLS_UP)
     attempts = factors.get("attempts_per_call")
-    if attempts is not None and attempts.now >= AMPLIFIED:
+    if attempts is not None and amplified(attempts.now, failing):
         add("retry_amplification", "attempts_per_call", "Attempts for a call", RETRIES_UP)
     if not found:
         # Ordinary retries follow from whatever fails; they are told only when nothing drives them.

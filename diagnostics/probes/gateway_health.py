@@ -16,6 +16,8 @@ from diagnostics.windows import SLICE_S, Track, Watch
 
 OVERHEAD_SHARE, OVERHEAD_S = 0.30, 0.25
 """Overloaded once the gateway's own part exceeds this share of its latency and this many seconds a request."""
+OVERHEAD_TIMES, OVERHEAD_GROWN = 5.0, 0.10
+"""Or once it is so many times its usual share, from the second number on, and as many seconds."""
 FALLBACK_SHARE = 0.02
 IN_FLIGHT_RATIO = 2.0
 ZONE_FAILING, ZONE_FINE = 0.10, 0.05
@@ -93,7 +95,7 @@ class GatewayHealth:
         metrics, missing = await _metrics(context, gateway)
         reading = (
             _dead(alive)
-            or (metrics and _overloaded(metrics))
+            or (metrics and _overloaded(context, metrics))
             or _zone(deployments)
             or (metrics and (_cooldown(metrics, deployments) or _fallback(metrics) or _in_flight(context, metrics)))
             or _cooldown(None, deployments)
@@ -135,16 +137,21 @@ def _overhead(metrics: _Metrics) -> tuple[float, float] | None:
     return own / whole[0].total, own / count[0].total
 
 
-def _overloaded(metrics: _Metrics) -> Reading | None:
+def _overloaded(context: ProbeContext, metrics: _Metrics) -> Reading | None:
     own = _overhead(metrics)
-    if own is None or own[0] <= OVERHEAD_SHARE or own[1] <= OVERHEAD_S:
+    if own is None or own[1] <= OVERHEAD_S:
+        return None
+    usual = usual_values(context, "gateway_health.overhead_share", [])
+    grown = max(OVERHEAD_GROWN, OVERHEAD_TIMES * statistics.median(usual)) if usual else OVERHEAD_SHARE
+    limit = min(OVERHEAD_SHARE, grown)
+    if own[0] <= limit:
         return None
     return Reading(
         outcome="overloaded",
         summary=f"The gateway itself takes {wording.percent(own[0])} of the time, {wording.seconds(own[1])} a request.",
         value=own[0],
-        baseline=OVERHEAD_SHARE,
-        test="own share of latency",
+        baseline=statistics.median(usual) if usual else OVERHEAD_SHARE,
+        test=f"own share of latency above {limit:.0%}",
     )
 
 

@@ -38,7 +38,7 @@ _CITIES: Final = ("Lisbon", "Nairobi", "Osaka", "Lima", "Oslo", "Accra", "Quito"
 class StructuredOutputParams(Params):
     """``n`` calls a wave."""
 
-    n: int = Field(default=10, ge=5, le=50)
+    n: int = Field(default=20, ge=5, le=50)
 
 
 class StructuredOutput:
@@ -54,7 +54,7 @@ class StructuredOutput:
         tier=Tier.QUALITY,
         expected_s=10.0,
         timeout_s=90.0,
-        expected_tokens=2500,
+        expected_tokens=5000,
     )
 
     async def run(self, context: ProbeContext, params: StructuredOutputParams) -> Reading:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from config.catalogue import Gateway, Index, PromptStore, Provider
+from config.catalogue import Gateway, Guardrail, Index, PromptStore, Provider
 from runbooks.actions.documents import VersionedDocument, segment
 from runbooks.model import ActionContext, ActionError
 
@@ -59,6 +59,18 @@ def index_of(context: ActionContext, name: str | None) -> Index:
     return index
 
 
+def guardrail_of(context: ActionContext, name: str | None) -> Guardrail:
+    """The guardrail in front of the service."""
+    service = context.service
+    _own("guardrail", name, service.guardrail, service.name)
+    rail = context.catalogue.guardrail(service.guardrail or "")
+    if rail is None:
+        raise ActionError(
+            f"service {service.name} has no guardrail in the catalogue; add services.{service.name}.guardrail"
+        )
+    return rail
+
+
 def provider_of(context: ActionContext, name: str) -> Provider:
     """Any declared provider."""
     provider = context.catalogue.provider(name)
@@ -99,6 +111,6 @@ def _own(kind: str, named: str | None, own: str | None, service: str) -> None:
 
 
 __all__ = [
-    "admin_document", "gateway_of", "index_of", "nearest", "prompt_of", "prompt_store_of", "provider_of", "route_of",
-    "segment",
+    "admin_document", "gateway_of", "guardrail_of", "index_of", "nearest", "prompt_of", "prompt_store_of",
+    "provider_of", "route_of", "segment",
 ]  # fmt: skip

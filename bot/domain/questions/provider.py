@@ -77,7 +77,7 @@ def index(case: Case) -> Iterator[Statement]:
     if service is not None and service.index is None:
         yield Statement(text="This service has no retrieval index: the catalogue declares none.")
         return
-    yield from read_or_not(case, "index_freshness")
+    yield from read_or_not(case, "index_freshness", "retrieval_canary", "embedding_canary")
 
 
 def regions(case: Case) -> Iterator[Statement]:
