@@ -85,7 +85,11 @@ class Measured:
             return (
                 f"{self.n} of {self.n} calls answered (so at most {100 * statistics.rule_of_three(self.n):.0f} % fail)"
             )
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in self.kinds.items())
+        named = list(self.kinds.items())[: 2 if len(self.kinds) == 2 else 1]
+        rest = self.failed - sum(count for _, count in named)
+        kinds = ", ".join(
+            [*(f"{count} x {kind}" for kind, count in named), *([f"{rest} of other kinds"] if rest else [])]
+        )
         return f"{self.failed} of {self.n} calls failed ({kinds})"
 
     def facts(self) -> dict[str, Any]:
