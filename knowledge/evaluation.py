@@ -52,7 +52,8 @@ def evaluate(
     ``top1``, ``top3`` and ``mrr`` are over all ``n`` cases; ``*_covered`` over those whose class has a runbook among
     the documents; ``*_interval`` is the 95 % interval of Wilson. ``top1_lenient``: the first document is right for the
     class or a secondary class. ``memory``: labelled cases that count as confirmed past incidents; with ``folds``, each
-    part of the cases is ranked with the other parts as memory. Raises :class:`EvaluationError`.
+    part of the cases is ranked with the other parts as memory. No case is in the memory that it is asked with.
+    Raises :class:`EvaluationError`.
     """
     cases = read_cases(cases_path)
     labels = read_labels(labels_path)
@@ -60,8 +61,9 @@ def evaluate(
     told = read_cases(memory) if memory else []
     results: list[_Result] = []
     for part in _parts(cases, folds):
-        others = [case for case in cases if case not in part] if folds else []
-        librarian.remember(_past(case, labels) for case in (*told, *others))
+        asked = {case.id for case in part}
+        others = [case for case in (*told, *(cases if folds else ())) if case.id not in asked]
+        librarian.remember(_past(case, labels) for case in others)
         results += [_ranked(librarian, case, max(1, len(known)), timer) for case in part]
     covered = [result for result in results if known.intersection(_right(labels, result.case.label))]
     first = [_first_right(result.ranks, _right(labels, result.case.label)) for result in results]

@@ -37,7 +37,7 @@ EXCLUSION = 4.0
 the logarithm of how much more likely a document is."""
 SCOPE = 20.0
 """Turns a share of the fused score into that unit."""
-PAST = 5.0
+PAST = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

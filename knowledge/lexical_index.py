@@ -43,13 +43,20 @@ class LexicalIndex:
             "CREATE VIRTUAL TABLE chunk USING fts5(id UNINDEXED, words, entities, "
             "tokenize = 'porter unicode61 remove_diacritics 2')"
         )
+        self._rows: dict[tuple[str, str], int] = {}
+        """Row by id and text."""
 
     def replace(self, chunks: Sequence[Chunk]) -> None:
-        """Make these the whole index."""
-        rows = [(chunk.id, _clean(chunk.text), " ".join(entity_tokens(chunk.text))) for chunk in chunks]
+        """Make these the whole index. Only what differs is written."""
+        wanted = {(chunk.id, chunk.text): chunk for chunk in chunks}
         with self._lock, self._database:
-            self._database.execute("DELETE FROM chunk")
-            self._database.executemany("INSERT INTO chunk (id, words, entities) VALUES (?, ?, ?)", rows)
+            gone = [key for key in self._rows if key not in wanted]
+            self._database.executemany("DELETE FROM chunk WHERE rowid = ?", [(self._rows.pop(key),) for key in gone])
+            for key, chunk in wanted.items():
+                if key not in self._rows:
+                    row = (chunk.id, _clean(chunk.text), " ".join(entity_tokens(chunk.text)))
+                    added = self._database.execute("INSERT INTO chunk (id, words, entities) VALUES (?, ?, ?)", row)
+                    self._rows[key] = int(added.lastrowid or 0)
 
     def search(self, text: str, k: int) -> Sequence[tuple[str, float, Sequence[str]]]:
         """Chunk ids, scores and the words of the chunk that matched, best first. No text can be query syntax: it is

@@ -19,7 +19,7 @@ from knowledge.scoring import Corpus, Hits, Scored, considered, matches, rank
 CANDIDATES = 40
 """Documents that are looked at closely; the others keep their place behind them."""
 FEWEST_DOCUMENTS = 8
-FEWEST_EXAMPLES = 40
+FEWEST_EXAMPLES = 30
 """Below these a library is too small to learn from, and is ranked by the fixed fusion."""
 MOST_EXAMPLES = 600
 """Of a large library so many phrases are tried, chosen by their hash: indexing stays bounded."""

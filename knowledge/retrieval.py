@@ -207,7 +207,7 @@ class HybridLibrarian:
 
     def _hits(self, text: str, vectors: Sequence[Sequence[float]]) -> Hits:
         words = {name: (score, matched) for name, score, matched in self._words.search(text, DEPTH)}
-        if not self._meaning or self._vectors is None:
+        if not self._meaning or self._vectors is None or not len(vectors):
             return Hits(words=words)
         found: dict[str, float] = {}
         try:
