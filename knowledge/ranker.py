@@ -16,8 +16,6 @@ from knowledge.model import Chunk, Match, Query
 from knowledge.profiles import Array, Asked, Left, Profiles
 from knowledge.scoring import Corpus, Hits, Scored, considered, matches, rank
 
-CANDIDATES = 40
-"""Documents that are looked at closely; the others keep their place behind them."""
 FEWEST_DOCUMENTS = 8
 FEWEST_EXAMPLES = 30
 """Below these a library is too small to learn from, and is ranked by the fixed fusion."""
@@ -99,18 +97,17 @@ class Study:
         return cls(corpus=corpus, profiles=profiles, lessons=tried, learned=learn(tried, meaning=bool(vectors)))
 
     def ranked(self, query: Query, text: str, vectors: Sequence[Sequence[float]], hits: Hits) -> tuple[Match, ...]:
-        """Every document, best first. ``text`` and ``vectors``: what was searched for."""
-        fused = rank(self.corpus, query, hits)
+        """The documents that are looked at, best first. ``text`` and ``vectors``: what was searched for."""
         weights = self.learned.of(hits)
         if weights is None or self.profiles is None:
-            return fused
+            return rank(self.corpus, query, hits)
         view = View(corpus=self.corpus, profiles=self.profiles, query=query, asked=Asked.of(text, vectors), hits=hits)
-        return reranked(view, weights, fused)
+        return reranked(view, weights)
 
 
-def reranked(view: View, weights: Weights, fused: Sequence[Match]) -> tuple[Match, ...]:
-    """The same documents, ordered by what was learned, each with the reasons for its place."""
-    names = [match.document for match in fused[:CANDIDATES]]
+def reranked(view: View, weights: Weights) -> tuple[Match, ...]:
+    """The documents that are looked at, ordered by what was learned, each with the reasons for its place."""
+    names = considered(view.corpus, view.hits)
     found = facts(view, names)
     parts = np.round(standard(found.values, np.array(weights.floors)) * weights.array, 6)
     scored: list[Scored] = []
@@ -152,8 +149,6 @@ def lessons(
 
 def _lesson(view: View, chunk: Chunk, owner: str) -> Lesson:
     names = list(considered(view.corpus, view.hits))
-    if len(names) > CANDIDATES:
-        names = [match.document for match in rank(view.corpus, view.query, view.hits)[:CANDIDATES]]
     names = names if owner in names else [*names, owner]
     excluding = {place.document for place in view.corpus.places[chunk.id] if place.role == "excluded"}
     return Lesson(

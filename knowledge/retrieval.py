@@ -25,7 +25,7 @@ from knowledge.model import (
     VectorIndex,
     WordIndex,
 )
-from knowledge.scoring import Corpus, Hits, rank
+from knowledge.scoring import UNIFORM_SHARE, Corpus, Hits, rank, unexamined
 
 if TYPE_CHECKING:
     from knowledge.ranker import Study
@@ -164,12 +164,16 @@ class HybridLibrarian:
 
     def search(self, query: Query, *, limit: int = 5) -> Retrieval:
         """The best documents."""
-        ranked = self._ranked(query)
+        corpus, ranked = self._corpus, self._ranked(query)
+        if limit > len(ranked):
+            ranked = (*ranked, *unexamined(corpus, ranked))
         return Retrieval(matches=ranked[:limit], mode="fused" if self._meaning else "lexical", notice=self._notice)
 
     def priors(self, query: Query) -> Mapping[str, float]:
         """Every document's prior, summing to 1."""
-        return {match.document: match.prior for match in self._ranked(query)}
+        documents = self._corpus.documents
+        even = dict.fromkeys(documents, UNIFORM_SHARE / max(len(documents), 1))
+        return even | {match.document: match.prior for match in self._ranked(query)}
 
     def _ranked(self, query: Query) -> tuple[Match, ...]:
         with self._state:

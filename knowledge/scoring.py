@@ -25,8 +25,8 @@ PAST_WEIGHT = 0.25
 """What being like a past incident adds; it is about one runbook, and there are few."""
 PAST_FROM = 0.3
 """Below this cosine a past incident says nothing."""
-SMALL = 200
-"""Documents of a library that are all looked at."""
+SMALL = 60
+"""Documents that are looked at for one page: a library of so many is looked at whole."""
 KIND_MATCH, SCOPE_MISMATCH = 0.02, -0.15
 TEMPERATURE, WORDS_TEMPERATURE = 0.05, 0.13
 UNIFORM_SHARE = 0.1
@@ -110,7 +110,7 @@ class Tally:
 
 
 def rank(corpus: Corpus, query: Query, hits: Hits) -> tuple[Match, ...]:
-    """Every document, best first. In a large library those that neither index returned stand at the end, unexamined."""
+    """The documents that are looked at, best first: all of a small library."""
     chosen = considered(corpus, hits)
     words = tallied(corpus, {name: score for name, (score, _) in hits.words.items()}, chosen)
     by_words = {name: word_score(tally.best("page", "section", "borrowed")) for name, tally in words.items()}
@@ -135,7 +135,7 @@ Scored = tuple[str, str, list[Reason]]
 
 
 def matches(corpus: Corpus, scored: Sequence[Scored], temperature: float) -> tuple[Match, ...]:
-    """Best first by the sum of their reasons; then the rest of the library, about which nothing is known."""
+    """Best first by the sum of their reasons."""
     sums = [sum(reason.contribution for reason in reasons) for _, _, reasons in scored]
     found = [
         Match(document=name, title=corpus.documents[name].title, score=score, prior=prior, best_chunk=best,
@@ -144,29 +144,38 @@ def matches(corpus: Corpus, scored: Sequence[Scored], temperature: float) -> tup
             scored, sums, _priors(sums, temperature, len(corpus.documents)), strict=True)
     ]  # fmt: skip
     found.sort(key=lambda match: (-match.score, match.document))
-    if len(found) < len(corpus.documents):
-        found += _rest(corpus, found)
     return tuple(found)
 
 
-def _rest(corpus: Corpus, found: Sequence[Match]) -> Iterable[Match]:
+def unexamined(corpus: Corpus, found: Sequence[Match]) -> Iterable[Match]:
+    """The rest of a large library, about which nothing is known but that it is not among the nearest."""
     known = {match.document for match in found}
     last = min((match.score for match in found), default=0.0)
     reason = Reason(source="words", text="neither its words nor its meaning are among the nearest", contribution=last)
-    return [
-        Match(document=name, title=document.title, score=last, prior=UNIFORM_SHARE / len(corpus.documents),
-              best_chunk="", reasons=(reason,))
-        for name, document in sorted(corpus.documents.items()) if name not in known
-    ]  # fmt: skip
+    for name, document in sorted(corpus.documents.items()):
+        if name not in known:
+            prior = UNIFORM_SHARE / len(corpus.documents)
+            yield Match(document=name, title=document.title, score=last, prior=prior, best_chunk="", reasons=(reason,))
 
 
 def considered(corpus: Corpus, hits: Hits) -> Sequence[str]:
-    """The documents that are looked at: all of a small library; of a large one those that an index returned, so that
-    a query costs what it finds and not what there is."""
+    """The documents that are looked at: all of a small library; of a large one those nearest by their best chunk, so
+    that a query costs what it finds and not what there is."""
     if len(corpus.documents) <= SMALL:
         return tuple(corpus.documents)
-    names = (place.document for chunk in (*hits.words, *(hits.meaning or ())) for place in corpus.places.get(chunk, ()))
-    return tuple(dict.fromkeys(names)) or tuple(corpus.documents)[:SMALL]
+    most = max((score for score, _ in hits.words.values()), default=1.0)
+    best: dict[str, tuple[float, float]] = {}
+    for chunk in {*hits.words, *(hits.meaning or ())}:
+        close = hits.meaning.get(chunk, 0.0) if hits.meaning else 0.0
+        shared = hits.words[chunk][0] / most if chunk in hits.words else 0.0
+        for place in corpus.places.get(chunk, ()):
+            if place.role != "excluded":
+                before = best.get(place.document, (0.0, 0.0))
+                best[place.document] = (max(close, before[0]), max(shared, before[1]))
+    names = sorted(best, key=lambda name: (-sum(best[name]), name))[:SMALL]
+    return tuple(dict.fromkeys((*names, *(name for name in hits.past if name in corpus.documents)))) or tuple(
+        sorted(corpus.documents)[:SMALL]
+    )
 
 
 def tallied(corpus: Corpus, scores: Mapping[str, float], documents: Iterable[str]) -> dict[str, Tally]:

@@ -219,10 +219,19 @@ class TestWhereItCannotLearn:
         hits = Hits(words={"cost!page-0": (3.0, ["bill"])})
 
         assert considered(corpus, hits) == ("cost",)
-        ranked = rank(corpus, Query(title="bill"), hits)
-        assert len(ranked) == len(corpus.documents)
-        assert ranked[0].document == "cost"
-        assert sum(match.prior for match in ranked) == pytest.approx(1.0)
+        assert [match.document for match in rank(corpus, Query(title="bill"), hits)] == ["cost"]
+
+    @pytest.mark.parametrize("meaning", [True, False])
+    def test_of_a_large_library_everything_is_ranked_and_the_rest_stands_at_the_end(self, meaning: bool) -> None:
+        docs = [*library(), *(document(f"other-{n}", [f"something else {n}th"]) for n in range(2 * SMALL))]
+        librarian = made(docs, meaning=meaning)
+        answer, priors = librarian.search(VAGUE, limit=999), librarian.priors(VAGUE)
+
+        assert answer.matches[0].document == "rate-limit"
+        assert sorted(match.document for match in answer.matches) == sorted(priors) == sorted(d.id for d in docs)
+        assert sum(priors.values()) == pytest.approx(1.0)
+        assert [match.score for match in answer.matches] == sorted((m.score for m in answer.matches), reverse=True)
+        assert answer.matches[-1].reasons[0].text == "neither its words nor its meaning are among the nearest"
 
 
 class TestPastIncidents:
