@@ -116,6 +116,8 @@ class HybridLibrarian:
     def remember(self, incidents: Iterable[PastIncident]) -> None:
         """Make these the closed incidents that inform the ranking, newest first. May take seconds."""
         memories = Memories(incidents)
+        if memories.incidents == self._memories.incidents:
+            return
         if self._meaning and self._embedder is not None:
             try:
                 memories.warm(self._embedder, self._memories)
