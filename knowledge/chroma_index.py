@@ -50,9 +50,9 @@ class ChromaIndex:
             self._open()
             if self._collection is None:
                 return {}
-            rows = self._collection.get(include=["embeddings", "metadatas"])
             return {
-                str(meta["sha256"]): vector.tolist()
+                str(meta["sha256"]): vector
+                for rows in _pages(self._collection, ["embeddings", "metadatas"])
                 for meta, vector in zip(rows["metadatas"], rows["embeddings"], strict=True)
             }
 
@@ -201,10 +201,20 @@ def _vendor_errors() -> tuple[type[Exception], ...]:
 def _vectors_digest(collection: Any) -> str:
     import numpy as np  # noqa: PLC0415 - with chromadb, and as late
 
-    rows = collection.get(include=["embeddings"])
-    order = np.argsort(np.asarray(rows["ids"]))
-    vectors = np.asarray(rows["embeddings"], dtype=np.float32)
-    return hashlib.sha256(vectors[order].tobytes()).hexdigest() if len(vectors) else ""
+    ids: list[str] = []
+    parts: list[Any] = []
+    for rows in _pages(collection, ["embeddings"]):
+        ids += rows["ids"]
+        parts.append(np.asarray(rows["embeddings"], dtype=np.float32))
+    if not ids:
+        return ""
+    return hashlib.sha256(np.concatenate(parts)[np.argsort(np.asarray(ids))].tobytes()).hexdigest()
+
+
+def _pages(collection: Any, include: Sequence[str]) -> Iterator[Any]:
+    """All rows, some at a time: Chroma asks its database for each by name, and that takes 32,766 names at most."""
+    for start in range(0, collection.count(), _BATCH):
+        yield collection.get(include=list(include), limit=_BATCH, offset=start)
 
 
 def _make_private(folder: Path) -> None:

@@ -1,12 +1,15 @@
 """How good retrieval is, measured: on labelled pages, and of the vector index against exact search."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from knowledge.model import KnowledgeError, Librarian, Query, VectorIndex
+from knowledge.ingest import text_digest
+from knowledge.model import KnowledgeError, Librarian, PastIncident, Query, VectorIndex
+from knowledge.phrase_tests import PhraseResult
 
 Timer = Callable[[], float]
 """Seconds on a clock that only runs forward, such as ``time.perf_counter``."""
@@ -34,17 +37,34 @@ class _Result:
     seconds: float
 
 
-def evaluate(librarian: Librarian, cases_path: Path, labels_path: Path, *, timer: Timer) -> dict[str, Any]:
+class Remembering(Librarian, Protocol):
+    """A librarian that can be told of closed incidents."""
+
+    def remember(self, incidents: Iterable[PastIncident]) -> None: ...
+
+
+def evaluate(
+    librarian: Remembering, cases_path: Path, labels_path: Path, *, timer: Timer, memory: Path | None = None,
+    folds: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """Rank every case from its title and body alone.
 
     ``top1``, ``top3`` and ``mrr`` are over all ``n`` cases; ``*_covered`` over those whose class has a runbook among
-    the documents. ``top1_lenient``: the first document is right for the class or a secondary class. Raises
-    :class:`EvaluationError`.
+    the documents; ``*_interval`` is the 95 % interval of Wilson. ``top1_lenient``: the first document is right for the
+    class or a secondary class. ``memory``: labelled cases that count as confirmed past incidents; with ``folds``, each
+    part of the cases is ranked with the other parts as memory. No case is in the memory that it is asked with.
+    Raises :class:`EvaluationError`.
     """
     cases = read_cases(cases_path)
     labels = read_labels(labels_path)
     known = set(librarian.priors(Query(title="warm up")))
-    results = [_ranked(librarian, case, max(1, len(known)), timer) for case in cases]
+    told = read_cases(memory) if memory else []
+    results: list[_Result] = []
+    for part in _parts(cases, folds):
+        asked = {case.id for case in part}
+        others = [case for case in (*told, *(cases if folds else ())) if case.id not in asked]
+        librarian.remember(_past(case, labels) for case in others)
+        results += [_ranked(librarian, case, max(1, len(known)), timer) for case in part]
     covered = [result for result in results if known.intersection(_right(labels, result.case.label))]
     first = [_first_right(result.ranks, _right(labels, result.case.label)) for result in results]
     of_covered = [_first_right(result.ranks, _right(labels, result.case.label)) for result in covered]
@@ -62,7 +82,31 @@ def evaluate(librarian: Librarian, cases_path: Path, labels_path: Path, *, timer
         "n_covered": len(covered),
         "top1_covered": _within(of_covered, 1),
         "top3_covered": _within(of_covered, 3),
+        "top1_interval": _interval(first, 1),
+        "top3_interval": _interval(first, 3),
+        "top1_covered_interval": _interval(of_covered, 1),
+        "top3_covered_interval": _interval(of_covered, 3),
     }
+
+
+def phrase_figures(results: Sequence[PhraseResult]) -> dict[str, Any]:
+    """Shares of phrases that find their runbook, overall, by role and by runbook."""
+    ranks = {role: [one.rank for one in results if one.role == role] for role in ("page", "not_page")}
+    every = [one.rank for one in results]
+    by_runbook: dict[str, list[int]] = {}
+    for one in results:
+        by_runbook.setdefault(one.expected, []).append(one.rank)
+    return {
+        "n": len(every),
+        "top1": _within(every, 1),
+        "top3": _within(every, 3),
+        "top1_interval": _interval(every, 1),
+        "top3_interval": _interval(every, 3),
+        "by_role": {role: {"n": len(some), "top1": _within(some, 1), "top3": _within(some, 3)}
+                    for role, some in ranks.items()},
+        "by_runbook": {name: {"n": len(some), "top1": _within(some, 1), "top3": _within(some, 3)}
+                       for name, some in sorted(by_runbook.items())},
+    }  # fmt: skip
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -130,6 +174,19 @@ def index_agreement(
     return agreeing / len(queries) if queries else 1.0
 
 
+def _parts(cases: Sequence[Case], folds: int) -> Sequence[Sequence[Case]]:
+    """The same parts on every run: by the hash of what was told, never by place in the file."""
+    if folds < 2:
+        return [cases]
+    ordered = sorted(cases, key=lambda case: text_digest(f"{case.id}\n{case.title}\n{case.body}"))
+    return [ordered[part::folds] for part in range(folds)]
+
+
+def _past(case: Case, labels: Mapping[str, Collection[str]]) -> PastIncident:
+    confirmed = tuple(labels.get(case.label, ()))
+    return PastIncident(id=case.id, text=f"{case.title}\n{case.body}", confirmed=confirmed)
+
+
 def _ranked(librarian: Librarian, case: Case, documents: int, timer: Timer) -> _Result:
     start = timer()
     answer = librarian.search(Query(title=case.title, body=case.body), limit=documents)
@@ -161,6 +218,17 @@ def _per_class(
 
 def _within(ranks: Sequence[int], most: int) -> float:
     return _share([1.0 if 0 < rank <= most else 0.0 for rank in ranks])
+
+
+def _interval(ranks: Sequence[int], most: int) -> list[float]:
+    """Where the true share lies with 95 % confidence (Wilson)."""
+    count = len(ranks)
+    if not count:
+        return [0.0, 1.0]
+    share, z = sum(0 < rank <= most for rank in ranks) / count, 1.96
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return [round(max(0.0, centre - reach), 4), round(min(1.0, centre + reach), 4)]
 
 
 def _share(values: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from knowledge.model import Chunk
 
@@ -42,13 +43,20 @@ class LexicalIndex:
             "CREATE VIRTUAL TABLE chunk USING fts5(id UNINDEXED, words, entities, "
             "tokenize = 'porter unicode61 remove_diacritics 2')"
         )
+        self._rows: dict[tuple[str, str], int] = {}
+        """Row by id and text."""
 
     def replace(self, chunks: Sequence[Chunk]) -> None:
-        """Make these the whole index."""
-        rows = [(chunk.id, _clean(chunk.text), " ".join(_entity_tokens(chunk.text))) for chunk in chunks]
+        """Make these the whole index. Only what differs is written."""
+        wanted = {(chunk.id, chunk.text): chunk for chunk in chunks}
         with self._lock, self._database:
-            self._database.execute("DELETE FROM chunk")
-            self._database.executemany("INSERT INTO chunk (id, words, entities) VALUES (?, ?, ?)", rows)
+            gone = [key for key in self._rows if key not in wanted]
+            self._database.executemany("DELETE FROM chunk WHERE rowid = ?", [(self._rows.pop(key),) for key in gone])
+            for key, chunk in wanted.items():
+                if key not in self._rows:
+                    row = (chunk.id, _clean(chunk.text), " ".join(entity_tokens(chunk.text)))
+                    added = self._database.execute("INSERT INTO chunk (id, words, entities) VALUES (?, ?, ?)", row)
+                    self._rows[key] = int(added.lastrowid or 0)
 
     def search(self, text: str, k: int) -> Sequence[tuple[str, float, Sequence[str]]]:
         """Chunk ids, scores and the words of the chunk that matched, best first. No text can be query syntax: it is
@@ -82,14 +90,15 @@ def words(text: str) -> list[str]:
 
 def _match(text: str) -> str:
     terms = [f'words : "{word}"' for word in words(text)[:MAX_WORDS]]
-    terms += [f'entities : "{token}"' for token in _entity_tokens(text)[:MAX_WORDS]]
+    terms += [f'entities : "{token}"' for token in entity_tokens(text)[:MAX_WORDS]]
     return " OR ".join(terms)
 
 
-def _entity_tokens(text: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def entity_tokens(text: str) -> tuple[str, ...]:
     """One letters-and-digits token for an entity, whatever its spelling: ``rate_limit_error`` is ``RateLimitError``.
     The porter stemmer must not touch it, hence the digit at its end."""
-    return list(dict.fromkeys("x" + "".join(_WORD.findall(entity)).lower() + "0" for entity in entities(text)))
+    return tuple(dict.fromkeys("x" + "".join(_WORD.findall(entity)).lower() + "0" for entity in entities(text)))
 
 
 def _clean(text: str) -> str:

@@ -44,7 +44,7 @@ class Query:
 class Reason:
     """Why a document stands where it stands, in words and in numbers."""
 
-    source: Literal["meaning", "words", "exclusion", "service"]
+    source: Literal["meaning", "words", "topics", "names", "learned", "exclusion", "service", "past"]
     text: str
     """Such as ``"529 overloaded_error" is close in meaning (0.81)``."""
     contribution: float
@@ -136,3 +136,14 @@ class Document:
     kinds: tuple[str, ...] = ()
     """Service kinds it can happen to; empty: all."""
     executable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastIncident:
+    """A closed incident whose cause a person confirmed. It informs the ranking and can authorise nothing."""
+
+    id: str
+    text: str
+    """What its pages said."""
+    confirmed: tuple[str, ...]
+    """Ids of the runbooks that were right; usually one."""

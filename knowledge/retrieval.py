@@ -1,18 +1,34 @@
-"""Finds the runbooks that fit a page: by meaning and by words, fused, each with its reasons.
+"""Finds the runbooks that fit a page: by meaning and by words, ranked, each with its reasons.
 
 Words always work. Meaning needs a model and an index, is warmed up behind the start, and may fail at any time: then the
-search goes on by words, and says so.
+search goes on by words, and says so. The same holds for the ranker, which learns from the library behind the start:
+until it has, and for a library of few runbooks, the two searches are fused with fixed weights.
 """
 
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from knowledge.ingest import pieces
-from knowledge.model import Document, Embedder, KnowledgeError, Match, Query, Retrieval, VectorIndex, WordIndex
-from knowledge.scoring import Corpus, Hits, rank
+from knowledge.memories import Memories
+from knowledge.model import (
+    Document,
+    Embedder,
+    KnowledgeError,
+    Match,
+    PastIncident,
+    Query,
+    Retrieval,
+    VectorIndex,
+    WordIndex,
+)
+from knowledge.scoring import UNIFORM_SHARE, Corpus, Hits, rank, unexamined
+
+if TYPE_CHECKING:
+    from knowledge.ranker import Study
 
 DEPTH = 400
 """Chunks that each index is asked for."""
@@ -57,11 +73,15 @@ class HybridLibrarian:
         words: WordIndex,
         embedder: Embedder | None = None,
         vectors: VectorStore | None = None,
+        incidents: Iterable[PastIncident] = (),
     ) -> None:
         self._words = words
         self._embedder = embedder
         self._vectors = vectors
         self._corpus = Corpus()
+        self._memories = Memories(incidents)
+        self._study: Study | None = None
+        self._warmed = False
         self._meaning = self._failed = False
         self._tried_at = 0.0
         off = embedder is None or vectors is None
@@ -81,34 +101,61 @@ class HybridLibrarian:
         """What a person should know of the next search; empty when both ways work."""
         return self._notice
 
-    def reload(self, documents: Iterable[Document]) -> None:
+    def reload(self, documents: Iterable[Document], *, relearn: bool = True) -> None:
         """Make these the documents. Words know them at once; when meaning search is on, this returns once it does too.
-        Only texts that are new are embedded."""
+        Only texts that are new are embedded. Without ``relearn`` the ranker keeps its weights, for a change that is
+        only tried out."""
         corpus = Corpus.of(documents)
         with self._state:
             self._words.replace(tuple(corpus.chunks.values()))
             self._corpus = corpus
             self._remembered.clear()
-        if self._meaning:
-            self.warm()
+        if self._warmed:
+            self._build(relearn=relearn)
+
+    def remember(self, incidents: Iterable[PastIncident]) -> None:
+        """Make these the closed incidents that inform the ranking, newest first. May take seconds."""
+        memories = Memories(incidents)
+        if memories.incidents == self._memories.incidents:
+            return
+        if self._meaning and self._embedder is not None:
+            try:
+                memories.warm(self._embedder, self._memories)
+            except KnowledgeError as error:
+                self._degrade(error)
+        with self._state:
+            self._memories = memories
+            self._remembered.clear()
+
+    def relearn(self, untried: Collection[str]) -> None:
+        """Learn the ranker's weights again without these phrases, named by their SHA-256; for measuring."""
+        from knowledge.ranker import learn  # noqa: PLC0415 - see _learn
+
+        with self._building:
+            study = self._study
+            if study is not None:
+                learned = learn(study.lessons, meaning=self._meaning, untried=untried)
+                with self._state:
+                    self._study = replace(study, learned=learned)
+                    self._remembered.clear()
 
     def warm(self) -> str:
-        """Load the model and bring the vector index up to date: seconds, so run it in a thread of its own. Returns the
-        notice; never raises for a model or an index that cannot be used. May be called again."""
-        if self._embedder is None or self._vectors is None:
-            return self._notice
+        """Load the model, bring the vector index up to date and learn to rank: seconds, so run it in a thread of its
+        own. Returns the notice; never raises for a model or an index that cannot be used. May be called again."""
+        self._warmed = True
+        return self._build(relearn=True)
+
+    def _build(self, *, relearn: bool) -> str:
         with self._building:
             try:
                 corpus = None
                 while corpus is not self._corpus:  # documents may be reloaded meanwhile
                     corpus = self._corpus
-                    self._index(corpus, self._embedder, self._vectors)
+                    vectors = self._index(corpus)
+                    self._learn(corpus, vectors, relearn=relearn)
             except KnowledgeError as error:
                 self._degrade(error)
-            else:
-                with self._state:
-                    self._meaning, self._failed, self._notice = True, False, ""
-                    self._remembered.clear()
+                self._learn(self._corpus, {}, relearn=relearn)
         return self._notice
 
     def close(self) -> None:
@@ -119,12 +166,16 @@ class HybridLibrarian:
 
     def search(self, query: Query, *, limit: int = 5) -> Retrieval:
         """The best documents."""
-        ranked = self._ranked(query)
+        corpus, ranked = self._corpus, self._ranked(query)
+        if limit > len(ranked):
+            ranked = (*ranked, *unexamined(corpus, ranked))
         return Retrieval(matches=ranked[:limit], mode="fused" if self._meaning else "lexical", notice=self._notice)
 
     def priors(self, query: Query) -> Mapping[str, float]:
         """Every document's prior, summing to 1."""
-        return {match.document: match.prior for match in self._ranked(query)}
+        documents = self._corpus.documents
+        even = dict.fromkeys(documents, UNIFORM_SHARE / max(len(documents), 1))
+        return even | {match.document: match.prior for match in self._ranked(query)}
 
     def _ranked(self, query: Query) -> tuple[Match, ...]:
         with self._state:
@@ -132,9 +183,14 @@ class HybridLibrarian:
             corpus = self._corpus
         if known is not None:
             return known
-        title, text = _searchable(query.title), _searchable(query.text)
-        words = {name: (score, matched) for name, score, matched in self._words.search(text, DEPTH)}
-        ranked = rank(corpus, query, Hits(words=words, meaning=self._by_meaning(title, text)))
+        text = _searchable(query.text)
+        vectors = self._embedded(_searchable(query.title), text)
+        hits = self._hits(text, vectors)
+        study = self._study
+        if study is not None and study.corpus is corpus:
+            ranked = study.ranked(query, text, vectors if hits.meaning is not None else (), hits)
+        else:
+            ranked = rank(corpus, query, hits)
         with self._state:
             if corpus is self._corpus:
                 self._remembered[query] = ranked
@@ -142,29 +198,60 @@ class HybridLibrarian:
                     self._remembered.popitem(last=False)
         return ranked
 
-    def _by_meaning(self, title: str, text: str) -> Mapping[str, float] | None:
-        """Best similarity of each chunk to any part of the text; None when there is no meaning search now."""
-        if not self._meaning or self._embedder is None or self._vectors is None:
-            return None
+    def _embedded(self, title: str, text: str) -> Sequence[Sequence[float]]:
+        """The vectors of the parts of a page; none when there is no meaning search now."""
+        if not self._meaning or self._embedder is None:
+            return ()
+        parts = list(pieces(text))[:MAX_PIECES]
+        if len(parts) > 1 and title:  # a title must not drown in a body that is a whole log
+            parts.append(title)
+        try:
+            return self._embedder.embed(parts)
+        except KnowledgeError as error:
+            self._degrade(error)
+            return ()
+
+    def _hits(self, text: str, vectors: Sequence[Sequence[float]]) -> Hits:
+        words = {name: (score, matched) for name, score, matched in self._words.search(text, DEPTH)}
+        if not self._meaning or self._vectors is None or not len(vectors):
+            return Hits(words=words)
         found: dict[str, float] = {}
         try:
-            parts = list(pieces(text))[:MAX_PIECES]
-            if len(parts) > 1 and title:  # a title must not drown in a body that is a whole log
-                parts.append(title)
-            for vector in self._embedder.embed(parts):
+            for vector in vectors:
                 for name, similarity in self._vectors.nearest(vector, DEPTH):
                     found[name] = max(similarity, found.get(name, -1.0))
         except KnowledgeError as error:
             self._degrade(error)
-            return None
-        return found
+            return Hits(words=words)
+        return Hits(words=words, meaning=found, past=self._memories.near(vectors))
 
-    def _index(self, corpus: Corpus, embedder: Embedder, vectors: VectorStore) -> None:
+    def _index(self, corpus: Corpus) -> Mapping[str, Sequence[float]]:
+        """Bring the vector index up to date. Returns the vectors of all texts; none without meaning search."""
+        if self._embedder is None or self._vectors is None:
+            return {}
         chunks = tuple(corpus.chunks.values())
-        known = dict(vectors.known())
+        known = dict(self._vectors.known())
         missing = list({chunk.sha256: chunk.text for chunk in chunks if chunk.sha256 not in known}.items())
-        known.update(zip((digest for digest, _ in missing), embedder.embed([text for _, text in missing]), strict=True))
-        vectors.replace(chunks, [known[chunk.sha256] for chunk in chunks])
+        made = self._embedder.embed([text for _, text in missing])
+        known.update(zip((digest for digest, _ in missing), made, strict=True))
+        self._vectors.replace(chunks, [known[chunk.sha256] for chunk in chunks])
+        if not self._memories.ready:
+            self._memories.warm(self._embedder)
+        with self._state:
+            self._meaning, self._failed, self._notice = True, False, ""
+            self._remembered.clear()
+        return known
+
+    def _learn(self, corpus: Corpus, vectors: Mapping[str, Sequence[float]], *, relearn: bool) -> None:
+        from knowledge.ranker import Study  # noqa: PLC0415 - numpy, and only behind the start
+
+        study = Study.of(corpus, vectors, self._lesson, None if relearn else self._study)
+        with self._state:
+            self._study = study
+            self._remembered.clear()
+
+    def _lesson(self, text: str, vector: Sequence[float] | None) -> Hits:
+        return self._hits(_searchable(text), [] if vector is None else [vector])
 
     def retry(self, now: float) -> None:
         """Try meaning search again if it failed some minutes ago: a model that could not be read may be there now.

@@ -206,7 +206,7 @@ class TestRunbooksLint:
 
 class TestRunbooksSearch:
     def test_by_words_it_answers_at_once_with_reasons(self, tmp_path: Path) -> None:
-        result = run("runbooks", "search", "--words-only", "529 overloaded_error from the model provider")
+        result = run("runbooks", "search", "--words-only", "503 on every call, status page of the provider red")
         assert result.exit_code == 0
         assert result.stdout.splitlines()[0].split()[1] == "provider-outage"
         assert "words: shares the words" in result.stdout

@@ -264,3 +264,17 @@ def test_after_close_the_next_call_opens_it_again(index: ChromaIndex) -> None:
     index.close()
 
     assert names(index) == ["a", "c", "b"]
+
+
+def test_more_chunks_than_the_database_takes_names_for_are_all_known_again(tmp_path: Path) -> None:
+    embedder = WordHashEmbedder()
+    embedder.dimension = 2
+    texts = [f"word{n}" for n in range(33_000)]
+    chunks = [Chunk(id=t, document="d", section="", kind="page", text=t, sha256=text_digest(t)) for t in texts]
+    index = ChromaIndex(tmp_path / "index", embedder)
+    index.replace(chunks, [[1.0, n / len(texts)] for n in range(len(texts))])
+    index.close()
+    again = ChromaIndex(tmp_path / "index", embedder)
+
+    assert len(again.known()) == len(texts)
+    again.close()

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from knowledge.evaluation import EvaluationError, evaluate
-from knowledge.model import Match, Query, Retrieval
+from knowledge.evaluation import EvaluationError, evaluate, phrase_figures
+from knowledge.model import Match, PastIncident, Query, Retrieval
+from knowledge.phrase_tests import PhraseResult
 
 ROWS: list[dict[str, object]] = [
     {"id": "1", "title": "a", "body": "x", "class": "outage", "secondary_classes": [], "root_cause": "secret"},
@@ -30,6 +32,7 @@ class Scripted:
 
     def __init__(self) -> None:
         self.asked: list[Query] = []
+        self.told: list[tuple[PastIncident, ...]] = []
 
     def search(self, query: Query, *, limit: int = 5) -> Retrieval:
         self.asked.append(query)
@@ -37,6 +40,9 @@ class Scripted:
         rest = [name for name in ("r-outage", "r-limit", "r-slow") if name not in names]
         matches = [Match(document=n, title=n, score=0, prior=0, best_chunk="") for n in (names + rest)[:limit]]
         return Retrieval(matches=tuple(matches), mode="fused")
+
+    def remember(self, incidents: Iterable[PastIncident]) -> None:
+        self.told.append(tuple(incidents))
 
     def priors(self, query: Query) -> Mapping[str, float]:
         return dict.fromkeys(("r-outage", "r-limit", "r-slow"), 1 / 3)
@@ -68,6 +74,10 @@ def test_the_figures_are_those_of_the_whole_set_and_of_what_is_covered(tmp_path:
         "n_covered": 3,
         "top1_covered": round(1 / 3, 4),
         "top3_covered": 1.0,
+        "top1_interval": [0.0456, 0.6994],
+        "top3_interval": [0.3006, 0.9544],
+        "top1_covered_interval": [0.0615, 0.7923],
+        "top3_covered_interval": [0.4385, 1.0],
     }
 
 
@@ -76,6 +86,37 @@ def test_only_title_and_body_reach_the_search(tmp_path: Path) -> None:
     evaluate(librarian, *files(tmp_path), timer=lambda: 0.0)
 
     assert librarian.asked == [Query(title=str(row["title"]), body="x") for row in ROWS]
+
+
+def test_with_folds_each_case_is_ranked_once_with_all_others_remembered(tmp_path: Path) -> None:
+    librarian = Scripted()
+    figures = evaluate(librarian, *files(tmp_path), timer=lambda: 0.0, folds=4)
+
+    assert sorted(query.title for query in librarian.asked) == ["a", "b", "c", "d"]
+    for query, told in zip(librarian.asked, librarian.told, strict=True):
+        assert {one.text[0] for one in told} == {"a", "b", "c", "d"} - {query.title}
+        assert all(one.confirmed == tuple(LABELS[str(ROWS[int(one.id) - 1]["class"])]) for one in told)
+    assert (figures["n"], figures["top1"]) == (4, 0.25)
+
+
+def test_a_memory_file_is_remembered_but_for_the_cases_themselves(tmp_path: Path) -> None:
+    librarian, seen = Scripted(), tmp_path / "memory.jsonl"
+    seen.write_text("".join(json.dumps(row) + "\n" for row in [*ROWS, {**ROWS[0], "id": "9", "title": "old"}]))
+    evaluate(librarian, *files(tmp_path), timer=lambda: 0.0, memory=seen)
+
+    assert [[one.id for one in told] for told in librarian.told] == [["9"]]
+
+
+def test_the_figures_of_phrases_count_by_role_and_by_the_runbook_they_should_find() -> None:
+    def result(role: Literal["page", "not_page"], expected: str, rank: int) -> PhraseResult:
+        return PhraseResult(runbook="one", role=role, text="t", expected=expected, found="x", rank=rank, first=None,
+                            wanted=None, also_in_prose=False)  # fmt: skip
+
+    figures = phrase_figures([result("page", "one", 1), result("page", "one", 3), result("not_page", "two", 0)])
+
+    assert (figures["n"], figures["top1"], figures["top3"]) == (3, 0.3333, 0.6667)
+    assert figures["by_role"]["page"] == {"n": 2, "top1": 0.5, "top3": 1.0}
+    assert figures["by_runbook"] == {"one": {"n": 2, "top1": 0.5, "top3": 1.0}, "two": {"n": 1, "top1": 0, "top3": 0}}
 
 
 def test_no_cases_no_figures(tmp_path: Path) -> None:

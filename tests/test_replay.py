@@ -64,7 +64,9 @@ def recorded() -> Iterator[dict[str, IncidentView]]:
         catalogue = _catalogue(text)
         shelf = open_shelf([], actions(), catalogue, START.date())
         seen: list[IncidentView] = []
-        stage = Stage(world=world, catalogue=catalogue, library=shelf, librarian=open_librarian(shelf, None),
+        librarian = open_librarian(shelf, None)
+        librarian.warm()  # as the command does: before it has learned, it ranks otherwise
+        stage = Stage(world=world, catalogue=catalogue, library=shelf, librarian=librarian,
                       golden_root=str(folder), seen=seen.append)  # fmt: skip
         found = {}
         for scenario in ("S01", "N33"):

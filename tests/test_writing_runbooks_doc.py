@@ -63,7 +63,7 @@ def test_the_whole_page_works_as_typed(tmp_path: Path) -> None:
     tested = said("pagerunner runbooks test oncall/runbooks/streaming-break.md")
     assert "4 of 4 find the right one first" in tested
     assert "1 of 1 lead here" in tested
-    assert "prompt-regression: cause found, restored" in said("pagerunner runbooks test prompt-regression")
+    assert "stale-index: cause found, restored" in said("pagerunner runbooks test stale-index")
     assert "max_retries = 1" in said("pagerunner runbooks render oncall/runbooks/streaming-break.md --service")
     assert (folder / "runbook-schema.json").stat().st_size > 10_000
 

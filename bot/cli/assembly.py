@@ -34,6 +34,7 @@ from bot.edges.local_people import LocalPeople
 from bot.edges.metrics import Metrics
 from bot.edges.records import not_known
 from bot.edges.redact import Redactor
+from bot.edges.remembered import confirmed
 from bot.edges.rota import CachedRota, NoRota
 from bot.edges.runbook_watch import RunbookWatch
 from bot.edges.templates import Templates
@@ -119,6 +120,11 @@ class Built:
             in_use = {book.origin.commit for book in self.shelf.all() if book.origin}
             await asyncio.to_thread(self.sync.forget, in_use)
 
+    async def remember(self) -> None:
+        """What people confirmed of closed incidents informs the search."""
+        incidents = await self.database.run(confirmed)
+        await asyncio.to_thread(self.librarian.remember, incidents)
+
     async def tell_authors(self) -> None:
         """Those who keep runbooks hear how they fared, when it is time."""
         await self.assistant.authors.tell()
@@ -155,6 +161,7 @@ class Built:
         finally:
             self.triage.ready(triage)
         try:
+            await self.remember()
             await asyncio.to_thread(self.librarian.warm)
             # A million objects of libraries are here to stay: to walk them all again held everything up for 0.4 s.
             gc.collect()

@@ -64,31 +64,29 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, detail: bool) -
 @click.option("--cases", type=click.Path(path_type=Path), help="Labelled incidents, JSON lines.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class to runbook ids, JSON.")
 @click.option("--from-contracts", is_flag=True, help="Take both from the data folder beside PAGERUNNER_CONTRACTS.")
+@click.option("--memory", type=click.Path(path_type=Path), help="Labelled incidents to be remembered, JSON lines.")
+@click.option("--folds", default=0, type=click.IntRange(0, 20), help="Parts; each ranked with the others remembered.")
+@click.option("--left-out", is_flag=True, help="Instead ask for each phrase of the library, without it.")
+@click.option("--embedder", type=click.Path(path_type=Path), help="Another model folder, to compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def retrieval(cases: Path | None, labels: Path | None, from_contracts: bool, as_json: bool) -> None:
-    """Rank labelled pages from title and body alone."""
-    from knowledge.evaluation import EvaluationError, evaluate  # noqa: PLC0415
+def retrieval(**given: Any) -> None:
+    """Rank labelled pages from title and body alone; or, with --left-out, the library's own phrases."""
+    from bot.cli.evaluate_retrieval import left_out, measure  # noqa: PLC0415 - help must not wait for it
 
-    if from_contracts:
-        root = Path(os.environ.get("PAGERUNNER_CONTRACTS", "")).parent
-        cases, labels = root / "incidents_dev.jsonl", root / "class_to_runbooks.json"
-        if not os.environ.get("PAGERUNNER_CONTRACTS") or not cases.exists():
+    as_json = given.pop("as_json")
+    if given.pop("left_out"):
+        left_out(given["embedder"], as_json=as_json)
+        return
+    root = os.environ.get("PAGERUNNER_CONTRACTS", "")
+    if given.pop("from_contracts"):
+        folder = Path(root).parent
+        given["cases"], given["labels"] = folder / "incidents_dev.jsonl", folder / "class_to_runbooks.json"
+        if not root or not given["cases"].exists():
             click.echo("Retrieval on real incidents was not measured: PAGERUNNER_CONTRACTS names no folder with them.")
             return
-    if cases is None or labels is None:
+    if given["cases"] is None or given["labels"] is None:
         fail("Give --cases and --labels.", 2)
-    with tempfile.TemporaryDirectory() as folder:
-        librarian = _librarian(Path(folder))
-        try:
-            answer = evaluate(librarian, cases, labels, timer=time.perf_counter)
-        except EvaluationError as error:
-            fail(str(error), 2)
-    if as_json:
-        show(answer)
-        return
-    click.echo(f"Retrieval on {answer['n']} labelled incidents ({answer['n_covered']} of classes with a runbook)")
-    for key in ("top1", "top3", "mrr", "top1_lenient", "top1_covered", "top3_covered", "p50_ms", "p95_ms"):
-        click.echo(f"  {key:14} {answer[key]:.3f}")
+    measure(**given, as_json=as_json)
 
 
 @command.command()
@@ -119,20 +117,17 @@ def stage_on(world: Any, folder: Path) -> Any:
     text = EXAMPLE.read_text("utf-8").replace("http://127.0.0.1:8900", world.url)
     (folder / "catalogue.yaml").write_text(text, "utf-8")
     catalogue = load_catalogue(folder / "catalogue.yaml")
-    librarian, shelf = _search(folder, catalogue)
+    librarian, shelf = open_search(folder, catalogue)
     return Stage(world=world, catalogue=catalogue, library=shelf, librarian=librarian, golden_root=str(EXAMPLE.parent))
 
 
-def _librarian(folder: Path) -> Any:
-    return _search(folder, None)[0]
-
-
-def _search(folder: Path, catalogue: Any) -> tuple[Any, Any]:
+def open_search(folder: Path, catalogue: Any, model: Path | None = None) -> tuple[Any, Any]:
+    """The built-in library, and the search over it, warmed up."""
     from bot.edges.clock import SystemClock  # noqa: PLC0415
     from bot.wiring import actions, open_librarian, open_shelf  # noqa: PLC0415
 
     shelf = open_shelf([], actions(), catalogue, SystemClock().now().date())
-    librarian = open_librarian(shelf, folder / "index")
+    librarian = open_librarian(shelf, folder / "index", model)
     notice = librarian.warm()
     if notice:
         click.echo(notice, err=True)

@@ -31,6 +31,7 @@ HOME_S = 20.0
 UPDATES_S = 10.0
 NAMES_S = 1.0
 AUTHORS_S = 15.0
+REMEMBER_S = 600.0
 PURGE_S = 3_600.0
 """Once a day would do; a server that is started anew every day would never come to it."""
 
@@ -114,6 +115,7 @@ class Server:
             built.ticks.every(UPDATES_S, built.assistant.comms.remind, name="updates")
             built.ticks.every(self._settings.runbooks_every_s, built.sync_libraries, name="libraries")
             built.ticks.every(AUTHORS_S, built.tell_authors, name="authors")
+            built.ticks.every(REMEMBER_S, built.remember, name="memory")
             if built.slack is not None:
                 built.ticks.every(HOME_S, built.slack.refresh_home, name="home")
                 built.ticks.every(NAMES_S, built.refresh_names, name="names")

@@ -1,0 +1,60 @@
+"""Closed incidents whose cause a person confirmed, found again by meaning: exact, in memory, the newest ones.
+
+They stand outside of the index of runbooks, so that many of them cannot crowd a runbook out of an answer.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from knowledge.ingest import MAX_CHUNK
+from knowledge.model import Embedder, PastIncident
+
+MOST = 2_000
+"""Incidents that are remembered: three megabytes of vectors."""
+_NEAREST = 3
+
+
+class Memories:
+    """``incidents``: newest first."""
+
+    def __init__(self, incidents: Iterable[PastIncident] = ()) -> None:
+        self.incidents: Sequence[PastIncident] = tuple(incidents)[:MOST]
+        self._vectors: Any = None
+
+    def warm(self, embedder: Embedder, before: "Memories | None" = None) -> None:
+        """Compute the vectors of those that ``before`` does not have."""
+        import numpy as np  # noqa: PLC0415 - heavy, and not needed to receive a page
+
+        known: dict[str, Any] = {}
+        if before is not None and before.ready:
+            known = {one.text: vector for one, vector in zip(before.incidents, before.rows(), strict=True)}
+        missing = list(dict.fromkeys(one.text for one in self.incidents if one.text not in known))
+        known.update(zip(missing, embedder.embed([text[:MAX_CHUNK] for text in missing]), strict=True))
+        self._vectors = np.asarray([known[one.text] for one in self.incidents], dtype=np.float32)
+
+    @property
+    def ready(self) -> bool:
+        return self._vectors is not None
+
+    def rows(self) -> Any:
+        """Their vectors, a row each."""
+        return self._vectors
+
+    def near(self, vectors: Sequence[Sequence[float]]) -> Mapping[str, tuple[float, str]]:
+        """Runbook -> how close the incidents are that it was confirmed for (mostly the nearest, a little the nearest
+        three), and the id of the nearest. ``vectors``: of the parts of a page."""
+        if self._vectors is None or not self.incidents or not len(vectors):
+            return {}
+        import numpy as np  # noqa: PLC0415
+
+        similar = (self._vectors @ np.asarray(vectors, dtype=np.float32).T).max(axis=1)
+        by_runbook: dict[str, list[tuple[float, str]]] = {}
+        for place in np.argsort(-similar, kind="stable"):
+            for name in self.incidents[place].confirmed:
+                by_runbook.setdefault(name, []).append((float(similar[place]), self.incidents[place].id))
+        return {name: (_typical([score for score, _ in hits]), hits[0][1]) for name, hits in by_runbook.items()}
+
+
+def _typical(scores: Sequence[float]) -> float:
+    nearest = scores[:_NEAREST]
+    return 0.6 * nearest[0] + 0.4 * sum(nearest) / len(nearest)
