@@ -54,9 +54,9 @@ eval: install ## Measure answers, retrieval and drills, and print the tables
 	$(BIN)/pagerunner eval drills --seeds 4
 	PAGERUNNER_CONTRACTS="$${PAGERUNNER_CONTRACTS:-$(abspath $(wildcard ../shared/data/contracts))}" $(BIN)/pagerunner eval retrieval --from-contracts
 
-screenshots: install-dev ## Make the pictures in docs/ from the demo
+screenshots: install-dev ## Make the pictures in docs/pictures by walking through the journeys of its users
 	@sh scripts/need_browser.sh
-	$(BIN)/python scripts/screenshots.py
+	JOURNEY_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/journeys
 
 clean:
 	rm -rf out .pagerunner build ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -23,7 +23,7 @@ def approvals(pv: ProposalView) -> str:
 
 
 def awaited(pv: ProposalView) -> str:
-    """Who is waited for, and until when: ``Waits for Ana Lima or Ben Okafor until 12:18 UTC``; while names are not known,
+    """Who is waited for, and until when: ``Waits for Ana Lima or Ben Okafor until 12:18 UTC``; with no names known,
     ``Team assist decides by 12:18 UTC``. Where more than one is wanted, how many there are."""
     plan = pv.proposal.plan
     until = wording.clock(plan.expires_at, pv.proposal.created_at)

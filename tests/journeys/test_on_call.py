@@ -94,7 +94,7 @@ def test_from_the_page_to_the_verdict(
     running.send(resolved(opened.setting.born))
     running.until(lambda: running.facts("incident_closed"), "the postmortem")
     closed = ben.get_by_role("article").filter(has=button(ben, "Right cause")).last
-    closed.scroll_into_view_if_needed()
+    expect(closed).to_contain_text("Closed: it was")
     shoot(ben, "closed")
     button(closed, "Right cause").click()
     running.until(lambda: running.facts("verdict_given"), "a verdict")
