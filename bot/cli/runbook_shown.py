@@ -80,7 +80,7 @@ def _facts(runbook: Runbook, service: Service | None) -> Iterator[tuple[str, str
             f"{runbook.reviewed}"
             + (f", again after {runbook.review_every_days} days" if runbook.review_every_days else ""),
         )
-    yield "pages", f"{len(runbook.pages)} phrases find it, {len(runbook.not_pages)} are sent elsewhere"
+    yield "pages", f"{len(runbook.pages)} that find it, {len(runbook.not_pages)} that belong elsewhere"
     yield "revision", runbook.revision[:12]
 
 
