@@ -20,7 +20,7 @@ DESK = {"viewport": {"width": 1180, "height": 1010}}
 Shoot = Callable[[Page | Locator, str], None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with running_browser() as opened:
         yield opened
