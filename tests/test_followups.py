@@ -232,6 +232,18 @@ class _Died(Exception):
 
 
 class TestPushing:
+    async def test_a_running_courier_delivers_it_by_itself(self, case: Case) -> None:
+        await case.follow().add(case.incident, "raise the quota", "", ANA, "k1")
+        await case.pushed()
+
+        running = asyncio.create_task(case.courier().run())
+        async with asyncio.timeout(20):
+            while not case.issues():  # noqa: ASYNC110 - GitHub is another process's: nothing here tells of it
+                await asyncio.sleep(0.05)
+        running.cancel()
+
+        assert len(case.issues()) == 1
+
     async def test_what_was_agreed_to_is_created_once_and_becomes_a_fact(self, case: Case) -> None:
         await case.follow().add(case.incident, "raise the quota", "Ben", ANA, "a")
         shown = (await case.plan()).issues[0]

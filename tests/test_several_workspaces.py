@@ -1,12 +1,10 @@
 """Several workspaces: each installs the app, keeps to itself, and can take it away again."""
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -50,7 +48,7 @@ from drills.slack.several import LoopbackSlacks, Registered
 from tests.conftest import FakeClock
 from tests.flow_fakes import Rig as FlowRig
 from tests.incident_samples import page
-from tests.slack_rig import Receiver, until
+from tests.slack_rig import Receiver, WallClock, until
 
 FIRST, SECOND, STRANGER = "T0LOOP", "T0SECOND", "T0STRANGE"
 PUBLIC = "https://oncall.example.com"
@@ -85,16 +83,6 @@ def workspace(team: str, name: str, bot: str, channels: tuple[str, ...]) -> Seed
         "app": born.app.model_copy(update=about),
     }  # fmt: skip
     return born.model_copy(update=changes)
-
-
-class WallClock:
-    """Signatures are checked against it."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @dataclass(kw_only=True)

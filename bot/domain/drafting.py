@@ -26,6 +26,15 @@ ACTIONS: Mapping[str, str] = {
     "cap_generation": "limiting how much it may write and do in one task",
     "throttle_tenant": "limiting the heaviest user of the service",
     "hold_for_review": "holding back content that nobody has checked yet",
+    "bypass_cache": "making every answer anew instead of reusing earlier ones",
+    "rollback_release": "going back to the earlier version of our connection to the models",
+    "rollback_retrieval": "going back to the earlier way of finding documents",
+    "rollback_guardrail": "going back to the earlier safety checks",
+    "disable_tool": "switching off one of the assistant's tools",
+    "degrade_retrieval": "finding documents in a simpler way",
+    "scale_gateway": "adding capacity to our connection to the models",
+    "quarantine_documents": "taking doubtful documents out of use",
+    "close_guardrail": "refusing what cannot be checked",
     "manual": "a step that our engineers do by hand",
 }  # fmt: skip
 """Built-in action -> what it does, for anybody. Any other is a change to the service."""

@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import Connection, update
 
@@ -35,7 +35,7 @@ from config.clock import Clock
 log = logging.getLogger(__name__)
 
 EDITS = "edits"
-LANES: tuple[outbox.Lanes, ...] = ("chat", "rooms", "pager")
+LANES: tuple[Lanes, ...] = tuple(lane for lane in get_args(Lanes) if lane != "all")
 """Each has a loop of its own: none waits for a slow one."""
 FRESH_EVERY_S = 60.0
 """A channel gets at most one new message in this time; replies in threads and edits do not count."""

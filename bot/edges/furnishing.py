@@ -26,9 +26,8 @@ from config.incident_channel import IncidentChannel
 
 FURNISHING = timedelta(minutes=15)
 """So long what Slack does not take now is tried again."""
-
-
 CARD_FIRST, CARD_AGAIN = timedelta(seconds=30), timedelta(seconds=1)
+"""So long the card may take to be the channel's first message; and how often it is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,32 +43,13 @@ class SlackChat:
         """Post the card, or bring the posted one up to date; one that somebody deleted is posted again."""
         built = card.build(view)
         content = {"text": slack_blocks.fallback_text(built), "blocks": slack_blocks.card_blocks(built)}
-        channel = message.channel if message else view.incident.channel
-        await self.must_be_ours(channel)
-        if message is not None:
-            try:
-                return await self._update(message, content)
-            except Refused as refused:
-                if refused.code not in _GONE:
-                    raise
-        key = f"card:{view.incident.id}"
-        posted = await self._perhaps_posted(key, channel, None)
-        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
+        return await self._standing(f"card:{view.incident.id}", view.incident.channel, message, content)
 
     async def pointer(self, view: IncidentView, text: str, message: MessageRef | None) -> MessageRef:
         """Post the line that points to the incident's own channel, or bring it up to date."""
         content = {"text": slack_blocks.cut(text), "blocks": slack_blocks.mrkdwn_blocks(text)}
-        channel = message.channel if message else view.room.home if view.room else view.incident.channel
-        await self.must_be_ours(channel)
-        if message is not None:
-            try:
-                return await self._update(message, content)
-            except Refused as refused:
-                if refused.code not in _GONE:
-                    raise
-        key = f"pointer:{view.incident.id}"
-        posted = await self._perhaps_posted(key, channel, None)
-        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
+        channel = view.room.home if view.room else view.incident.channel
+        return await self._standing(f"pointer:{view.incident.id}", channel, message, content)
 
     async def say(self, message: MessageRef, text: str, *, blocks: Sequence[Mapping[str, Any]] = (),
                   again: bool = False, team: str = "") -> None:  # fmt: skip  # noqa: ARG002 - one workspace has all teams
@@ -120,6 +101,20 @@ class SlackChat:
         except (RetryLater, Refused):
             return ""
         return str(told.get("permalink") or "")
+
+    async def _standing(self, key: str, channel: str, message: MessageRef | None, content: Mapping[str, Any]
+                        ) -> MessageRef:  # fmt: skip
+        """Bring ``message`` up to date where it is; without one, or when it was deleted, post it in ``channel``."""
+        channel = message.channel if message else channel
+        await self.must_be_ours(channel)
+        if message is not None:
+            try:
+                return await self._update(message, content)
+            except Refused as refused:
+                if refused.code not in _GONE:
+                    raise
+        posted = await self._perhaps_posted(key, channel, None)
+        return await self._update(posted, content) if posted else await self._post(key, channel, None, content)
 
     async def _update(self, message: MessageRef, content: Mapping[str, Any]) -> MessageRef:
         try:
