@@ -86,7 +86,9 @@ def _catalogue(text: str) -> Catalogue:
 @pytest.fixture
 def today(catalogue: Catalogue) -> Today:
     shelf = open_shelf([], actions(), catalogue, START.date())
-    return Today(catalogue=catalogue, library=shelf, librarian=open_librarian(shelf, None), specs=specs(),
+    librarian = open_librarian(shelf, None)
+    librarian.warm()
+    return Today(catalogue=catalogue, library=shelf, librarian=librarian, specs=specs(),
                  diagnose=diagnose, next_calls=next_calls, resolve=resolve)  # fmt: skip
 
 

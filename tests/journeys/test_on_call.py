@@ -11,9 +11,11 @@ from tests.journeys.conftest import DESK, PHONE, Shoot
 from tests.running import Pagerunner, resolved
 from tests.running_place import Opened, Place
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(700)]
 SEED = 16
 """Nearly every call of the chat assistant fails: canaries see it whatever their luck."""
+VERIFIED_MS = 330_000
+"""The plan allows five minutes for its verification, and a loaded machine uses them: its canaries are slow."""
 PATIENT = {"proposal_ttl_s: 900": "proposal_ttl_s: 7200"}
 QUESTIONS = {
     "what do I need to know in 60 seconds?": r"Model provider is failing.*#\d+",
@@ -81,7 +83,7 @@ def test_from_the_page_to_the_verdict(
     button(dialog, "Approve").click()
     expect(card_of(ben)).to_contain_text(
         re.compile("mitigated since.*Approved by ana", re.DOTALL),
-        timeout=PATIENCE_MS,
+        timeout=VERIFIED_MS,
     )
     expect(button(card_of(ben), "Approve")).to_have_count(0)
     expect(card_of(ben)).to_contain_text("goes back by itself")
