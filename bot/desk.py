@@ -1,7 +1,7 @@
 """What people can do, whatever surface they do it from: the same rules for Slack, console, CLI and API."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from bot.domain.incident import Incident, Status
@@ -26,16 +26,19 @@ _LOOKING = "Looking again; the card shows what comes of it."
 
 
 class FlowDesk:
-    """See :class:`bot.ports.Desk`."""
+    """See :class:`bot.ports.Desk`. ``voted`` is called after each vote: people are waiting to see it."""
 
-    def __init__(self, flow: Flow, parts: Parts) -> None:
+    def __init__(self, flow: Flow, parts: Parts, voted: Callable[[], None]) -> None:
         self._flow = flow
         self._ = parts
+        self._voted = voted
 
     async def vote(self, proposal_id: str, plan_hash: str, decision: Literal["approve", "reject"], who: Principal,
                    context: VoteContext, reason: str = "", *, break_glass: bool = False) -> VoteResult:  # fmt: skip
         alone = break_glass and decision == "approve"
-        return await self._flow.decide(proposal_id, plan_hash, decision, who, context, reason, break_glass=alone)
+        result = await self._flow.decide(proposal_id, plan_hash, decision, who, context, reason, break_glass=alone)
+        self._voted()
+        return result
 
     async def review(self, proposal_id: str, note: str, who: Principal) -> Told:
         debt = await self._.gate.debt(proposal_id)

@@ -317,7 +317,7 @@ def assemble(edges: Edges) -> Assistant:
     ))  # fmt: skip
     return Assistant(
         inbox=inbox, casebook=casebook, gate=gate, history=history, records=records, flow=flow,
-        desk=FlowDesk(flow, parts), courier=courier, scribe=scribe, tools=tools, parts=parts,
+        desk=FlowDesk(flow, parts, courier.poke), courier=courier, scribe=scribe, tools=tools, parts=parts,
         duty=DutyDesk(parts, more), follow=follow, drafter=drafter, comms=CommsDesk(parts, talk),
         authors=authors,
     )  # fmt: skip

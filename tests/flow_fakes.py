@@ -160,6 +160,7 @@ class Rig:
         self.verifier, self.people = ScriptedVerifier(), Approvers()
         self.jobs = InlineJobs(self.perform)
         self.published: list[str] = []
+        self.votes_told = 0
         self.details: list[str] = []
         specs = {
             name: ProbeSpec(
@@ -181,7 +182,7 @@ class Rig:
             pager_connected=changes.get("pager_connected", False), own_channels=changes.get("own_channels", False),
         )  # fmt: skip
         self.flow = Flow(self._parts)
-        self.desk = FlowDesk(self.flow, self._parts)
+        self.desk = FlowDesk(self.flow, self._parts, self._voted)
 
     def change_service(self, name: str, **values: Any) -> None:
         """The catalogue is edited, and the process started again with it."""
@@ -201,7 +202,10 @@ class Rig:
         self._catalogue = self._catalogue.model_copy(update=values)
         self._parts = replace(self._parts, catalogue=self._catalogue)
         self.flow = Flow(self._parts)
-        self.desk = FlowDesk(self.flow, self._parts)
+        self.desk = FlowDesk(self.flow, self._parts, self._voted)
+
+    def _voted(self) -> None:
+        self.votes_told += 1
 
     async def publish(self, incident_id: str) -> Drafted:
         self.published.append(incident_id)

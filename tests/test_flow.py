@@ -61,6 +61,15 @@ async def test_nothing_happens_before_a_person_approves(rig: Rig) -> None:
     assert rig.target.effects == []
 
 
+async def test_what_shows_a_vote_is_told_of_it_at_once(rig: Rig) -> None:
+    incident_id = await opened(rig)
+    told = rig.votes_told
+
+    await approve(rig, incident_id)
+
+    assert rig.votes_told == told + 1
+
+
 async def test_approved_applied_verified_and_leased(rig: Rig) -> None:
     incident_id = await opened(rig)
 
