@@ -26,9 +26,9 @@ def _search_settings(**changed: Any) -> dict[str, Any]:
 def f22(draw: "Draw") -> "Scenario":
     """The vector store fails for a part of the searches, and lets others wait."""
     onset, share = draw.before_page(660, 1500), draw.between(0.5, 1.0)
-    wait, slow = draw.between(0.4, 2.0), draw.between(3.0, 12.0)
+    wait = draw.between(0.4, 2.0)
     ends = onset + draw.between(60, 180) * 60
-    down = Fault(kind="vector_store", start=onset, end=ends, values={"share": share, "wait_s": wait, "slow": slow})
+    down = Fault(kind="vector_store", start=onset, end=ends, values={"share": share, "wait_s": wait})
     return draw.make(
         truth=("vector-store-outage",), service="support-bot", onset=onset, ends=ends, faults=(down,),
         good=(("degrade_retrieval", {}),), tempting=("rollback_prompt", "shift_traffic", "resume_ingestion"),

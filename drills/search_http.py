@@ -122,8 +122,8 @@ def _query(world: World, request: Incoming, body: dict[str, Any]) -> Outgoing:
     ]  # fmt: skip
     fault = world.stack.of("vector_store")
     hit = fault is not None and fault.start <= request.at < fault.end and settings["mode"] == "vector"
-    slow = fault.values["slow"] if fault is not None and hit else 1.0
-    took = ORDINARY_S * slow * float(generator(world.seed, "search", nonce).lognormal(0.0, 0.3))
+    took = ORDINARY_S * float(generator(world.seed, "search", nonce).lognormal(0.0, 0.3))
+    took += fault.values["wait_s"] if fault is not None and hit else 0.0
     document = {"hits": found, "mode": settings["mode"], "embedding_model": settings["embedding_model"]}
     return json_reply(document, elapsed_s=took)
 

@@ -90,6 +90,13 @@ async def test_the_right_documents_too_late_are_slow(stage: Stage) -> None:
     assert "10 times the usual" in reading.summary
 
 
+async def test_searches_that_take_some_milliseconds_longer_keep_nobody_waiting(stage: Stage) -> None:
+    stage.baselines.series["retrieval.elapsed_s:kb"] = [0.03 + 0.0002 * n for n in range(100)]
+    stage.library.took = 0.12
+
+    assert (await stage.ask(RetrievalCanary())).outcome == "ok"
+
+
 async def test_without_a_baseline_only_the_obvious_is_said(stage: Stage) -> None:
     stage.baselines.documents.clear()
     assert (await stage.ask(RetrievalCanary())).outcome == "inconclusive"

@@ -32,6 +32,8 @@ FLOOR: Final = 0.50
 """Recall below which nobody needs a baseline."""
 AGAIN: Final = 12
 LEAST_TIMES: Final = 30
+LEAST_SLOWER_S: Final = 0.15
+"""Further seconds for a search below which nobody waits for it: a busy machine of ours is no outage of theirs."""
 LEAST_PAIRS: Final = 20
 EMPTY_FROM: Final = 0.10
 
@@ -244,9 +246,9 @@ def _slowness(context: ProbeContext, index: Index, answered: Sequence[_Asked]) -
     if len(usual) < LEAST_TIMES or not now:
         return None
     shift = statistics.mann_whitney(now, usual)
-    if not shift.slower:
-        return None
     middle, before = statistics.median(now), statistics.median(usual)
+    if not shift.slower or middle - before < LEAST_SLOWER_S:
+        return None
     return Reading(
         outcome="slow",
         summary=f"A search takes {wording.seconds(middle)}, {wording.ratio(shift.ratio)} the usual "
