@@ -79,6 +79,7 @@ from diagnostics.probes.listing import ModelListing
 from diagnostics.probes.prompt_cache import PromptCache
 from diagnostics.probes.retrieval import RetrievalCanary
 from diagnostics.probes.signal import UserSignal
+from diagnostics.probes.spend import Spend
 from diagnostics.probes.status_page import StatusPageProbe
 from diagnostics.probes.stream import StreamCanary
 from diagnostics.probes.structured import StructuredOutput
@@ -122,6 +123,7 @@ PROBES: tuple[AnyProbe, ...] = (
     CacheCheck(),
     TelemetryCheck(),
     PromptCache(),
+    Spend(),
     StreamCanary(),
     ContextScan(),
     StructuredOutput(),

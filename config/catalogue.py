@@ -4,7 +4,8 @@ Everything that a probe or an action can touch has a name here; text from outsid
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
@@ -221,6 +222,20 @@ class Team(Declared):
     """How stakeholders are kept up to date; none: nobody is reminded, and updates go to PagerDuty alone."""
 
 
+class ModelPrice(Declared):
+    """What a model costs, in US dollars for a thousand tokens."""
+
+    usd_per_1k_input: float = Field(ge=0.0)
+    usd_per_1k_output: float = Field(ge=0.0)
+
+
+class Prices(Declared):
+    """A price list: by the names that the metrics call models by. Prices change, so it says of what day it is."""
+
+    as_of: date
+    models: Mapping[str, ModelPrice] = Field(min_length=1)
+
+
 class Catalogue(Declared):
     """All of it, with every reference checked."""
 
@@ -235,6 +250,8 @@ class Catalogue(Declared):
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
     policy: Policy = Policy()
+    prices: Prices | None = None
+    """Needed only where the gateway does not count money itself."""
     fallback_channel: str
     """Slack channel for pages about a service that is not in the catalogue."""
 

@@ -33,6 +33,7 @@ EVERY: Mapping[str, timedelta] = {
     "structured_output": timedelta(hours=6),
     "stream_canary": timedelta(hours=6),
     "prompt_cache": timedelta(minutes=5),
+    "spend": timedelta(minutes=5),
     "embeddings": timedelta(hours=24),
     "retrieval_canary": timedelta(hours=6),
     "tool_check": timedelta(hours=24),

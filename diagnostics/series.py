@@ -29,6 +29,8 @@ SERIES: dict[str, str] = {
     "structured_output.valid:{route}": "0 or 1 for each structured answer",
     "stream_canary.whole:{route}": "0 or 1 for each long stream",
     "prompt_cache.cached_share": "share of prompt tokens that the provider had cached, 0 to 1",
+    "spend.usd": "USD a minute that the service's calls cost",
+    "spend.price": "USD for a million tokens, over all models",
     "golden.pass:{prompt}": "0 or 1 for each golden item answered",
     "model_fingerprint.logprob:{provider}/{model}": "mean log probability of one fixed answer",
     "rate_limit.tokens_limit:{provider}": "tokens a minute, as the provider reports its limit",

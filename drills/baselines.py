@@ -147,6 +147,7 @@ class Recorder:
             "reports": "app_user_reports_total{%s}", "tasks": "app_tasks_total{%s}",
             "calls": "app_llm_calls_total{%s}", "attempts": "app_llm_attempts_total{%s}",
             "tokens": "app_tokens_total{%s}",
+            "usd": "litellm_spend_metric_total{%s}",
         }  # fmt: skip
         read = {name: self._read(f"sum(increase({text % self._own()}[5m]))", moments) for name, text in grow.items()}
         self._user_signal(read, moments)
@@ -161,6 +162,8 @@ class Recorder:
         self._put("demand_profile.tasks", read["tasks"] / 5.0, moments)
         self._put("demand_profile.calls_per_task", read["calls"] / np.maximum(read["tasks"], 1.0), moments)
         self._put("demand_profile.attempts_per_call", read["attempts"] / calls, moments)
+        self._put("spend.usd", read["usd"] / 5.0, moments)
+        self._put("spend.price", 1e6 * read["usd"] / np.maximum(read["tokens"], 1.0), moments)
         self._put("demand_profile.tokens_per_call", read["tokens"] / calls, moments)
         self._gauges(moments)
         self._tenants(moments)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FINISH, FIRST_ERRORS, PROVIDERS, TENANTS
+from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FEATURES, FINISH, FIRST_ERRORS, PROVIDERS, TENANTS
 from drills.queues import OUTCOMES
 
 LE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, float("inf"))
@@ -26,7 +26,7 @@ MORE: dict[str, tuple[int, ...]] = {
 """Further families of counts, from uniforms of their own: what the first ones draw does not depend on them."""
 SUMS: dict[str, tuple[int, ...]] = {
     "ok_sum": (_S, _P), "ttft_sum": (_S, _P), "tokens_in": (_S,), "tokens_out": (_S,), "tenant_tokens": (_S, _T),
-    "overhead_sum": (_S,), "cached_in": (_S,), "guard": (_S, 2),
+    "overhead_sum": (_S,), "cached_in": (_S,), "guard": (_S, 2), "spend": (_S, _T, len(FEATURES), 2),
 }  # fmt: skip
 """Families that follow from the draws."""
 GAUGES: dict[str, tuple[int, ...]] = {

@@ -140,6 +140,11 @@ VECTOR_STORES = {"support-kb": 0.0, "support-kb-next": 0.5}
 wrong documents. The first is production's; the second is a rebuild with another embedding model, not in use yet."""
 SERVICE_OVERHEAD = 1.1
 """What a worker spends on an item, against the model call alone."""
+FEATURES = ("answers", "titles")
+DEAR_FEATURE, FEATURE_SHARE = "titles", (0.75, 0.25)
+"""What an application's calls are for, as it tells the gateway; and their shares. The second gives conversations their
+titles: any model does that well, so that nobody notices which one does."""
+DEAR_MODEL = "acme-premium"
 PRICE = {ACME: (0.0025, 0.010), BETA: (0.003, 0.015)}
 """US dollars for a thousand tokens in and out."""
 

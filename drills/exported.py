@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from drills.columns import LE, column, failed_column
-from drills.company import APPS, CLASSES, DEPLOYMENT_PROVIDER, DEPLOYMENTS, ERRORS, FINISH, PROVIDERS, TENANTS, App
+from drills.company import (
+    APPS,
+    CLASSES,
+    DEAR_MODEL,
+    DEPLOYMENT_PROVIDER,
+    DEPLOYMENTS,
+    ERRORS,
+    FEATURES,
+    FINISH,
+    PROVIDERS,
+    TENANTS,
+    App,
+)
 from drills.queues import OUTCOMES
 from drills.stack import GUARDED
 from drills.store import Series
@@ -88,6 +100,11 @@ def _application(add: Add, number: int, app: App) -> None:
         add("app_llm_calls_total", who, (calls,))
         add("app_llm_attempts_total", who, (calls, retries))
         add("app_tokens_total", who, (column("tenant_tokens", number, place),))
+        for use, feature in enumerate(FEATURES):
+            for dear, model in enumerate((app.model, DEAR_MODEL)):
+                payer = {**label, "end_user": tenant, "model": model, "metadata_feature": feature}
+                payer |= {"metadata_prompt": app.prompt} if app.prompt else {}
+                add("litellm_spend_metric_total", payer, (column("spend", number, place, use, dear),))
     gauges = (
         ("app_users_active", "users"), ("app_quality_score", "quality"), ("app_user_reports_total", "reports"),
         ("llm_judge_agreement", "judge"), ("up", "up"),

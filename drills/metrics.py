@@ -4,7 +4,18 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from drills.columns import AT, DRAWN, DRAWS, GAUGES, LE, MORE, NOISY, SUMS
-from drills.company import ACME_LARGE, APPS, BETA_SONNET, DEPLOYMENT_PROVIDER, FINISH, FIRST_ERRORS, TOKENS_PER_MINUTE
+from drills.company import (
+    ACME,
+    ACME_LARGE,
+    APPS,
+    BETA_SONNET,
+    DEPLOYMENT_PROVIDER,
+    FEATURE_SHARE,
+    FINISH,
+    FIRST_ERRORS,
+    PRICE,
+    TOKENS_PER_MINUTE,
+)
 from drills.draws import Floats, poisson
 from drills.faults import MODEL_INDEX
 from drills.queues import QueueFlow
@@ -90,8 +101,22 @@ def _sums(flow: Flow, drawn: Floats) -> Floats:
         "overhead_sum": answered * (OVERHEAD_S + flow.path.queue_s[:, None]),
         "cached_in": answered * flow.tokens_in * CACHED * flow.path.cached,
         "guard": np.stack([answered * (1.0 - flow.around.unguarded), answered * flow.around.unguarded], axis=2),
+        "spend": _spend(flow, _part(drawn, "calls")),
     }
     return np.concatenate([sums[name].reshape(rows, -1) for name in SUMS], axis=1)
+
+
+def _spend(flow: Flow, calls: Floats) -> Floats:
+    """US dollars: moments x services x tenants x features x (the route's model, the dear one)."""
+    price_in, price_out = PRICE[ACME]
+    of_a_call = (flow.tokens_in * price_in + flow.tokens_out * price_out) / 1000.0
+    usd = calls[..., None] * of_a_call[:, :, None, None] * np.array(FEATURE_SHARE)
+    split = np.stack([usd, np.zeros_like(usd)], axis=-1)
+    dear = flow.path.dearer[:, :, None] > 1.0
+    titles = usd[..., 1] * flow.path.dearer[:, :, None]
+    split[..., 1, 0] = np.where(dear, 0.0, titles)
+    split[..., 1, 1] = np.where(dear, titles, 0.0)
+    return split
 
 
 def _levels(flow: Flow, queue: QueueFlow, noise: Floats, watermark: Floats) -> Floats:

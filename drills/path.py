@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PathKind = Literal[
     "contract_break", "worker_loss", "misrouting", "retry_storm", "capacity_cut", "stream_cut", "cold_prefix",
-    "context_growth", "loose_schema",
+    "context_growth", "loose_schema", "dear_model",
 ]  # fmt: skip
 FULL_WORKERS = 8
 """Workers of the gateway on an ordinary day."""
@@ -81,6 +81,8 @@ class PathEffects:
     """Share of answers that lack what was cut out of their prompt: moments x services."""
     misshapen: Floats = field(default_factory=lambda: np.zeros(0))
     """Share of structured answers that do not fit their schema: moments x services."""
+    dearer: Floats = field(default_factory=lambda: np.ones(0))
+    """Factor on the price of the answers of :data:`~drills.company.DEAR_FEATURE`: moments x services."""
 
     @classmethod
     def none(cls, rows: int) -> "PathEffects":
@@ -91,7 +93,7 @@ class PathEffects:
             refused=np.zeros((rows, services, len(ERRORS))), contract=np.zeros(flat),
             busy=np.zeros(rows), queue_s=np.zeros(rows), astray=np.zeros(flat),
             storm=np.ones(rows), limit=np.ones(rows), cut=np.zeros(flat), cold=np.ones(flat), cached=np.ones(flat),
-            grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat),
+            grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat), dearer=np.ones(flat),
         )  # fmt: skip
 
 
@@ -168,6 +170,12 @@ def _loose_schema(result: "Effects", fault: "Fault", active: Floats) -> None:
         result.path.misshapen[:, number] = np.maximum(result.path.misshapen[:, number], active * fault.values["share"])
 
 
+def _dear_model(result: "Effects", fault: "Fault", active: Floats) -> None:
+    """One feature is answered by a model of another price; its answers are as good as before."""
+    for number in _rows(fault):
+        result.path.dearer[:, number] *= 1.0 + active * (fault.values["factor"] - 1.0)
+
+
 APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "contract_break": _contract_break,
     "worker_loss": _worker_loss,
@@ -178,4 +186,5 @@ APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "cold_prefix": _cold_prefix,
     "context_growth": _context_growth,
     "loose_schema": _loose_schema,
+    "dear_model": _dear_model,
 }

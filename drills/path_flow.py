@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drills.company import ACME_LARGE, ACME_SMALL, APPS, MODELS
+from drills.company import ACME_LARGE, ACME_SMALL, APPS, FEATURE_SHARE, MODELS
 from drills.draws import Floats
 from drills.path import PathEffects
 from drills.quality import mean_success
@@ -42,3 +42,9 @@ def worse(path: PathEffects, good: Floats) -> Floats:
     astray, dulled = path.astray * (1.0 - SMALL_LEFT), path.dulled * (1.0 - CUT_LEFT)
     mixed: Floats = good * (1.0 - astray) * (1.0 - dulled) * (1.0 - path.misshapen)
     return mixed
+
+
+def priced(path: PathEffects) -> Floats:
+    """What a token costs, against the ordinary mixture of models: moments x services."""
+    factor: Floats = FEATURE_SHARE[0] + FEATURE_SHARE[1] * path.dearer
+    return factor

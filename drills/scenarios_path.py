@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from drills.company import ACME_LARGE, APPS, BY_NAME, SERVICES
+from drills.company import ACME_LARGE, APPS, BY_NAME, DEAR_MODEL, SERVICES
 from drills.documents import NEXT_RELEASE, RELEASE, Setting
 from drills.faults import Fault
 from drills.path import FULL_WORKERS, Cure
@@ -192,8 +192,32 @@ def s18(draw: Draw) -> Scenario:
     )  # fmt: skip
 
 
+def u44(draw: Draw) -> Scenario:
+    """The route's configuration gives one feature to a model of many times the price; its answers are as good."""
+    onset, factor = draw.before_page(1200, 2700), draw.between(5.0, 12.0)
+    service = draw.pick("chat-assistant", "support-bot", "code-assistant")
+    app = BY_NAME[service]
+    path, params = f"gateway/params/{app.route}", {"temperature": 0.2, "max_tokens": 1024, "titles_model": DEAR_MODEL}
+    entry = {"revision": "r18", "model": app.model, "params": params, "at": iso(onset)}
+    told = Change(
+        at=onset, kind="config", service=service, summary=f"route {app.route}: parameters r18", before="r17",
+        after="r18", actor=draw.pick("mira", "jonas"),
+    )  # fmt: skip
+    fault = Fault(
+        kind="dear_model", start=onset, end=onset + FOREVER, services=(service,), values={"factor": factor},
+        cures=tuple(Cure(path=path, key="revision", equals=revision) for revision in ("r16", "r17")),
+    )  # fmt: skip
+    return draw.make(
+        truth=("cost-spike",), service=service, onset=onset, ends=onset + FOREVER, faults=(fault,),
+        good=(("rollback_model_config", {}),), tempting=("throttle_tenant", "cap_generation", "shift_traffic"),
+        sli=("errors", "spend"), settings={path: Setting(keys={"revision": "r18", "params": params}, entry=entry)},
+        changes=(told,) if draw.between(0.0, 1.0) < 0.7 else (), figures={"factor": factor},
+    )  # fmt: skip
+
+
 LEAST_MISSHAPEN = 0.10
 """Below this share of misshapen answers a wave of the probe is too small to be sure."""
 PATH_SCENARIOS: dict[str, Callable[[Draw], Scenario]] = {
     "S05": s05, "S09": s09, "S11": s11, "S12": s12, "S13": s13, "S17": s17, "S18": s18, "T29": t29, "T33": t33,
+    "U44": u44,
 }  # fmt: skip

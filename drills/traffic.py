@@ -26,7 +26,7 @@ from drills.controls import Controls
 from drills.draws import Floats, uniform
 from drills.faults import MODEL_ORDER, Effects
 from drills.path import PathEffects
-from drills.path_flow import delayed, refused_on_the_way, worse
+from drills.path_flow import delayed, priced, refused_on_the_way, worse
 from drills.stack import Around, Stack
 
 TOP_TENANT = 0
@@ -138,7 +138,8 @@ def flow(
     quality = worse(path, spoilt(quality, around))
     return Flow(
         users=users, tasks=tasks, calls=calls, ok=ok, failed=failed, attempts=attempts, tokens_in=tokens_in,
-        tokens_out=tokens_out, ttft=ttft, duration=duration, quality=quality, spend=total * tokens * 60.0,
+        tokens_out=tokens_out, ttft=ttft, duration=duration, quality=quality,
+        spend=total * tokens * 60.0 * priced(path),
         length_share=length_share, loop_calls=loop_calls, util=util, rejected=rejected,
         attempt_failures=effects.fail, slow=slow, dns=effects.dns, offered=offered,
         tenant_tokens=(calls * tokens[:, :, None]).sum(axis=1) * 60.0, around=around, path=path,

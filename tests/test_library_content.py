@@ -27,6 +27,7 @@ IDS = {
     "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
+    "cost-spike",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -117,7 +118,7 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "vector-store-outage": "R2",
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
-        "response-cache-crosstalk": "R3", "telemetry-failure": None,
+        "response-cache-crosstalk": "R3", "telemetry-failure": None, "cost-spike": None,
     }  # fmt: skip
 
 
@@ -342,6 +343,8 @@ SHOWN = {
     "prompt-cache-loss, only the bill shows it": ("chat", "prompt-cache-loss", {
         "prompt_cache": "cached_ratio_down", "change_log": "config",
     }),
+    "cost-spike": ("chat", "cost-spike", {"spend": "price_up", "change_log": "config"}),
+    "cost-spike, nobody told of the change": ("rag", "cost-spike", {"spend": "price_up"}),
     "context-overflow": ("chat", "context-overflow", {
         "user_signal": "quality_drop", "token_profile": "prompt_tokens_up", "change_log": "deploy",
     }),

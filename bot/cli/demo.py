@@ -30,7 +30,7 @@ SCENARIOS = {
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
     "stale-index": "S22", "moderation-backlog": "M41", "provider-capacity": "S05", "request-contract-break": "S09",
     "gateway-overload": "S11", "gateway-misrouting": "S12", "retry-storm": "S13", "context-overflow": "S17",
-    "structured-output-break": "S18", "prompt-cache-loss": "T29", "streaming-break": "T33",
+    "structured-output-break": "S18", "prompt-cache-loss": "T29", "cost-spike": "U44", "streaming-break": "T33",
     "vector-store-outage": "F22", "retrieval-regression": "F24", "embedding-mismatch": "S21",
     "tool-backend-down": "S19", "tool-contract-drift": "F19",
     "guardrail-overblocking": "S23", "guardrail-bypass": "F27",

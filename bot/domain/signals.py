@@ -63,6 +63,8 @@ SERIES: Mapping[str, tuple[str, Kind]] = {
     "gateway_health.in_flight": ("requests in flight", "number"),
     "stream_canary.whole": ("share of long streams that arrive whole", "share"),
     "prompt_cache.cached_share": ("share of prompt tokens that are cached", "share"),
+    "spend.usd": ("USD a minute", "number"),
+    "spend.price": ("USD for a million tokens", "number"),
     "structured_output.valid": ("share of answers that are valid", "share"),
     "model_fingerprint.logprob": ("mean log probability of a fixed answer", "number"),
     "telemetry_check.judge_agreement": ("agreement of the judge with human labels", "share"),
@@ -87,6 +89,7 @@ FOLLOWED: Mapping[str, Mapping[str, str]] = {
     "structured_output": {"": "structured_output.valid"},
     "stream_canary": {"": "stream_canary.whole"},
     "prompt_cache": {"": "prompt_cache.cached_share"},
+    "spend": {"price_up": "spend.price", "": "spend.usd"},
     "model_fingerprint": {"": "model_fingerprint.logprob"},
     "telemetry_check": {"": "telemetry_check.judge_agreement"},
 }  # fmt: skip
