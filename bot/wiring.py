@@ -72,6 +72,7 @@ from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
+from diagnostics.probes.grounding import GroundingCanary
 from diagnostics.probes.guardrail import GuardrailCanaries
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
@@ -117,6 +118,7 @@ PROBES: tuple[AnyProbe, ...] = (
     IndexFreshness(),
     ToolCheck(),
     GuardrailCanaries(),
+    GroundingCanary(),
     TokenProfile(),
     DemandProfile(),
     CacheCheck(),

@@ -98,6 +98,8 @@ class Index(Declared):
     """Target of the retrieval service, asked the way production asks: ``POST /NAME/query`` and ``POST /NAME/embed``."""
     canaries: str = ""
     """Path of its known questions with the documents that must be found, relative to the catalogue file."""
+    grounding: str = ""
+    """Path of questions whose answers must name their document or be refused, relative to the catalogue file."""
 
 
 class Tool(Declared):

@@ -31,6 +31,8 @@ OBEYS = 0.9
 GUARDED = ("chat-assistant", "support-bot", "order-agent")
 """Services behind the guardrail."""
 THRESHOLD = 0.8
+UNANSWERED = 0.22
+"""Share of the support bot's questions that its documents do not answer."""
 TOOL_NEED = 0.55
 """Share of the agent's answers that rest on its tool."""
 
@@ -79,6 +81,7 @@ class Stack:
         for act in _ACTS:
             act(result, self, times, controls.stack)
         _limits(result, self, times, controls)
+        _sources(result, self, times, controls)
         return result
 
     def live(self, path: str, times: Floats) -> Floats:
@@ -198,6 +201,15 @@ def _limits(result: Around, stack: Stack, times: Floats, controls: "Controls") -
         live = stack.live(f"gateway/params/{app.route}", times)
         result.cut[:, number] = live * float(np.clip(1.0 - limit / (3.0 * app.tokens_out), 0.0, 0.95))
         result.shorter[:, number] = live * max(0.0, 1.0 - limit / app.tokens_out)
+
+
+def _sources(result: Around, stack: Stack, times: Floats, controls: "Controls") -> None:
+    """Questions that no document answers are answered all the same, where a route's parameters allow it."""
+    fault = stack.of("ungrounded")
+    for number, app in enumerate(APPS):
+        if fault is not None and app.index and controls.unsourced[number]:
+            share = stack.live(f"gateway/params/{app.route}", times) * UNANSWERED * fault.values["share"]
+            result.misled[:, number] = np.maximum(result.misled[:, number], share)
 
 
 _ACTS: tuple[Act, ...] = (_searching, _store, _tools, _guardrail, _cache, _poisoned, _judge)

@@ -27,6 +27,7 @@ IDS = {
     "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
+    "ungrounded-answers",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -117,7 +118,7 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "vector-store-outage": "R2",
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
-        "response-cache-crosstalk": "R3", "telemetry-failure": None,
+        "response-cache-crosstalk": "R3", "telemetry-failure": None, "ungrounded-answers": "R2",
     }  # fmt: skip
 
 
@@ -141,6 +142,7 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "tool-backend-down": ("agent",),
         "tool-contract-drift": ("agent",),
         "prompt-injection": ("rag",),
+        "ungrounded-answers": ("rag",),
     }
 
 
@@ -155,11 +157,11 @@ MODES = tuple(
 )  # fmt: skip
 QUALITY = (
     "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
-    "guardrail_canary", "cache_check",
+    "guardrail_canary", "cache_check", "grounding_canary",
 )  # fmt: skip
 ONLY_OF = {
     "index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "context_scan": "rag",
-    "tool_check": "agent",
+    "tool_check": "agent", "grounding_canary": "rag",
 }  # fmt: skip
 FAILING = dict.fromkeys(QUALITY[:5], "error")
 SHOWN = {
@@ -288,6 +290,16 @@ SHOWN = {
     "prompt-injection": ("rag", "prompt-injection", {"user_signal": "quality_drop", "context_scan": "hit"}),
     "prompt-injection, golden answers misled": ("rag", "prompt-injection", {
         "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop",
+    }),
+    "ungrounded-answers": ("rag", "ungrounded-answers", {
+        "user_signal": "quality_drop", "grounding_canary": "ungrounded", "change_log": "config",
+    }),
+    "ungrounded-answers, before anybody complains": ("rag", "ungrounded-answers", {"grounding_canary": "ungrounded"}),
+    "ungrounded-answers, golden answers too": ("rag", "ungrounded-answers", {
+        "user_signal": "quality_drop", "grounding_canary": "ungrounded", "golden_set": "drop", "change_log": "config",
+    }),
+    "prompt-injection, where the canaries obey as well": ("rag", "prompt-injection", {
+        "user_signal": "quality_drop", "grounding_canary": "ungrounded", "context_scan": "hit",
     }),
     "telemetry-failure, the judge": ("chat", "telemetry-failure", {
         "user_signal": "quality_drop", "telemetry_check": "judge_drift",
