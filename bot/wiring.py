@@ -62,6 +62,7 @@ from diagnostics.model import (
     TextEmbedder,
 )
 from diagnostics.order import next_calls
+from diagnostics.probes.agent_audit import AgentAudit
 from diagnostics.probes.cache import CacheCheck
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
@@ -117,6 +118,7 @@ PROBES: tuple[AnyProbe, ...] = (
     RetrievalCanary(),
     IndexFreshness(),
     ToolCheck(),
+    AgentAudit(),
     GuardrailCanaries(),
     GroundingCanary(),
     TokenProfile(),

@@ -27,7 +27,7 @@ IDS = {
     "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
-    "ungrounded-answers",
+    "ungrounded-answers", "agent-destructive-action",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -119,6 +119,7 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
         "response-cache-crosstalk": "R3", "telemetry-failure": None, "ungrounded-answers": "R2",
+        "agent-destructive-action": "R3",
     }  # fmt: skip
 
 
@@ -143,6 +144,7 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "tool-contract-drift": ("agent",),
         "prompt-injection": ("rag",),
         "ungrounded-answers": ("rag",),
+        "agent-destructive-action": ("agent", "code"),
     }
 
 
@@ -161,7 +163,7 @@ QUALITY = (
 )  # fmt: skip
 ONLY_OF = {
     "index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "context_scan": "rag",
-    "tool_check": "agent", "grounding_canary": "rag",
+    "tool_check": "agent", "agent_audit": "agent", "grounding_canary": "rag",
 }  # fmt: skip
 FAILING = dict.fromkeys(QUALITY[:5], "error")
 SHOWN = {
@@ -300,6 +302,15 @@ SHOWN = {
     }),
     "prompt-injection, where the canaries obey as well": ("rag", "prompt-injection", {
         "user_signal": "quality_drop", "grounding_canary": "ungrounded", "context_scan": "hit",
+    }),
+    "agent-destructive-action": ("agent", "agent-destructive-action", {
+        "user_signal": "quality_drop", "agent_audit": "unapproved", "change_log": "deploy",
+    }),
+    "agent-destructive-action, nobody has complained yet": ("agent", "agent-destructive-action", {
+        "agent_audit": "unapproved",
+    }),
+    "agent-destructive-action, over by now": ("agent", "agent-destructive-action", {
+        "user_signal": "ok", "agent_audit": "past", "change_log": "tool",
     }),
     "telemetry-failure, the judge": ("chat", "telemetry-failure", {
         "user_signal": "quality_drop", "telemetry_check": "judge_drift",

@@ -29,6 +29,8 @@ OUTCOMES: Mapping[str, str] = {
     "clean": "nothing found", "hit": "the model obeys a document", "suspect": "looks like an order",
     "benign_blocked": "blocks harmless requests",
     "malicious_passed": "lets through what it must stop", "unchecked": "requests pass unchecked",
+    "unapproved": "does what nobody approved", "past": "was done without approval, is over",
+    "surge": "far more approvals than usual",
     "ungrounded": "answers without ground in the documents",
     "schema_changed": "its contract changed",
     "low": "finds less than it should", "empty": "finds nothing", "dimension": "vectors of another size",
