@@ -62,6 +62,7 @@ from diagnostics.model import (
     TextEmbedder,
 )
 from diagnostics.order import next_calls
+from diagnostics.probes.agent_audit import AgentAudit
 from diagnostics.probes.cache import CacheCheck
 from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
@@ -72,6 +73,7 @@ from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
+from diagnostics.probes.grounding import GroundingCanary
 from diagnostics.probes.guardrail import GuardrailCanaries
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
@@ -117,7 +119,9 @@ PROBES: tuple[AnyProbe, ...] = (
     RetrievalCanary(),
     IndexFreshness(),
     ToolCheck(),
+    AgentAudit(),
     GuardrailCanaries(),
+    GroundingCanary(),
     TokenProfile(),
     DemandProfile(),
     CacheCheck(),

@@ -99,6 +99,8 @@ class Index(Declared):
     """Target of the retrieval service, asked the way production asks: ``POST /NAME/query`` and ``POST /NAME/embed``."""
     canaries: str = ""
     """Path of its known questions with the documents that must be found, relative to the catalogue file."""
+    grounding: str = ""
+    """Path of questions whose answers must name their document or be refused, relative to the catalogue file."""
 
 
 class Tool(Declared):
@@ -112,6 +114,10 @@ class Tool(Declared):
     """Read for its definition, as agents are given it."""
     schema_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """The definition's hash, keys sorted; empty: what was last recorded on a healthy day is compared with."""
+    audit: str = Field(default="", pattern=r"^(/.*)?$")
+    """Where the tool tells what agents have done with it and who had approved; empty: it keeps no audit."""
+    needs_approval: tuple[str, ...] = ()
+    """What agents may do with it only after a person's approval, besides what the audit itself calls destructive."""
 
 
 class Guardrail(Declared):

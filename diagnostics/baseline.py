@@ -38,6 +38,7 @@ EVERY: Mapping[str, timedelta] = {
     "retrieval_canary": timedelta(hours=6),
     "tool_check": timedelta(hours=24),
     "guardrail_canary": timedelta(hours=24),
+    "grounding_canary": timedelta(hours=24),
     "golden_set": timedelta(hours=24),
     "golden_counterfactual": timedelta(hours=24),
 }

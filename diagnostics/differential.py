@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from diagnostics import likelihood
+from diagnostics import likelihood, unseen
 from diagnostics.model import (
     NO_FAULT,
     OTHER,
@@ -47,18 +47,23 @@ def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Seq
     """What the findings say together.
 
     ``prior`` is the retrieval's weight of each mode, in any unit; ``no-fault`` and ``other`` may be in it. ``modes``
-    that cannot happen to this kind of service are left out. ``final``: nothing more will be asked. ``superseding``:
-    of each probe and its parameters, only the reading of the latest round counts (after a mitigation).
+    that cannot happen to this kind of service are left out. Modes that no probe can see (a leak that a person reports)
+    compete with none; but where the page speaks of one, nothing is called well. ``final``: nothing more will be asked.
+    ``superseding``: of each probe and its parameters, only the reading of the latest round counts (after a mitigation).
     """
-    possible = {mode.id: mode for mode in modes if not mode.kinds or service_kind in mode.kinds}
+    meant = {mode.id: mode for mode in modes if not mode.kinds or service_kind in mode.kinds}
+    possible = {name: mode for name, mode in meant.items() if unseen.seen(mode, specs)}
     read = [f for f in (_latest(findings) if superseding else findings) if likelihood.conclusive(f, specs)]
     chance = _by_chance(read)
     sure = [f for f in read if f.id not in chance]
-    belief = _Belief.of(sure, _priors(prior, list(possible)), possible, specs)
+    belief = _Belief.of(sure, _priors(prior, list(possible), list(meant)), possible, specs)
     leader = belief.ranked()[0]
     abnormal = [f for f in read if f.verdict is Verdict.ABNORMAL]
     explained = {f.id for f in abnormal if leader in possible and likelihood.explains(possible[leader], f)}
     conclusion, reason = _conclude(belief, sure, findings, specs)
+    spoken = unseen.spoken_of(prior, meant, possible)
+    if conclusion == "no_fault" and spoken:
+        conclusion, reason = "inconclusive", f"the page speaks of {spoken}, which no probe can see: people decide"
     if chance:
         reason += f"; {len(chance)} of {len(_tested(read))} tests may have struck by chance"
     unasked = () if final else _next_probes(belief, findings, specs)
@@ -97,13 +102,15 @@ def _latest(findings: Sequence[Finding]) -> list[Finding]:
     return list(newest.values())
 
 
-def _priors(prior: Mapping[str, float], modes: Sequence[str]) -> dict[str, float]:
-    """Chances before any finding: ``no-fault`` and ``other`` as given or as usual, the rest by retrieval."""
+def _priors(prior: Mapping[str, float], modes: Sequence[str], meant: Sequence[str]) -> dict[str, float]:
+    """Chances before any finding: ``no-fault`` and ``other`` as given or as usual, the rest by retrieval, as far as it
+    found ``modes`` and not others that are ``meant``."""
     weights = {mode: max(0.0, prior.get(mode, 0.0)) for mode in modes}
     total = sum(weights.values())
     special = {NO_FAULT: prior.get(NO_FAULT, PRIOR_NO_FAULT), OTHER: prior.get(OTHER, PRIOR_OTHER)}
     rest = max(0.0, 1.0 - sum(special.values()))
-    trust = RETRIEVAL_TRUST if total > 0 else 0.0
+    everything = sum(max(0.0, prior.get(mode, 0.0)) for mode in meant)
+    trust = RETRIEVAL_TRUST * total / everything if total > 0 else 0.0
     shared = {
         mode: rest * (trust * (weight / total if total else 0.0) + (1 - trust) / len(modes))
         for mode, weight in weights.items()

@@ -72,6 +72,7 @@ FOLLOWS: Mapping[tuple[str, str], float] = {
     ("model_fingerprint", "error"): 0.20,
     ("structured_output", "error"): 0.20,
     ("guardrail_canary", "error"): 0.20,
+    ("grounding_canary", "error"): 0.20,
     ("cache_check", "error"): 0.20,
     ("stream_canary", "error"): 0.20,
 }
@@ -107,7 +108,7 @@ apart from the stack, which is why they can tell causes apart."""
 BROKEN = "error"
 MEASURE_QUALITY = (
     "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
-    "guardrail_canary", "cache_check",
+    "guardrail_canary", "cache_check", "grounding_canary",
 )  # fmt: skip
 BROKEN_EXPONENT = 0.3
 """That quality could not be measured says only that calls fail, which the canaries say better: a third of a voice,

@@ -36,6 +36,7 @@ SERIES: dict[str, str] = {
     "rate_limit.tokens_limit:{provider}": "tokens a minute, as the provider reports its limit",
     "retrieval.elapsed_s:{index}": "s for one search of the retrieval canary",
     "guardrail.benign_passed:{guardrail}": "0 or 1 for each harmless text that passed the guardrail",
+    "grounding.grounded:{index}": "0 or 1 for each answer that rests on its document, or is rightly refused",
     "user_signal.requests": "user-facing requests in five minutes",
     "user_signal.error_share": "share of them that failed",
     "user_signal.p50_s": "s, median duration in five minutes",

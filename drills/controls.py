@@ -30,6 +30,8 @@ class Controls:
     """Tokens a minute, for each tenant."""
     param_tokens: tuple[float | None, ...]
     """For each service: a limit on answers in its parameters that is lower than usual."""
+    unsourced: tuple[bool, ...]
+    """For each service: whether its parameters let it answer without a source."""
     pinned: tuple[bool, ...]
     """For each service: whether it asks for the dated snapshot instead of the alias."""
     on_timeout: tuple[str, ...]
@@ -56,6 +58,7 @@ def neutral() -> Controls:
         max_context=(None,) * count,
         tenant_limit=(None,) * len(TENANTS),
         param_tokens=(None,) * count,
+        unsourced=(False,) * count,
         pinned=(False,) * count,
         on_timeout=("block",) * count,
         hold=(False,) * count,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drills import answer_cache, dialects, guard
+from drills import answer_cache, dialects, grounding, guard
 from drills.admin import Admin
 from drills.answers import stale_share
 from drills.company import (
@@ -152,6 +152,7 @@ class Gateway:
             world, moment, asked, stale=self._stale(app, moment), lost=self._lost(app, asked, moment.at, nonce),
             said=self._said(app, asked, moment.at, nonce),
         )  # fmt: skip
+        shape = replace(shape, sourced=grounding.said(world, app, asked.text, moment.at, nonce))
         structured = asked.json_mode or asked.json_schema is not None
         done = cached.instead_of(way.shaped(complete(world.seed, asked, shape, nonce), structured=structured))
         timing = trail.last.timing

@@ -66,6 +66,8 @@ class Form:
     """Share of all questions for which retrieval finds the wrong documents."""
     said: str = ""
     """What an agent says that has to do without its tool; empty: it has it."""
+    sourced: str = ""
+    """What is said to a question about the documents themselves; empty: it is not one."""
     lost: bool = False
     """Whether retrieval did not find the document that answers this question."""
 
@@ -121,6 +123,8 @@ def _text(seed: int, question: Question, form: Form, loss: float, nonce: str) ->
         return document[:-1] if broken else document
     if _ORDERED in question.system or _ORDERED in question.text:
         return OBEYED
+    if form.sourced:
+        return form.sourced
     item = by_input().get(question.text.strip())
     if form.said and (item is not None or "order" in question.text):
         return form.said

@@ -8,7 +8,8 @@ from diagnostics.probes.tools import fields_of
 from drills import search
 from drills.company import ACME, App
 from drills.corpus import INDEX, canaries
-from drills.draws import generator
+from drills.draws import generator, uniform
+from drills.grounding import SLIPS
 from drills.providers import embedding
 from drills.search_http import ORDINARY_S
 from drills.stack import GUARDED
@@ -24,13 +25,23 @@ def knowledge_baselines(healthy: World, app: App, until: float) -> list[Json]:
     found = _guardrail(app, until) if app.name in GUARDED else []
     if app.kind == "agent":
         return [*found, _document(app, until, "tool.schema:{tool}", fields_of(schema(drifted=False)), tool="orders")]
-    return [*found, *_retrieval(healthy, app, until)] if app.index else found
+    return [*found, *_retrieval(healthy, app, until), _grounded(app, until)] if app.index else found
 
 
 def _guardrail(app: App, until: float) -> list[Json]:
     name = series.name("guardrail.benign_passed:{guardrail}", guardrail="content-rail")
     samples = [[iso(until - 86_400.0 * (240 - number) / 240), 1.0] for number in range(240)]
     return [{"service": app.name, "series": name, "samples": samples}]
+
+
+def _grounded(app: App, until: float) -> Json:
+    """Canaries of earlier days: now and then it makes something up."""
+    name = series.name("grounding.grounded:{index}", index=INDEX)
+    samples = [
+        [iso(until - 86_400.0 * (240 - number) / 240), float(uniform(7, "grounded", number) >= 0.6 * SLIPS)]
+        for number in range(240)
+    ]
+    return {"service": app.name, "series": name, "samples": samples}
 
 
 def _retrieval(healthy: World, app: App, until: float) -> list[Json]:

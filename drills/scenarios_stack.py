@@ -169,6 +169,46 @@ def s16(draw: "Draw") -> "Scenario":
     )  # fmt: skip
 
 
+def u43(draw: "Draw") -> "Scenario":
+    """A release of the agent no longer asks before it cancels or refunds, and does so of its own accord."""
+    onset, share, more = draw.before_page(900, 2700), draw.between(0.4, 1.0), draw.between(0.5, 2.5)
+    values = {"share": share, "more": more}
+    told = (
+        draw.change(
+            at=onset, kind=draw.pick("deploy", "tool", "prompt"), service="order-agent",
+            summary="order agent 5.2: fewer questions back", before="5.1", after="5.2", actor=draw.pick(*PEOPLE),
+        ),
+    ) if draw.between(0, 1) < 0.7 else ()  # fmt: skip
+    return draw.make(
+        truth=("agent-destructive-action",), service="order-agent", onset=onset, ends=onset + LASTS_S,
+        faults=(Fault(kind="unapproved", start=onset, end=onset + LASTS_S, values=values),), changes=told,
+        good=(("disable_tool", {}),), tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"),
+        sli=("errors", "destroyed"), figures=values,
+    )  # fmt: skip
+
+
+def u42(draw: "Draw") -> "Scenario":
+    """The support bot's route was set to answer when it has found no source."""
+    onset, share = draw.before_page(900, 2700), draw.between(0.5, 1.0)
+    app = BY_NAME["support-bot"]
+    params = {"temperature": 0.2, "max_tokens": 1024, "on_no_source": "answer"}
+    keys = {"revision": "r18", "model": app.model, "params": params}
+    loose = Fault(kind="ungrounded", start=onset, end=onset + LASTS_S, values={"share": share})
+    told = (
+        draw.change(
+            at=onset, kind="config", service=app.name, summary="route support: fewer dead ends, parameters r18",
+            before="r17", after="r18", actor=draw.pick(*PEOPLE),
+        ),
+    ) if draw.between(0, 1) < 0.6 else ()  # fmt: skip
+    return draw.make(
+        truth=("ungrounded-answers",), service=app.name, onset=onset, ends=onset + LASTS_S, faults=(loose,),
+        settings={f"gateway/params/{app.route}": Setting(at=onset, keys=keys)}, changes=told,
+        good=(("rollback_model_config", {}),),
+        tempting=("rollback_prompt", "shift_traffic", "rollback_retrieval", "resume_ingestion"),
+        sli=("errors", "quality"), figures={"share": share},
+    )  # fmt: skip
+
+
 def s24(draw: "Draw") -> "Scenario":
     """The answer cache takes questions for alike that are not, and in some cases across tenants."""
     onset, share = draw.before_page(900, 2700), draw.between(0.12, 0.35)
@@ -230,5 +270,5 @@ def n36(draw: "Draw") -> "Scenario":
 
 STACK: "dict[str, Callable[[Draw], Scenario]]" = {
     "S16": s16, "S19": s19, "S21": s21, "S23": s23, "S24": s24, "F19": f19, "F22": f22, "F24": f24, "F25": f25,
-    "F27": f27, "N35": n35, "N36": n36,
+    "F27": f27, "N35": n35, "N36": n36, "U42": u42, "U43": u43,
 }  # fmt: skip

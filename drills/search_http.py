@@ -73,6 +73,15 @@ def lost_to_retrieval(world: World, question: str, at: float, nonce: str) -> boo
     return item.id not in {hit.paper.answers for hit in search.find(question, settings)}
 
 
+def retrieved(world: World, question: str, at: float, nonce: str) -> frozenset[str]:
+    """Ids of the documents that are handed over for a question."""
+    if _store_down(world, at, nonce) is not None:
+        return frozenset()
+    held = world.controls.stack[QUARANTINE]["documents"]
+    hits = search.find(question, settings_of(world, at, nonce), added=added(world, at), without=held)
+    return frozenset(hit.paper.id for hit in hits)
+
+
 def ordered(world: World, question: str, at: float, nonce: str) -> str:
     """What a poisoned document makes the assistant say to this question; empty: none was retrieved, or obeyed."""
     slipped_in = added(world, at)

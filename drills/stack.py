@@ -31,8 +31,16 @@ OBEYS = 0.9
 GUARDED = ("chat-assistant", "support-bot", "order-agent")
 """Services behind the guardrail."""
 THRESHOLD = 0.8
+UNANSWERED = 0.22
+"""Share of the support bot's questions that its documents do not answer."""
 TOOL_NEED = 0.55
 """Share of the agent's answers that rest on its tool."""
+
+
+DESTRUCTIVE = 0.03
+"""Share of the agent's tasks that end in a change that cannot be taken back."""
+HIT = 0.9
+"""Share of the tasks with such a change that go wrong for their user when nobody was asked."""
 
 
 @dataclass(slots=True)
@@ -47,6 +55,8 @@ class Around:
     """Share of harmless requests that are refused."""
     unguarded: Floats
     """Share of requests that no guardrail has seen."""
+    destroyed: Floats
+    """Changes a minute that cannot be taken back and that nobody has approved."""
     wait_s: Floats
     """Seconds before the model is asked."""
     calls: Floats
@@ -79,6 +89,7 @@ class Stack:
         for act in _ACTS:
             act(result, self, times, controls.stack)
         _limits(result, self, times, controls)
+        _sources(result, self, times, controls)
         return result
 
     def live(self, path: str, times: Floats) -> Floats:
@@ -126,6 +137,18 @@ def _tools(result: Around, stack: Stack, times: Floats, settings: Settings) -> N
             active = fault.active(times) * TOOL_NEED * fault.values.get(share, 0.9)
             result.misled[:, agent] = np.maximum(result.misled[:, agent], active * fault.values[wrong])
             result.calls[:, agent] += active * fault.values["again"]
+
+
+def _unasked(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    """The agent does what cannot be taken back without asking; without its tool it cannot."""
+    fault = stack.of("unapproved")
+    if fault is None or not settings[TOOL]["enabled"]:
+        return
+    agent, active = INDEX_OF[AGENT], fault.active(times)
+    tasks = APPS[agent].users * APPS[agent].tasks * DESTRUCTIVE
+    without = fault.values["share"] + fault.values["more"]
+    result.destroyed[:, agent] = active * tasks * without
+    result.misled[:, agent] = np.maximum(result.misled[:, agent], active * DESTRUCTIVE * without * HIT)
 
 
 def blocked_share(stack: Stack, keys: Mapping[str, Any]) -> float:
@@ -200,4 +223,13 @@ def _limits(result: Around, stack: Stack, times: Floats, controls: "Controls") -
         result.shorter[:, number] = live * max(0.0, 1.0 - limit / app.tokens_out)
 
 
-_ACTS: tuple[Act, ...] = (_searching, _store, _tools, _guardrail, _cache, _poisoned, _judge)
+def _sources(result: Around, stack: Stack, times: Floats, controls: "Controls") -> None:
+    """Questions that no document answers are answered all the same, where a route's parameters allow it."""
+    fault = stack.of("ungrounded")
+    for number, app in enumerate(APPS):
+        if fault is not None and app.index and controls.unsourced[number]:
+            share = stack.live(f"gateway/params/{app.route}", times) * UNANSWERED * fault.values["share"]
+            result.misled[:, number] = np.maximum(result.misled[:, number], share)
+
+
+_ACTS: tuple[Act, ...] = (_searching, _store, _tools, _unasked, _guardrail, _cache, _poisoned, _judge)

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from drills.audit import audit_reply
 from drills.draws import uniform
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.stack import TOOL
@@ -38,6 +39,8 @@ def tool_reply(world: World, request: Incoming) -> Outgoing:
     name, _, rest = request.path.strip("/").partition("/")
     if name != "orders":
         return json_reply({"error": "not found"}, 404)
+    if request.method == "GET" and rest == "audit":
+        return audit_reply(world, request)
     drift = world.stack.of("tool_drift")
     drifted = drift is not None and drift.start <= request.at < drift.end
     if request.method == "GET" and rest == "schema":

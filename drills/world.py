@@ -216,6 +216,9 @@ class World:
             max_context=tuple(cap["max_context"] for cap in caps),
             tenant_limit=tuple(get(f"gateway/limits/{name}").keys["tokens_per_minute"] for name in TENANTS),
             param_tokens=tuple(_lower(get(f"gateway/params/{route}").keys["params"]) for route in routes),
+            unsourced=tuple(
+                get(f"gateway/params/{route}").keys["params"].get("on_no_source") == "answer" for route in routes
+            ),
             pinned=tuple(pinned),
             on_timeout=tuple(entry["on_timeout"] if entry else "block" for entry in moderation),
             hold=tuple(bool(entry and entry["hold_for_review"]) for entry in moderation),

@@ -14,7 +14,8 @@ MAX_BLOCK = 16_384
 MAX_DEPTH = 8
 MAX_WITHIN_S = 86_400
 MAX_LEASE_S = 7 * 86_400
-_ABOUT_THE_STEP = ("verify", "lease", "risk")
+_ABOUT_THE_STEP = ("verify", "unverified", "lease", "risk")
+SHORTEST_REASON = 20
 _RISKS = ("R0", "R1", "R2", "R3")
 _VERIFY = re.compile(r"([a-z0-9_.:-]+) is ([a-z0-9_]+) within ([0-9]+[smhd])")
 
@@ -126,6 +127,7 @@ def read_action(block: Block) -> tuple[ActionStep | None, list[Problem], Places]
         lease_s=_lease(reader),
         min_risk=_risk(reader),
         line=line,
+        unverified=_unverified(reader),
     )
     return step, reader.problems, reader.places
 
@@ -142,6 +144,7 @@ def _text(reader: _Reader, key: str) -> str | None:
 
 _EXPECTED = {
     "verify": "such as 'verify: gateway_canary is ok within 5m'",
+    "unverified": "in a sentence, why no probe can show that it helped",
     "lease": "such as 'lease: 60m'",
     "risk": "R0, R1, R2 or R3",
 }
@@ -157,6 +160,20 @@ def _verify(reader: _Reader) -> VerifyStep | None:
         return None
     within = _bounded(reader, "verify", found[3], MAX_WITHIN_S)
     return VerifyStep(probe=found[1], outcome=found[2], within_s=within) if within else None
+
+
+def _unverified(reader: _Reader) -> str:
+    """The reason in place of a check: people look then, and the step says so."""
+    text = _text(reader, "unverified")
+    if text is None:
+        return ""
+    if "verify" in reader.value:
+        reader.problem(
+            ("unverified",), "unverified", "a step has either 'verify' or 'unverified'", "remove one of them"
+        )
+    elif len(text) < SHORTEST_REASON:
+        reader.problem(("unverified",), "unverified", f"{text!r} is no reason", _EXPECTED["unverified"])
+    return text
 
 
 def _lease(reader: _Reader) -> int | None:

@@ -6,6 +6,7 @@ An editor that knows it completes keys and words and marks mistakes. Lint stays 
 from collections.abc import Mapping
 from typing import Any
 
+from runbooks.blocks import SHORTEST_REASON
 from runbooks.front_matter import EVIDENCE_WORDS, FrontMatter
 from runbooks.model import ActionSpec, ProbeSignature
 from runbooks.resolve import FIELDS
@@ -125,6 +126,7 @@ def _action_block(probes: Mapping[str, ProbeSignature], actions: Mapping[str, Ac
         "properties": {
             **{name: {"$ref": f"#/$defs/action.{name}"} for name in actions},
             "verify": {"type": "string", "pattern": rf"^({checks}) within [1-9][0-9]{{0,5}}[smhd]$"},
+            "unverified": {"type": "string", "minLength": SHORTEST_REASON},
             "lease": _DURATION,
             "risk": {"enum": ["R0", "R1", "R2", "R3"]},
         },

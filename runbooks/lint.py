@@ -159,10 +159,10 @@ class _Check:
                 yield self._found(("block", step.line, "@lease"), "lease", message, "remove the lease")
         if step.verify is not None:
             yield from self._verify(step.line, step.verify)
-        elif spec is None or spec.risk != "R0":
+        elif not step.unverified and (spec is None or spec.risk != "R0"):
             yield self._found(
                 ("block", step.line), "no-verify", f"nothing says how to see that {step.action!r} helped",
-                "add a line such as 'verify: gateway_canary is ok within 5m'",
+                "add a line such as 'verify: gateway_canary is ok within 5m', or 'unverified:' with the reason",
             )  # fmt: skip
 
     def _verify(self, line: int, verify: VerifyStep) -> Iterator[Problem]:

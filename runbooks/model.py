@@ -85,6 +85,8 @@ class ActionStep:
     min_risk: Risk | None
     """A runbook can only make the risk stricter."""
     line: int
+    unverified: str = ""
+    """Why no probe can show that it helped; empty: ``verify`` says which does, or nobody has thought of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

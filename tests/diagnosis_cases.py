@@ -31,6 +31,8 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P15", "index_freshness", "fresh | stale", Tier.FREE, 2, 0),
     ("P16", "tool_check", "ok | down unauthorized schema_changed", Tier.FREE, 2, 0),
     ("P17", "guardrail_canary", "ok | benign_blocked malicious_passed unchecked error", Tier.QUALITY, 12, 4000),
+    ("P28", "agent_audit", "ok | unapproved past surge", Tier.FREE, 1, 0),
+    ("P27", "grounding_canary", "ok | ungrounded error", Tier.QUALITY, 15, 6000),
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
     ("P19", "demand_profile",
      "ok | traffic_up retries_up retry_amplification calls_per_task_up tenant_surge queue_backlog", Tier.FREE, 2, 0),
@@ -151,6 +153,14 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
     "prompt-injection": {
         "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop+ok", "change_log": "none",
     },
+    "agent-destructive-action": {
+        "user_signal": "quality_drop+ok", "agent_audit": "unapproved+past+surge", "golden_set": "ok+drop",
+        "change_log": "deploy+tool+prompt+none",
+    },
+    "ungrounded-answers": {
+        "user_signal": "quality_drop+ok", "grounding_canary": "ungrounded", "golden_set": "ok+drop",
+        "change_log": "config+none",
+    },
     "telemetry-failure": {
         "user_signal": "quality_drop+ok", "telemetry_check": "judge_drift+stale", "golden_set": "ok",
         "golden_counterfactual": "ok", "change_log": "none",
@@ -168,9 +178,18 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "moderation-backlog": ("moderation-text", "moderation-voice"),
-    **dict.fromkeys(("agent-runaway", "tool-backend-down", "tool-contract-drift"), ("agent",)),
     **dict.fromkeys(
-        ("stale-index", "vector-store-outage", "retrieval-regression", "embedding-mismatch", "prompt-injection"),
+        ("agent-runaway", "tool-backend-down", "tool-contract-drift", "agent-destructive-action"), ("agent",)
+    ),
+    **dict.fromkeys(
+        (
+            "stale-index",
+            "vector-store-outage",
+            "retrieval-regression",
+            "embedding-mismatch",
+            "prompt-injection",
+            "ungrounded-answers",
+        ),
         ("rag",),
     ),
 }

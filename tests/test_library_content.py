@@ -10,7 +10,7 @@ from bot.wiring import specs
 from config.catalogue import Catalogue
 from config.strict_yaml import load
 from diagnostics.differential import diagnose
-from diagnostics.model import NO_FAULT, Finding, Mode, Reading, Weight
+from diagnostics.model import NO_FAULT, Finding, Mode, Reading, Verdict, Weight
 from runbooks.actions.catalogue_of_actions import BUILT_IN
 from runbooks.lint import lint_all
 from runbooks.model import Runbook
@@ -28,6 +28,7 @@ IDS = {
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
     "cost-spike",
+    "ungrounded-answers", "agent-destructive-action", "data-leak", "safety-escalation",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -83,8 +84,20 @@ def test_every_probe_in_the_evidence_has_something_usual_or_speaks_at_all(book: 
 def test_every_step_says_why_and_how_it_is_verified(book: Runbook) -> None:
     assert book.actions
     for step in book.actions:
-        assert step.verify is not None
+        assert (step.verify is None) == bool(step.unverified)
         assert len(step.prose) > 80
+
+
+@pytest.mark.parametrize("name", ["data-leak", "safety-escalation"])
+def test_where_people_decide_nothing_is_automated_and_nothing_claims_to_check_them(name: str) -> None:
+    book = BOOKS[name]
+
+    assert [(step.action, step.min_risk, step.verify) for step in book.actions] == [("manual", "R3", None)] * 3
+    assert not any(
+        weight in ("usual", "weakly_for") and SIGNATURES[probe].outcomes[word] is Verdict.ABNORMAL
+        for probe, outcomes in book.evidence.items()
+        for word, weight in outcomes.items()
+    )
 
 
 @each
@@ -118,7 +131,8 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "vector-store-outage": "R2",
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
-        "response-cache-crosstalk": "R3", "telemetry-failure": None, "cost-spike": None,
+        "response-cache-crosstalk": "R3", "telemetry-failure": None, "cost-spike": None, "ungrounded-answers": "R2",
+        "agent-destructive-action": "R3", "data-leak": "R3", "safety-escalation": "R3",
     }  # fmt: skip
 
 
@@ -142,6 +156,8 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "tool-backend-down": ("agent",),
         "tool-contract-drift": ("agent",),
         "prompt-injection": ("rag",),
+        "ungrounded-answers": ("rag",),
+        "agent-destructive-action": ("agent", "code"),
     }
 
 
@@ -156,11 +172,11 @@ MODES = tuple(
 )  # fmt: skip
 QUALITY = (
     "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
-    "guardrail_canary", "cache_check",
+    "guardrail_canary", "cache_check", "grounding_canary",
 )  # fmt: skip
 ONLY_OF = {
     "index_freshness": "rag", "retrieval_canary": "rag", "embedding_canary": "rag", "context_scan": "rag",
-    "tool_check": "agent",
+    "tool_check": "agent", "agent_audit": "agent", "grounding_canary": "rag",
 }  # fmt: skip
 FAILING = dict.fromkeys(QUALITY[:5], "error")
 SHOWN = {
@@ -290,6 +306,25 @@ SHOWN = {
     "prompt-injection, golden answers misled": ("rag", "prompt-injection", {
         "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop",
     }),
+    "ungrounded-answers": ("rag", "ungrounded-answers", {
+        "user_signal": "quality_drop", "grounding_canary": "ungrounded", "change_log": "config",
+    }),
+    "ungrounded-answers, before anybody complains": ("rag", "ungrounded-answers", {"grounding_canary": "ungrounded"}),
+    "ungrounded-answers, golden answers too": ("rag", "ungrounded-answers", {
+        "user_signal": "quality_drop", "grounding_canary": "ungrounded", "golden_set": "drop", "change_log": "config",
+    }),
+    "prompt-injection, where the canaries obey as well": ("rag", "prompt-injection", {
+        "user_signal": "quality_drop", "grounding_canary": "ungrounded", "context_scan": "hit",
+    }),
+    "agent-destructive-action": ("agent", "agent-destructive-action", {
+        "user_signal": "quality_drop", "agent_audit": "unapproved", "change_log": "deploy",
+    }),
+    "agent-destructive-action, nobody has complained yet": ("agent", "agent-destructive-action", {
+        "agent_audit": "unapproved",
+    }),
+    "agent-destructive-action, over by now": ("agent", "agent-destructive-action", {
+        "user_signal": "ok", "agent_audit": "past", "change_log": "tool",
+    }),
     "telemetry-failure, the judge": ("chat", "telemetry-failure", {
         "user_signal": "quality_drop", "telemetry_check": "judge_drift",
     }),
@@ -406,3 +441,34 @@ def test_what_harms_nobody_leads_to_no_fault(kind: str, shown: dict[str, str]) -
     diagnosis = diagnose(findings(kind, shown, quality=quality), {}, MODES, SIGNATURES, kind, final=True)
 
     assert (diagnosis.leader.mode, diagnosis.conclusion) == (NO_FAULT, "no_fault"), diagnosis.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [("chat", "data-leak"), ("rag", "data-leak"), ("chat", "safety-escalation"), ("agent", "data-leak")],
+)
+def test_a_leak_or_harm_that_a_person_reports_is_never_closed_as_no_fault(kind: str, cause: str) -> None:
+    """All is well by every number. The page says otherwise, and people decide."""
+    prior = {cause: 0.4, "response-cache-crosstalk": 0.1, "guardrail-bypass": 0.1}
+
+    diagnosis = diagnose(findings(kind, {}, quality=True), prior, MODES, SIGNATURES, kind, final=True)
+
+    assert diagnosis.conclusion == "inconclusive", diagnosis.reason
+    assert f"the page speaks of {cause}, which no probe can see: people decide" in diagnosis.reason
+
+
+def test_a_leak_that_the_page_hardly_speaks_of_keeps_nobody_from_seeing_that_all_is_well() -> None:
+    prior = {"data-leak": 0.1, "traffic-surge": 0.4, "provider-latency": 0.3}
+
+    diagnosis = diagnose(findings("chat", {}, quality=True), prior, MODES, SIGNATURES, "chat", final=True)
+
+    assert diagnosis.conclusion == "no_fault", diagnosis.reason
+
+
+def test_what_a_probe_shows_is_the_cause_although_the_page_speaks_of_a_leak() -> None:
+    shown = {"user_signal": "quality_drop", "cache_check": "cross_tenant"}
+    prior = {"data-leak": 0.6, "response-cache-crosstalk": 0.1}
+
+    diagnosis = diagnose(findings("rag", shown, quality=True), prior, MODES, SIGNATURES, "rag", final=True)
+
+    assert (diagnosis.conclusion, diagnosis.leader.mode) == ("cause", "response-cache-crosstalk")

@@ -85,6 +85,28 @@ def test_a_lease_on_an_action_that_cannot_be_leased_is_an_error() -> None:
     assert found(text, "lease").severity == "error"
 
 
+STEP = "# A\n```action\nmanual:\n  title: Call\n  instructions: Call security.\nrisk: R3\n{}\n```\n"
+
+
+def test_a_step_that_says_why_nothing_can_verify_it_needs_no_verify() -> None:
+    text = FRONT + STEP.format("unverified: No probe sees whether security was reached.")
+
+    assert {p.rule for p in linted(text)} & {"no-verify", "unverified"} == set()
+    assert found(FRONT + STEP.format(""), "no-verify").suggestion.endswith("or 'unverified:' with the reason")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("unverified: no", "is no reason"),
+        ("unverified:", "needs a value"),
+        ("unverified: No probe sees whether it did.\nverify: status_page is clear within 5m", "either 'verify' or"),
+    ],
+)
+def test_a_reason_that_is_none_is_refused(line: str, said: str) -> None:
+    assert said in found(FRONT + STEP.format(line), "unverified").message
+
+
 def test_an_action_that_only_informs_needs_no_verify() -> None:
     text = FRONT + "# A\n```action\npost_banner:\n  text_key: slow\n```\n"
 

@@ -101,6 +101,7 @@ OWN_UNIT: Mapping[str, tuple[str, Kind]] = {
     "retrieval_canary": ("share of known questions whose document is found", "share"),
     "embedding_canary": ("median cosine to the stored vectors", "number"),
     "guardrail_canary": ("share of harmless texts blocked, or of test strings let through", "share"),
+    "grounding_canary": ("share of answers that no document bears out", "share"),
     "cache_check": ("share of answers that are another question's", "share"),
     "context_scan": ("documents that the model obeys", "number"),
     "tool_check": ("share of pings that failed", "share"),

@@ -1,4 +1,4 @@
-"""P27: what the service's calls cost, and who pays for the rise.
+"""P29: what the service's calls cost, and who pays for the rise.
 
 Money is tokens times what a token costs. Tokens that multiply have causes of their own, which other probes name; that a
 token costs more has few: other models, or a cache that no longer helps. The gateway's own counter of US dollars is read
@@ -56,10 +56,10 @@ class Payer:
 
 
 class Spend:
-    """P27."""
+    """P29."""
 
     spec = ProbeSpec(
-        id="P27",
+        id="P29",
         name="spend",
         title="What the calls cost, and who pays for a rise",
         outcomes={"ok": Verdict.NORMAL, "volume_up": Verdict.NORMAL, "price_up": Verdict.ABNORMAL},
