@@ -67,6 +67,7 @@ from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
 from diagnostics.probes.context_scan import ContextScan
 from diagnostics.probes.demand import DemandProfile
+from diagnostics.probes.dependencies import DependencyAudit
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
@@ -75,6 +76,7 @@ from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
 from diagnostics.probes.guardrail import GuardrailCanaries
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
+from diagnostics.probes.keys import KeyAudit
 from diagnostics.probes.listing import ModelListing
 from diagnostics.probes.prompt_cache import PromptCache
 from diagnostics.probes.retrieval import RetrievalCanary
@@ -121,6 +123,8 @@ PROBES: tuple[AnyProbe, ...] = (
     DemandProfile(),
     CacheCheck(),
     TelemetryCheck(),
+    DependencyAudit(),
+    KeyAudit(),
     PromptCache(),
     StreamCanary(),
     ContextScan(),

@@ -21,6 +21,7 @@ FaultKind = Literal[
     "outage", "slow_model", "tenant_surge", "spend_limit", "zone_dns", "ability_shift", "prompt", "agent_loop",
     "ingestion_stall", "demand_surge", "vector_store", "embedder_swap", "tool_down", "tool_drift", "poison",
     "guard_strict", "guard_slow", "cache_loose", "judge_change", "metrics_gap",
+    "bad_package", "stolen_key",
 ] | PathKind  # fmt: skip
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PathKind = Literal[
     "contract_break", "worker_loss", "misrouting", "retry_storm", "capacity_cut", "stream_cut", "cold_prefix",
-    "context_growth", "loose_schema",
+    "context_growth", "loose_schema", "dependency_crash",
 ]  # fmt: skip
 FULL_WORKERS = 8
 """Workers of the gateway on an ordinary day."""
@@ -81,6 +81,8 @@ class PathEffects:
     """Share of answers that lack what was cut out of their prompt: moments x services."""
     misshapen: Floats = field(default_factory=lambda: np.zeros(0))
     """Share of structured answers that do not fit their schema: moments x services."""
+    crashed: Floats = field(default_factory=lambda: np.zeros(0))
+    """Share of calls that end in an exception of the gateway's own: moments x services."""
 
     @classmethod
     def none(cls, rows: int) -> "PathEffects":
@@ -91,7 +93,7 @@ class PathEffects:
             refused=np.zeros((rows, services, len(ERRORS))), contract=np.zeros(flat),
             busy=np.zeros(rows), queue_s=np.zeros(rows), astray=np.zeros(flat),
             storm=np.ones(rows), limit=np.ones(rows), cut=np.zeros(flat), cold=np.ones(flat), cached=np.ones(flat),
-            grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat),
+            grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat), crashed=np.zeros(flat),
         )  # fmt: skip
 
 
@@ -168,6 +170,13 @@ def _loose_schema(result: "Effects", fault: "Fault", active: Floats) -> None:
         result.path.misshapen[:, number] = np.maximum(result.path.misshapen[:, number], active * fault.values["share"])
 
 
+def _dependency_crash(result: "Effects", fault: "Fault", active: Floats) -> None:
+    share = active * fault.values["share"]
+    _refuse(result.path, _rows(fault), "500", share)
+    for number in _rows(fault):
+        result.path.crashed[:, number] = np.maximum(result.path.crashed[:, number], share)
+
+
 APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "contract_break": _contract_break,
     "worker_loss": _worker_loss,
@@ -178,4 +187,5 @@ APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "cold_prefix": _cold_prefix,
     "context_growth": _context_growth,
     "loose_schema": _loose_schema,
+    "dependency_crash": _dependency_crash,
 }

@@ -23,6 +23,7 @@ class Objective:
     passed: float = 0.01
     served: float = 0.75
     unguarded: float = 0.01
+    exposed: float = 0.01
 
 
 OBJECTIVE = Objective()
@@ -43,6 +44,8 @@ class Signal:
     """Tasks admitted, against those of the world without faults."""
     unguarded: Floats
     """Share of requests that no guardrail has seen."""
+    exposed: Floats
+    """1 while others can use what is ours."""
 
     def within(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Where the named parts and the invariants are all within their objective."""
@@ -58,6 +61,8 @@ class Signal:
             fine &= self.spend_ratio <= limit.spend_ratio
         if "unguarded" in names:
             fine &= self.unguarded <= limit.unguarded
+        if "exposed" in names:
+            fine &= self.exposed <= limit.exposed
         if "undecided" in names:
             fine &= self.undecided <= limit.undecided
         return fine
@@ -69,7 +74,15 @@ class Signal:
         refused = 0.2 * np.clip(1.0 - self.served, 0.0, 1.0)
         quality = np.clip(self.quality_loss, 0.0, 1.0)
         total: Floats = (
-            self.errors + quality + slow + cost + self.undecided + 2.0 * self.passed + refused + self.unguarded
+            self.errors
+            + quality
+            + slow
+            + cost
+            + self.undecided
+            + 2.0 * self.passed
+            + refused
+            + self.unguarded
+            + self.exposed
         )
         return total
 
@@ -99,4 +112,5 @@ def signal(world: World, healthy: World, service: str) -> Signal:
         passed=read("passed")[0],
         served=served[0] / np.maximum(served[1], 1e-6),
         unguarded=read("unguarded")[0],
+        exposed=read("exposed")[0],
     )

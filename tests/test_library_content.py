@@ -27,6 +27,7 @@ IDS = {
     "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
+    "key-or-supply-chain-compromise", "dependency-break",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -117,7 +118,8 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "vector-store-outage": "R2",
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
-        "response-cache-crosstalk": "R3", "telemetry-failure": None,
+        "response-cache-crosstalk": "R3", "telemetry-failure": None, "dependency-break": "R3",
+        "key-or-supply-chain-compromise": "R3",
     }  # fmt: skip
 
 

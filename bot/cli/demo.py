@@ -35,6 +35,7 @@ SCENARIOS = {
     "tool-backend-down": "S19", "tool-contract-drift": "F19",
     "guardrail-overblocking": "S23", "guardrail-bypass": "F27",
     "generation-config-regression": "S16", "response-cache-crosstalk": "S24", "prompt-injection": "F25",
+    "key-or-supply-chain-compromise": "F35", "dependency-break": "D43",
     "telemetry-failure": "N35", "metrics-gone": "N36",
     "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
