@@ -34,7 +34,7 @@ SEEN = {
     "prompt-injection": "users are told to write to an unknown address",
     "telemetry-failure": "a score fell and nobody complains",
     "metrics-gone": "a dashboard is empty",
-    "key-or-supply-chain-compromise": "the provider's bill is far above what anybody can explain",
+    "key-or-supply-chain-compromise": "a bill is far above what anybody can explain",
     "dependency-break": "some requests end in an error of our own",
     "embedding-mismatch": "answers have nothing to do with the question",
 }
