@@ -68,6 +68,7 @@ from diagnostics.probes.canary import GatewayCanary, ProviderCanary
 from diagnostics.probes.changes import ChangeLog
 from diagnostics.probes.context_scan import ContextScan
 from diagnostics.probes.demand import DemandProfile
+from diagnostics.probes.dependencies import DependencyAudit
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.embedding import EmbeddingCanary
 from diagnostics.probes.fingerprint import ModelFingerprint
@@ -77,6 +78,7 @@ from diagnostics.probes.grounding import GroundingCanary
 from diagnostics.probes.guardrail import GuardrailCanaries
 from diagnostics.probes.headroom import RateLimitHeadroom
 from diagnostics.probes.index import IndexFreshness
+from diagnostics.probes.keys import KeyAudit
 from diagnostics.probes.listing import ModelListing
 from diagnostics.probes.prompt_cache import PromptCache
 from diagnostics.probes.retrieval import RetrievalCanary
@@ -126,6 +128,8 @@ PROBES: tuple[AnyProbe, ...] = (
     DemandProfile(),
     CacheCheck(),
     TelemetryCheck(),
+    DependencyAudit(),
+    KeyAudit(),
     PromptCache(),
     Spend(),
     StreamCanary(),

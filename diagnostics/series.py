@@ -66,6 +66,8 @@ DOCUMENTS: dict[str, str] = {
     "embedding.sentences:{provider}/{model}": "vectors of the fixed sentences",
     "retrieval.items:{index}": "known question -> whether its document was found",
     "tool.schema:{tool}": "hash, arguments and required arguments of a tool",
+    "dependency.inventory:{gateway}": "package -> version and hash, and what runs at every start",
+    "key.sources:{gateway}": "alias of a key -> networks and regions that it is used from",
     "token_profile.finish_reasons": "finish reason -> share",
     "demand_profile.tenant_shares": "tenant -> share of all calls",
 }

@@ -17,6 +17,7 @@ from drills.faults import MODEL_INDEX
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.prompts import version_text
 from drills.search_http import stored_reply
+from drills.supply import inventory, keys
 from drills.world import World
 
 _FAILING_ABOVE = 0.15
@@ -57,6 +58,10 @@ class Admin:
             return json_reply({"deployments": self.deployments(request.at)}, elapsed_s=0.015)
         if request.method == "GET" and path == "usage":
             return json_reply({"tenants": self.usage(request.at)}, elapsed_s=0.015)
+        if request.method == "GET" and path == "inventory":
+            return json_reply(inventory(self.world, request.at), elapsed_s=0.015)
+        if request.method == "GET" and path == "keys":
+            return json_reply({"window_s": 900, "keys": keys(self.world, request.at)}, elapsed_s=0.02)
         return document_reply(self.world, request, f"gateway/{path}")
 
     def deployments(self, at: float) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ FaultKind = Literal[
     "ingestion_stall", "demand_surge", "vector_store", "embedder_swap", "tool_down", "tool_drift", "poison",
     "guard_strict", "guard_slow", "cache_loose", "judge_change", "metrics_gap",
     "ungrounded", "unapproved",
+    "bad_package", "stolen_key",
 ] | PathKind  # fmt: skip
 
 

@@ -47,6 +47,9 @@ class Way:
             return dialects.openai_error(
                 400, "invalid_request_error", "unsupported_parameter", message, param="max_tokens", elapsed_s=0.12
             )
+        if self._hit("crashed", float(path.crashed[0, self._row])):
+            message = "litellm.InternalServerError: AttributeError: 'FieldInfo' object has no attribute 'in_'"
+            return dialects.openai_error(500, "internal_server_error", "500", message, elapsed_s=0.03)
         if self._hit("busy", float(path.busy[0])):
             message = "Service Unavailable: no worker took the request in time."
             wait = self.wait_s() + 1.0

@@ -11,10 +11,11 @@ from drills.queues import OUTCOMES, QueueFlow
 from drills.traffic import Flow
 
 FIELDS = ("errors", "ttft", "quality", "spend", "blocked", "passed", "offered", "served",
-          "unguarded", "destroyed")  # fmt: skip
-"""Per service: failed share, median time to the first token, share of good answers, tokens a minute, share of items
+          "unguarded", "destroyed", "exposed")  # fmt: skip
+"""Per service: failed share, median time to the first token, share of good answers, tokens a minute by their price, share of items
 blocked or passed because no decision came in time, tasks a second that arrived, and that were admitted, share of
-requests that no guardrail has seen, changes a minute that cannot be taken back and that nobody approved."""
+requests that no guardrail has seen, changes a minute that cannot be taken back and that nobody approved, whether
+secrets are in the hands of others."""
 
 
 @dataclass(slots=True)
@@ -70,4 +71,5 @@ def _service_rows(flow: Flow, queue: QueueFlow) -> Floats:
     result[:, :, 7] = flow.tasks.sum(axis=(2, 3))
     result[:, :, 8] = flow.around.unguarded
     result[:, :, 9] = flow.around.destroyed
+    result[:, :, 10] = flow.around.exposed
     return result

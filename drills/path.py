@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PathKind = Literal[
     "contract_break", "worker_loss", "misrouting", "retry_storm", "capacity_cut", "stream_cut", "cold_prefix",
-    "context_growth", "loose_schema", "dear_model",
+    "context_growth", "loose_schema", "dear_model", "dependency_crash",
 ]  # fmt: skip
 FULL_WORKERS = 8
 """Workers of the gateway on an ordinary day."""
@@ -83,6 +83,8 @@ class PathEffects:
     """Share of structured answers that do not fit their schema: moments x services."""
     dearer: Floats = field(default_factory=lambda: np.ones(0))
     """Factor on the price of the answers of :data:`~drills.company.DEAR_FEATURE`: moments x services."""
+    crashed: Floats = field(default_factory=lambda: np.zeros(0))
+    """Share of calls that end in an exception of the gateway's own: moments x services."""
 
     @classmethod
     def none(cls, rows: int) -> "PathEffects":
@@ -94,6 +96,7 @@ class PathEffects:
             busy=np.zeros(rows), queue_s=np.zeros(rows), astray=np.zeros(flat),
             storm=np.ones(rows), limit=np.ones(rows), cut=np.zeros(flat), cold=np.ones(flat), cached=np.ones(flat),
             grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat), dearer=np.ones(flat),
+            crashed=np.zeros(flat),
         )  # fmt: skip
 
 
@@ -176,6 +179,13 @@ def _dear_model(result: "Effects", fault: "Fault", active: Floats) -> None:
         result.path.dearer[:, number] *= 1.0 + active * (fault.values["factor"] - 1.0)
 
 
+def _dependency_crash(result: "Effects", fault: "Fault", active: Floats) -> None:
+    share = active * fault.values["share"]
+    _refuse(result.path, _rows(fault), "500", share)
+    for number in _rows(fault):
+        result.path.crashed[:, number] = np.maximum(result.path.crashed[:, number], share)
+
+
 APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "contract_break": _contract_break,
     "worker_loss": _worker_loss,
@@ -187,4 +197,5 @@ APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "context_growth": _context_growth,
     "loose_schema": _loose_schema,
     "dear_model": _dear_model,
+    "dependency_crash": _dependency_crash,
 }

@@ -13,6 +13,7 @@ from drills.grounding import SLIPS
 from drills.providers import embedding
 from drills.search_http import ORDINARY_S
 from drills.stack import GUARDED
+from drills.supply import last_inventory, usual_sources
 from drills.tools import schema
 from drills.when import iso
 from drills.world import World
@@ -22,10 +23,17 @@ Json = dict[str, Any]
 
 def knowledge_baselines(healthy: World, app: App, until: float) -> list[Json]:
     """Vectors of fixed sentences, how retrieval answered its known questions, and what tools published."""
-    found = _guardrail(app, until) if app.name in GUARDED else []
+    found = [*(_guardrail(app, until) if app.name in GUARDED else []), *_supply(app, until)]
     if app.kind == "agent":
         return [*found, _document(app, until, "tool.schema:{tool}", fields_of(schema(drifted=False)), tool="orders")]
     return [*found, *_retrieval(healthy, app, until), _grounded(app, until)] if app.index else found
+
+
+def _supply(app: App, until: float) -> list[Json]:
+    return [
+        _document(app, until, "dependency.inventory:{gateway}", last_inventory(), gateway="llm-gateway"),
+        _document(app, until, "key.sources:{gateway}", usual_sources(), gateway="llm-gateway"),
+    ]
 
 
 def _guardrail(app: App, until: float) -> list[Json]:

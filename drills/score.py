@@ -28,6 +28,7 @@ _ACTION_OF = {
     "caps": "cap_generation", "limits": "throttle_tenant", "moderation": "hold_for_review",
     "release": "rollback_release", "workers": "scale_gateway",
     "tools": "disable_tool", "guardrails": "rollback_guardrail", "cache": "bypass_cache",
+    "packages": "pin_dependency", "credentials": "rotate_credential",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ class Objective:
     served: float = 0.75
     unguarded: float = 0.01
     destroyed: float = 0.01
+    exposed: float = 0.01
 
 
 OBJECTIVE = Objective()
@@ -46,6 +47,8 @@ class Signal:
     """Share of requests that no guardrail has seen."""
     destroyed: Floats
     """Changes a minute that cannot be taken back and that nobody approved."""
+    exposed: Floats
+    """1 while others can use what is ours."""
 
     def within(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Where the named parts and the invariants are all within their objective."""
@@ -63,6 +66,8 @@ class Signal:
             fine &= self.unguarded <= limit.unguarded
         if "destroyed" in names:
             fine &= self.destroyed <= limit.destroyed
+        if "exposed" in names:
+            fine &= self.exposed <= limit.exposed
         if "undecided" in names:
             fine &= self.undecided <= limit.undecided
         return fine
@@ -83,6 +88,7 @@ class Signal:
             + refused
             + self.unguarded
             + np.clip(self.destroyed, 0.0, 1.0)
+            + self.exposed
         )
         return total
 
@@ -113,4 +119,5 @@ def signal(world: World, healthy: World, service: str) -> Signal:
         served=served[0] / np.maximum(served[1], 1e-6),
         unguarded=read("unguarded")[0],
         destroyed=read("destroyed")[0],
+        exposed=read("exposed")[0],
     )

@@ -15,6 +15,7 @@ from drills.company import APPS, INDEX_OF
 from drills.corpus import poison
 from drills.draws import Floats
 from drills.faults import Fault
+from drills.supply import secrets_exposed
 
 if TYPE_CHECKING:
     from drills.controls import Controls
@@ -69,6 +70,8 @@ class Around:
     """How much lower the judge scores the same answers."""
     agreement: Floats
     """How much less the judge agrees with people."""
+    exposed: Floats
+    """1 while others can use what is ours: a key, or what a malicious package reads."""
 
     @classmethod
     def nothing(cls, rows: int) -> "Around":
@@ -212,6 +215,11 @@ def _judge(result: Around, stack: Stack, times: Floats, settings: Settings) -> N
         result.agreement[:, number] = fault.active(times) * fault.values["agreement"]
 
 
+def _supply(result: Around, stack: Stack, times: Floats, settings: Settings) -> None:
+    """A thief of secrets is felt by nobody; every service behind the gateway is exposed."""
+    result.exposed[:] = np.maximum(result.exposed, secrets_exposed(stack.faults, times, settings)[:, None])
+
+
 def _limits(result: Around, stack: Stack, times: Floats, controls: "Controls") -> None:
     """A lower limit on the length of answers in a route's parameters."""
     for number, app in enumerate(APPS):
@@ -232,4 +240,6 @@ def _sources(result: Around, stack: Stack, times: Floats, controls: "Controls") 
             result.misled[:, number] = np.maximum(result.misled[:, number], share)
 
 
-_ACTS: tuple[Act, ...] = (_searching, _store, _tools, _unasked, _guardrail, _cache, _poisoned, _judge)
+_ACTS: tuple[Act, ...] = (
+    _searching, _store, _tools, _unasked, _guardrail, _cache, _poisoned, _judge, _supply,
+)  # fmt: skip

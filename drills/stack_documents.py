@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from drills import search
+from drills import search, supply_documents
 
 if TYPE_CHECKING:
     from drills.documents import Document
@@ -24,9 +24,13 @@ ORDINARY: Mapping[str, Mapping[str, Any]] = {
         "threshold": 0.8,
         "timeout_ms": 2000,
     },
+    **supply_documents.ORDINARY,
 }
 """Path -> keys on an ordinary day."""
-_FIXED: Mapping[str, Mapping[str, Any]] = {"gateway/tools/orders": {"on_disabled": "say_unavailable"}}
+_FIXED: Mapping[str, Mapping[str, Any]] = {
+    "gateway/tools/orders": {"on_disabled": "say_unavailable"},
+    **supply_documents.FIXED,
+}
 """What can only be read."""
 _EARLIER: Mapping[str, Mapping[str, Any]] = {
     "ingestion/support-kb/retrieval": {"revision": "s30", "top_k": 10},
@@ -52,6 +56,7 @@ def stack_documents(made: Mapping[str, str]) -> "dict[str, Document]":
         if path in _EARLIER:
             earlier = {**keys, **_EARLIER[path], "at": made["r16"]}
             fixed["history"] = [earlier, {**copy.deepcopy(keys), "at": made["r17"]}]
+        fixed |= supply_documents.dated(path, made["r17"])
         found[path] = Document(version=3, keys=keys, fixed=fixed)
     return found
 
@@ -103,4 +108,6 @@ _CHECKS: dict[str, Callable[[Json], str]] = {
     "tools": _tool,
     "guardrails": _guardrail,
     "cache": _cache,
+    "packages": supply_documents.check_package,
+    "credentials": supply_documents.check_credential,
 }

@@ -55,6 +55,15 @@ def documents() -> dict[str, dict[str, Any]]:
                 {"release": "gw-48", "at": "2026-11-22T00:00:00Z"},
             ],
         },
+        f"{admin}/packages/starlette": {
+            "version": 5, "name": "starlette", "release": "0.50.0", "sha256": "f" * 64,
+            "locked": {"release": "0.49.3", "sha256": "a" * 64},
+            "history": [{"release": "0.49.1", "sha256": "b" * 64, "at": "2026-10-01T00:00:00Z"}],
+        },
+        f"{admin}/credentials/acme-prod": {
+            "version": 3, "active": "k3", "former": "valid", "provider": "acme-openai",
+            "staged": {"secret": "k4", "tested": True, "tested_at": "2026-11-22T02:50:00Z"},
+        },
         f"{admin}/deployments/acme-openai-zone-b": {"version": 1, "drained": False, "id": "acme-openai-zone-b"},
         f"{admin}/canaries": {"version": 1, "suspended": False},
         f"{admin}/routes/support": {"version": 7, "weights": {"acme-openai": 100, "beta-anthropic": 0}},
@@ -112,6 +121,18 @@ def documents() -> dict[str, dict[str, Any]]:
 def facts() -> dict[str, Any]:
     """Path -> what can only be read."""
     return {
+        "/gateway/admin/inventory": {
+            "packages": [
+                {"name": "starlette", "version": "0.50.0", "sha256": "f" * 64, "locked_version": "0.49.3"},
+                {"name": "redis", "version": "7.0.1", "sha256": "c" * 64, "locked_version": "7.0.1"},
+            ]
+        },
+        "/gateway/admin/keys": {
+            "keys": [
+                {"alias": "acme-prod", "provider": "acme-openai"},
+                {"alias": "beta-prod", "provider": "beta-anthropic"},
+            ]
+        },
         "/gateway/admin/deployments": {
             "deployments": [
                 deployment("acme-openai-zone-a", "acme-openai"),

@@ -108,6 +108,16 @@ CASES = (
         resolved={**GATEWAY, "to": "gw-47"}, drift={"release": "gw-49"}, unrelated={"note": "x"},
     ),
     Case(
+        action="pin_dependency", params={}, path=f"{ADMIN}/packages/starlette",
+        becomes={"release": "0.49.3", "sha256": "a" * 64}, resolved={**GATEWAY, "package": "starlette", "to": "0.49.3"},
+        drift={"release": "0.50.1"}, unrelated={"note": "x"},
+    ),
+    Case(
+        action="rotate_credential", params={}, path=f"{ADMIN}/credentials/acme-prod",
+        becomes={"active": "k4", "former": "disabled"}, resolved={**GATEWAY, "credential": "acme-prod"},
+        drift={"active": "k5"}, unrelated={"owner": "ana"},
+    ),
+    Case(
         action="scale_gateway", params={"workers": "8"}, path=f"{ADMIN}/workers", becomes={"count": 8},
         resolved={"workers": 8}, drift={"count": 4}, unrelated={"pool": "b"},
     ),

@@ -261,6 +261,78 @@ async def test_a_release_is_rolled_back_to_one_that_is_in_the_history_and_never_
             await draft(context, "rollback_release")
 
 
+PACKAGE, KEY = f"{ADMIN}/packages/starlette", f"{ADMIN}/credentials/acme-prod"
+
+
+async def test_a_package_is_pinned_only_if_it_is_not_what_was_locked_and_never_to_a_malicious_release() -> None:
+    world = World()
+    async with serving(world) as context:
+        with pytest.raises(ActionError, match="no release '9' in its history"):
+            await draft(context, "pin_dependency", to="9")
+        assert (await draft(context, "pin_dependency", to="0.49.1")).post_state["release"] == "0.49.1"
+        world.touch(PACKAGE, release="0.49.3", sha256="a" * 64)
+        assert unmet(await draft(context, "pin_dependency", package="starlette")) == [
+            "the package is not what it should be: starlette 0.49.3 runs, the lock file names 0.49.3"
+        ]
+        world.touch(PACKAGE, name="litellm", release="1.82.8", locked={"release": "1.82.7", "sha256": "c" * 64})
+        assert unmet(await draft(context, "pin_dependency")) == [
+            "the release to go to is not known to be malicious: litellm 1.82.7"
+        ]
+        world.touch(PACKAGE, name="starlette", release="0.50.0", locked={"release": "0.49.3"})
+        assert unmet(await draft(context, "pin_dependency")) == ["its hash is known: no hash is on record"]
+
+
+async def test_which_package_is_meant_is_read_and_never_guessed() -> None:
+    world = World()
+    packages = world.facts[f"{ADMIN}/inventory"]["packages"]
+    async with serving(world) as context:
+        packages[1] |= {"version": "7.1.0"}
+        with pytest.raises(ActionError, match=r"name one of: redis 7\.1\.0, starlette 0\.50\.0"):
+            await draft(context, "pin_dependency")
+        packages[0] |= {"version": "0.49.3"}
+        packages[1] |= {"version": "7.0.1"}
+        with pytest.raises(ActionError, match="there is nothing to pin"):
+            await draft(context, "pin_dependency")
+        del world.facts[f"{ADMIN}/inventory"]
+        with pytest.raises(ActionError, match="publishes no inventory"):
+            await draft(context, "pin_dependency")
+
+
+async def test_a_credential_is_rotated_only_to_a_tested_version_that_no_thief_can_read() -> None:
+    world = World()
+    async with serving(world) as context:
+        world.touch(KEY, staged={"secret": "k4", "tested": False})
+        assert unmet(await draft(context, "rotate_credential")) == [
+            "it was tested out of band: no test of it is on record"
+        ]
+        world.touch(KEY, staged={"secret": "k3", "tested": True})
+        assert unmet(await draft(context, "rotate_credential")) == ["a new version is staged: k3 is staged, k3 in use"]
+        world.touch(KEY, staged={"secret": "k4", "tested": True})
+        thief = {"name": "litellm", "version": "1.82.8"}
+        world.facts[f"{ADMIN}/inventory"]["packages"].append(thief)
+        assert unmet(await draft(context, "rotate_credential")) == [
+            "nothing that may steal it runs in the gateway: litellm 1.82.8"
+        ]
+        del world.facts[f"{ADMIN}/inventory"]
+        assert unmet(await draft(context, "rotate_credential")) == []
+
+
+async def test_a_key_of_another_provider_is_not_this_services() -> None:
+    world = World()
+    async with serving(world) as context:
+        with pytest.raises(ActionError, match="no key 'beta-prod' of acme-openai"):
+            await draft(context, "rotate_credential", credential="beta-prod")
+        keys = world.facts[f"{ADMIN}/keys"]["keys"]
+        keys.append({"alias": "acme-batch", "provider": "acme-openai"})
+        with pytest.raises(ActionError, match="several keys of acme-openai, name one of acme-prod, acme-batch"):
+            await draft(context, "rotate_credential")
+
+
+async def test_both_touch_what_everybody_depends_on_and_take_the_strictest_rule() -> None:
+    for name in ("pin_dependency", "rotate_credential"):
+        assert {a.spec.name: a.spec.risk for a in BUILT_IN}[name] == "R3"
+
+
 async def test_a_gateway_with_enough_workers_gets_no_more() -> None:
     world = World()
     async with serving(world) as context:

@@ -30,6 +30,8 @@ STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "F27": (("close_guardrail", {}), ("rollback_guardrail", {})),
     "F24": (("rollback_retrieval", {}),),
     "S24": (("bypass_cache", {}),),
+    "F35": (("rotate_credential", {}),),
+    "D43": (("pin_dependency", {}),),
     "F25": (("quarantine_documents", {}),),
     "S16": (("rollback_model_config", {}),),
     "M41": (("hold_for_review", {}), ("cap_generation", {"max_tokens": 64})),

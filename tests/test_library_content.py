@@ -29,6 +29,7 @@ IDS = {
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
     "cost-spike",
     "ungrounded-answers", "agent-destructive-action", "data-leak", "safety-escalation",
+    "key-or-supply-chain-compromise", "dependency-break",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -132,7 +133,8 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "embedding-mismatch": "R3", "tool-backend-down": None, "tool-contract-drift": "R2",
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
         "response-cache-crosstalk": "R3", "telemetry-failure": None, "cost-spike": None, "ungrounded-answers": "R2",
-        "agent-destructive-action": "R3", "data-leak": "R3", "safety-escalation": "R3",
+        "agent-destructive-action": "R3", "data-leak": "R3", "safety-escalation": "R3", "dependency-break": "R3",
+        "key-or-supply-chain-compromise": "R3",
     }  # fmt: skip
 
 

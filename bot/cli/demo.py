@@ -36,6 +36,7 @@ SCENARIOS = {
     "guardrail-overblocking": "S23", "guardrail-bypass": "F27",
     "generation-config-regression": "S16", "response-cache-crosstalk": "S24", "prompt-injection": "F25",
     "ungrounded-answers": "U42", "agent-destructive-action": "U43",
+    "key-or-supply-chain-compromise": "F35", "dependency-break": "D43",
     "telemetry-failure": "N35", "metrics-gone": "N36",
     "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip

@@ -35,6 +35,8 @@ ACTIONS: Mapping[str, str] = {
     "scale_gateway": "adding capacity to our connection to the models",
     "quarantine_documents": "taking doubtful documents out of use",
     "close_guardrail": "refusing what cannot be checked",
+    "pin_dependency": "going back to the earlier version of one of our software parts",
+    "rotate_credential": "replacing the key with which we reach a model provider",
     "manual": "a step that our engineers do by hand",
 }  # fmt: skip
 """Built-in action -> what it does, for anybody. Any other is a change to the service."""

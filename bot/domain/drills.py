@@ -35,6 +35,8 @@ SEEN = {
     "prompt-injection": "users are told to write to an unknown address",
     "telemetry-failure": "a score fell and nobody complains",
     "metrics-gone": "a dashboard is empty",
+    "key-or-supply-chain-compromise": "a bill is far above what anybody can explain",
+    "dependency-break": "some requests end in an error of our own",
     "embedding-mismatch": "answers have nothing to do with the question",
 }
 """What a page of each drill says, in words: what it takes to choose one, without the answer."""

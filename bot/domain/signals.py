@@ -105,6 +105,8 @@ OWN_UNIT: Mapping[str, tuple[str, Kind]] = {
     "cache_check": ("share of answers that are another question's", "share"),
     "context_scan": ("documents that the model obeys", "number"),
     "tool_check": ("share of pings that failed", "share"),
+    "dependency_audit": ("packages that should not run", "number"),
+    "key_audit": ("share of a key's uses that are not ours", "share"),
     "index_freshness": ("age of the newest document", "seconds"),
     "rate_limit_headroom": ("share of the limit that is left", "share"),
     "egress": ("share of attempts that failed", "share"),

@@ -9,6 +9,7 @@ from runbooks.actions.disable_tool import DisableTool
 from runbooks.actions.drain_deployment import DrainDeployment
 from runbooks.actions.hold_for_review import HoldForReview
 from runbooks.actions.manual import Manual
+from runbooks.actions.pin_dependency import PinDependency
 from runbooks.actions.post_banner import PostBanner
 from runbooks.actions.quarantine_documents import QuarantineDocuments
 from runbooks.actions.resume_ingestion import ResumeIngestion
@@ -17,6 +18,7 @@ from runbooks.actions.rollback_model_config import RollbackModelConfig
 from runbooks.actions.rollback_prompt import RollbackPrompt
 from runbooks.actions.rollback_release import RollbackRelease
 from runbooks.actions.rollback_retrieval import RollbackRetrieval
+from runbooks.actions.rotate_credential import RotateCredential
 from runbooks.actions.scale_gateway import ScaleGateway
 from runbooks.actions.shed_traffic import ShedTraffic
 from runbooks.actions.shift_traffic import ShiftTraffic
@@ -46,5 +48,7 @@ BUILT_IN: tuple[AnyAction, ...] = (
     QuarantineDocuments(),
     HoldForReview(),
     CloseGuardrail(),
+    PinDependency(),
+    RotateCredential(),
     Manual(),
 )
