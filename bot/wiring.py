@@ -69,6 +69,7 @@ from diagnostics.probes.context_scan import ContextScan
 from diagnostics.probes.demand import DemandProfile
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.embedding import EmbeddingCanary
+from diagnostics.probes.engine import EngineHealth
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
@@ -117,6 +118,7 @@ PROBES: tuple[AnyProbe, ...] = (
     IndexFreshness(),
     ToolCheck(),
     GuardrailCanaries(),
+    EngineHealth(),
     TokenProfile(),
     DemandProfile(),
     CacheCheck(),

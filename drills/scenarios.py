@@ -88,9 +88,10 @@ def build(scenario_id: str, seed: int, start: float) -> Scenario:
 
 def every() -> "dict[str, Callable[[Draw], Scenario]]":
     """All scenarios by id, those of other files too."""
+    from drills.scenarios_engine import ENGINE_SCENARIOS  # noqa: PLC0415 - as below
     from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415 - they are made of this file's parts
 
-    return {**SCENARIOS, **PATH_SCENARIOS}
+    return {**SCENARIOS, **PATH_SCENARIOS, **ENGINE_SCENARIOS}
 
 
 class Draw:

@@ -36,6 +36,7 @@ SCENARIOS = {
     "guardrail-overblocking": "S23", "guardrail-bypass": "F27",
     "generation-config-regression": "S16", "response-cache-crosstalk": "S24", "prompt-injection": "F25",
     "telemetry-failure": "N35", "metrics-gone": "N36",
+    "inference-saturation": "F30", "inference-bad-replica": "F31",
     "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0

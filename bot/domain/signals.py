@@ -100,6 +100,7 @@ OWN_UNIT: Mapping[str, tuple[str, Kind]] = {
     "guardrail_canary": ("share of harmless texts blocked, or of test strings let through", "share"),
     "cache_check": ("share of answers that are another question's", "share"),
     "context_scan": ("documents that the model obeys", "number"),
+    "engine_health": ("share of requests that go wrong, or of the KV cache in use", "share"),
     "tool_check": ("share of pings that failed", "share"),
     "index_freshness": ("age of the newest document", "seconds"),
     "rate_limit_headroom": ("share of the limit that is left", "share"),

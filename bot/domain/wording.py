@@ -30,6 +30,8 @@ OUTCOMES: Mapping[str, str] = {
     "benign_blocked": "blocks harmless requests",
     "malicious_passed": "lets through what it must stop", "unchecked": "requests pass unchecked",
     "schema_changed": "its contract changed",
+    "saturated": "requests wait for a place", "bad_replica": "one replica does worse than its peers",
+    "corrupted": "answers are garbled",
     "low": "finds less than it should", "empty": "finds nothing", "dimension": "vectors of another size",
     "invalid": "output is not valid", "inconclusive": "cannot tell",
 }  # fmt: skip
