@@ -71,6 +71,7 @@ from diagnostics.probes.demand import DemandProfile
 from diagnostics.probes.dependencies import DependencyAudit
 from diagnostics.probes.egress import Egress
 from diagnostics.probes.embedding import EmbeddingCanary
+from diagnostics.probes.engine import EngineHealth
 from diagnostics.probes.fingerprint import ModelFingerprint
 from diagnostics.probes.gateway_health import GatewayHealth
 from diagnostics.probes.golden_set import GoldenCounterfactual, GoldenSetProbe
@@ -124,6 +125,7 @@ PROBES: tuple[AnyProbe, ...] = (
     AgentAudit(),
     GuardrailCanaries(),
     GroundingCanary(),
+    EngineHealth(),
     TokenProfile(),
     DemandProfile(),
     CacheCheck(),

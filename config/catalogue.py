@@ -15,8 +15,9 @@ from config.library import TeamLibrary
 from config.policy import Approvers, BreakGlass, Declared, Name, Policy, Risk, Rule
 
 __all__ = [
-    "Approvers", "BreakGlass", "Catalogue", "Declared", "Gateway", "Index", "Link", "Name", "Policy", "PromptStore",
-    "Provider", "ProviderApi", "Risk", "Rule", "Service", "ServiceKind", "StatusPage", "Target", "Team", "Tool",
+    "Approvers", "BreakGlass", "Catalogue", "Declared", "Engine", "Gateway", "Index", "Link", "Name", "Policy",
+    "PromptStore", "Provider", "ProviderApi", "Risk", "Rule", "Service", "ServiceKind", "StatusPage", "Target", "Team",
+    "Tool",
 ]  # fmt: skip
 ServiceKind = Literal[
     "chat", "rag", "agent", "code", "moderation-text", "moderation-voice", "generation-image", "generation-material"
@@ -25,8 +26,9 @@ ProviderApi = Literal["openai", "anthropic"]
 
 
 T = TypeVar(
-    "T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Guardrail", "Judge", "Team", "Service"
-)
+    "T", "Target", "Provider", "Gateway", "PromptStore", "Index", "Tool", "Guardrail", "Engine", "Judge", "Team",
+    "Service",
+)  # fmt: skip
 
 
 class Target(Declared):
@@ -128,6 +130,21 @@ class Guardrail(Declared):
     """Path of texts that must pass and test strings that must be blocked, relative to the catalogue file."""
 
 
+class Engine(Declared):
+    """An inference engine that the company runs itself: replicas of one model, with vLLM's metrics."""
+
+    name: Name
+    model: str
+    metrics: Name
+    """Target of the Prometheus that scrapes its replicas."""
+    job: str = Field(pattern=r"^[A-Za-z0-9_.:/-]{1,80}$")
+    """The ``job`` label on everything that is scraped from them."""
+    replica_label: str = Field(default="instance", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,60}$")
+    """The label that tells one replica from another, such as ``pod``."""
+    admin: Name | None = None
+    """Target of the API by which replicas are drained and added; None: people do that by hand."""
+
+
 class Judge(Declared):
     """A model that judges answers by a rubric, and the labels of people that show whether it can."""
 
@@ -169,6 +186,8 @@ class Service(Declared):
     index: Name | None = None
     tools: tuple[Name, ...] = ()
     guardrail: Name | None = None
+    engine: Name | None = None
+    """The self-hosted engine that its calls pass, behind the gateway."""
     response_cache: bool = False
     """Whether its gateway may answer from a cache of earlier answers."""
     prometheus: Name | None = None
@@ -252,6 +271,7 @@ class Catalogue(Declared):
     indexes: tuple[Index, ...] = ()
     tools: tuple[Tool, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
+    engines: tuple[Engine, ...] = ()
     judges: tuple[Judge, ...] = ()
     teams: tuple[Team, ...]
     services: tuple[Service, ...]
@@ -281,6 +301,9 @@ class Catalogue(Declared):
 
     def guardrail(self, name: str) -> Guardrail | None:
         return _named(self.guardrails, name)
+
+    def engine(self, name: str) -> Engine | None:
+        return _named(self.engines, name)
 
     def judge(self, name: str) -> Judge | None:
         return _named(self.judges, name)
@@ -314,8 +337,8 @@ def _named(things: Iterable[T], name: str) -> T | None:
 
 
 _KINDS = (
-    "targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "guardrails", "judges", "teams",
-    "services",
+    "targets", "providers", "gateways", "prompt_stores", "indexes", "tools", "guardrails", "engines", "judges",
+    "teams", "services",
 )  # fmt: skip
 
 
@@ -353,6 +376,9 @@ def _dangling(catalogue: Catalogue) -> list[str]:
         references.append((f"indexes.{index.name}.search", "targets", index.search))
     for tool in catalogue.tools:
         references.append((f"tools.{tool.name}.target", "targets", tool.target))
+    for engine in catalogue.engines:
+        for key in ("metrics", "admin"):
+            references.append((f"engines.{engine.name}.{key}", "targets", getattr(engine, key)))
     references += [(f"judges.{judge.name}.provider", "providers", judge.provider) for judge in catalogue.judges]
     for service in catalogue.services:
         where = f"services.{service.name}"
@@ -364,6 +390,7 @@ def _dangling(catalogue: Catalogue) -> list[str]:
             (f"{where}.prompts", "prompt_stores", service.prompts),
             (f"{where}.index", "indexes", service.index),
             (f"{where}.guardrail", "guardrails", service.guardrail),
+            (f"{where}.engine", "engines", service.engine),
             (f"{where}.prometheus", "targets", service.prometheus),
             (f"{where}.judge", "judges", service.judge),
             *((f"{where}.tools", "tools", tool) for tool in service.tools),

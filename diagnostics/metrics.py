@@ -128,7 +128,14 @@ METRICS: Mapping[str, tuple[Alias, ...]] = {
     "provider_latency_sum": (Alias("litellm_llm_api_latency_metric_sum"),),
     "gateway_latency_count": (Alias("litellm_request_total_latency_metric_count"),),
     "overhead_sum": (Alias("litellm_overhead_latency_metric_sum", scale=0.001),),
-    # Self-hosted engines.
+    # Self-hosted engines: by their scrape job, not by service. vLLM's server counts its HTTP replies by status class,
+    # and leaves its health checks and its own metrics out of that.
+    "engine_requests": (Alias("http_requests_total", "status", ("2xx",)),),
+    "engine_first_token": (Alias("vllm:time_to_first_token_seconds"),),
+    "engine_waiting": (Alias("vllm:num_requests_waiting"),),
+    "engine_preemptions": _counter("vllm:num_preemptions"),
+    "engine_corrupted": _counter("vllm:corrupted_requests"),
+    "engine_started": (Alias("process_start_time_seconds"),),
     "kv_cache": (Alias("vllm:kv_cache_usage_perc"), Alias("vllm:gpu_cache_usage_perc")),
     "token_gap": (Alias("vllm:inter_token_latency_seconds"), Alias("vllm:time_per_output_token_seconds"),
                   Alias("gen_ai_client_operation_time_per_output_chunk_seconds")),
@@ -138,7 +145,7 @@ METRICS: Mapping[str, tuple[Alias, ...]] = {
 Template = Literal["increase", "buckets", "level", "highest"]
 _TEMPLATES: Mapping[Template, str] = {
     "increase": "sum{by}(increase({name}{{{matchers}}}[{window}s]))",
-    "buckets": "sum by (le)(increase({name}_bucket{{{matchers}}}[{window}s]))",
+    "buckets": "sum by (le{also})(increase({name}_bucket{{{matchers}}}[{window}s]))",
     "level": "sum{by}({name}{{{matchers}}})",
     "highest": "max{by}({name}{{{matchers}}})",
 }
@@ -175,6 +182,7 @@ def promql(query: Query, alias: Alias) -> str:
         matchers=",".join(f'{name}="{value}"' for name, value in sorted(labels.items())),
         window=query.window_s,
         by=f" by ({','.join(kept)})" if kept else "",
+        also="".join(f",{name}" for name in query.by),
     )
 
 

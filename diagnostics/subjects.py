@@ -1,6 +1,6 @@
 """Which provider, model or gateway a probe is about: its parameter, or the service's own when that is not given."""
 
-from config.catalogue import Gateway, Provider
+from config.catalogue import Engine, Gateway, Provider
 from diagnostics.model import ProbeContext
 
 
@@ -33,4 +33,13 @@ def gateway_of(context: ProbeContext, name: str | None) -> Gateway:
     found = context.catalogue.gateway(wanted) if wanted else None
     if found is None:
         raise LookupError(f"no gateway named {wanted!r} in the catalogue; declare it under 'gateways'")
+    return found
+
+
+def engine_of(context: ProbeContext, name: str | None) -> Engine:
+    """The named engine, or the service's. Raises :class:`LookupError` if there is none."""
+    wanted = name or context.service.engine
+    found = context.catalogue.engine(wanted) if wanted else None
+    if found is None:
+        raise LookupError(f"no engine named {wanted!r} in the catalogue; declare it under 'engines'")
     return found

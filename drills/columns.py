@@ -8,10 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FEATURES, FINISH, FIRST_ERRORS, PROVIDERS, TENANTS
+from drills.engine_state import ENGINE_REPLICAS
 from drills.queues import OUTCOMES
 
 LE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, float("inf"))
 """Bounds of all histograms, seconds."""
+ENGINE_LE = (0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, float("inf"))
+"""Bounds of the engine's histograms, seconds: some of vLLM's."""
+_R = ENGINE_REPLICAS
 _S, _P, _E, _B, _T = len(APPS), len(PROVIDERS), FIRST_ERRORS, len(LE), len(TENANTS)
 
 DRAWN: dict[str, tuple[int, ...]] = {
@@ -33,6 +37,14 @@ GAUGES: dict[str, tuple[int, ...]] = {
     "users": (_S,), "quality": (_S,), "in_flight": (_S,), "remaining": (_S, _P), "state": (_S, len(DEPLOYMENTS)),
     "queue": (_S,), "judge": (_S,), "up": (_S,), "watermark": (1,),
 }  # fmt: skip
+ENGINE_COUNTS: dict[str, tuple[int, ...]] = {
+    "engine_ttft": (_R, len(ENGINE_LE)), "engine_failed": (_R,), "engine_corrupted": (_R,), "engine_preempted": (_R,),
+}  # fmt: skip
+"""The engine's counts, from uniforms of their own."""
+ENGINE_LEVELS: dict[str, tuple[int, ...]] = {
+    "engine_waiting": (_R,), "engine_running": (_R,), "engine_kv": (_R,), "engine_started": (_R,), "engine_up": (_R,),
+}  # fmt: skip
+"""And its levels; none for a replica that there is not."""
 NOISY = ("users", "quality", "in_flight", "judge")
 
 
@@ -52,11 +64,13 @@ def width(families: Mapping[str, tuple[int, ...]]) -> int:
 DRAWS = width(DRAWN) + len(NOISY) * _S
 """Uniforms that one step needs."""
 MORE_DRAWS = width(MORE)
-COUNTERS = width(DRAWN) + width(SUMS) + width(MORE)
-COLUMNS = COUNTERS + width(GAUGES)
+ENGINE_DRAWS = width(ENGINE_COUNTS) + 2 * ENGINE_REPLICAS
+COUNTERS = width(DRAWN) + width(SUMS) + width(MORE) + width(ENGINE_COUNTS)
+COLUMNS = COUNTERS + width(GAUGES) + width(ENGINE_LEVELS)
 AT = {
     **_offsets(DRAWN, 0), **_offsets(SUMS, width(DRAWN)), **_offsets(MORE, width(DRAWN) + width(SUMS)),
-    **_offsets(GAUGES, COUNTERS),
+    **_offsets(ENGINE_COUNTS, COUNTERS - width(ENGINE_COUNTS)),
+    **_offsets(GAUGES, COUNTERS), **_offsets(ENGINE_LEVELS, COUNTERS + width(GAUGES)),
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from drills.company import APPS, PROVIDERS, TENANTS
 from drills.draws import Floats
+from drills.engine_state import ENGINE_REPLICAS, USUAL_REPLICAS
 from drills.stack_documents import stack_settings
 
 
@@ -37,6 +38,9 @@ class Controls:
     on_timeout: tuple[str, ...]
     """For each service: what becomes of an item that waited too long: ``hold``, ``pass`` or ``block``."""
     hold: tuple[bool, ...]
+    engine_scale: int = USUAL_REPLICAS
+    engine_drained: tuple[bool, ...] = (False,) * ENGINE_REPLICAS
+    """For each replica of the engine."""
     prompt_version: Mapping[str, int] = field(default_factory=dict)
     """Version in production of each prompt."""
     stack: Mapping[str, Mapping[str, Any]] = field(default_factory=stack_settings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drills.company import APPS, BY_ROUTE, CLASSES, DEPLOYMENTS, MODEL_OF_PROVIDER, PROVIDERS, TENANTS
+from drills.engine_state import ENGINE_REPLICAS, REPLICAS, USUAL_REPLICAS
 from drills.path import FULL_WORKERS
 from drills.stack_documents import check_stack
 from drills.when import iso
@@ -209,12 +210,16 @@ def _workers(_name: str, after: Json) -> str:
     return "" if _whole(after["count"], 1, 64) else "count must be 1 to 64"
 
 
+def _scale(_name: str, after: Json) -> str:
+    return "" if _whole(after["replicas"], 1, ENGINE_REPLICAS) else f"replicas must be 1 to {ENGINE_REPLICAS}"
+
+
 def _release(_name: str, after: Json) -> str:
     return "" if after["release"] in RELEASES else f"no such release: {after['release']!r}; known: {list(RELEASES)}"
 
 
 _CHECKS: dict[str, Check] = {
-    "workers": _workers, "release": _release,
+    "replicas": _drained, "scale": _scale, "workers": _workers, "release": _release,
     "banners": _banner, "classes": _class, "retries": _retries, "deployments": _drained, "canaries": _suspended,
     "routes": _weights, "params": _params, "caps": _caps, "limits": _limit, "moderation": _moderation,
 }  # fmt: skip
@@ -252,6 +257,16 @@ def gateway_documents(times: Mapping[str, str]) -> dict[str, Document]:
                 version=3, keys={"on_timeout": "block", "hold_for_review": False}, fixed={"route": route}
             )
     return found
+
+
+def engine_documents() -> dict[str, Document]:
+    """The engine's documents: how many replicas there are, and which of them take no requests."""
+    quota = {"usual_replicas": USUAL_REPLICAS, "max_replicas": ENGINE_REPLICAS}
+    scale = Document(version=5, keys={"replicas": USUAL_REPLICAS}, fixed=quota)
+    drained = {
+        f"engine/replicas/{name}": Document(version=1, keys={"drained": False}, fixed={"id": name}) for name in REPLICAS
+    }
+    return {"engine/scale": scale, **drained}
 
 
 def _params_document(route: str, model: str, times: Mapping[str, str]) -> Document:

@@ -5,7 +5,7 @@ the raw columns each is the sum of.
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from drills.columns import LE, column, failed_column
+from drills.columns import ENGINE_LE, LE, column, failed_column
 from drills.company import (
     APPS,
     CLASSES,
@@ -19,6 +19,9 @@ from drills.company import (
     TENANTS,
     App,
 )
+from drills.engine_state import MODEL as ENGINE_MODEL
+from drills.engine_state import NAME as ENGINE
+from drills.engine_state import REPLICAS
 from drills.queues import OUTCOMES
 from drills.stack import GUARDED
 from drills.store import Series
@@ -55,6 +58,7 @@ def catalogue() -> Mapping[str, tuple[Series, ...]]:
         if app.index:
             labels = {"service": app.name, "index": app.index}
             add("index_watermark_timestamp_seconds", labels, (column("watermark", 0),))
+    _engine(add)
     return {name: tuple(series.values()) for name, series in found.items()}
 
 
@@ -156,6 +160,30 @@ def _gateway(add: Add, number: int, app: App) -> None:
     add("litellm_in_flight_requests", label, (column("in_flight", number),))
     for name in ("litellm_request_total_latency_metric", "litellm_llm_api_latency_metric"):
         _latency(add, name, number, {**label, "requested_model": app.model})
+
+
+def _engine(add: Add) -> None:
+    """What vLLM's replicas export, as scraped under their job."""
+    for number, pod in enumerate(REPLICAS):
+        scraped = {"job": ENGINE, "pod": pod}
+        own = {**scraped, "model_name": ENGINE_MODEL, "engine": "0"}
+        answered = [column("engine_ttft", number, edge) for edge in range(len(ENGINE_LE))]
+        failed = (column("engine_failed", number),)
+        for status, raw in (("2xx", tuple(answered)), ("5xx", failed)):
+            labels = {**scraped, "handler": "/v1/chat/completions", "method": "POST", "status": status}
+            add("http_requests_total", labels, raw)
+        add("vllm:request_success_total", {**own, "finished_reason": "stop"}, tuple(answered))
+        for edge, limit in enumerate(ENGINE_LE):
+            inside = tuple(answered[: edge + 1])
+            add("vllm:time_to_first_token_seconds_bucket", {**own, "le": _le(limit)}, inside)
+        add("vllm:time_to_first_token_seconds_count", own, tuple(answered))
+        add("vllm:corrupted_requests_total", own, (column("engine_corrupted", number),))
+        add("vllm:num_preemptions_total", own, (column("engine_preempted", number),))
+        add("vllm:num_requests_waiting", own, (column("engine_waiting", number),))
+        add("vllm:num_requests_running", own, (column("engine_running", number),))
+        add("vllm:kv_cache_usage_perc", own, (column("engine_kv", number),))
+        add("process_start_time_seconds", scraped, (column("engine_started", number),))
+        add("up", scraped, (column("engine_up", number),))
 
 
 def _latency(add: Add, name: str, number: int, labels: Mapping[str, str]) -> None:

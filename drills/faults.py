@@ -11,6 +11,7 @@ import numpy as np
 
 from drills.company import ACME_LARGE, ACME_SMALL, APPS, BETA_HAIKU, BETA_SONNET, ERRORS, INDEX_OF, ZONES
 from drills.draws import Floats, uniform
+from drills.engine_state import ENGINE_APPLY
 from drills.path import APPLY, Cure, PathEffects, PathKind
 
 MODEL_ORDER = (ACME_LARGE, ACME_SMALL, BETA_SONNET, BETA_HAIKU)
@@ -174,6 +175,7 @@ _APPLY: dict[str, Callable[[Effects, Fault, Floats], None]] = {
     "agent_loop": _agent_loop,
     "demand_surge": _demand_surge,
     **APPLY,
+    **ENGINE_APPLY,
 }
 """``prompt`` acts through the prompt version in use and ``ingestion_stall`` through the watermark: both have state.
 What stands around the model (``drills/stack.py``) has settings of its own."""

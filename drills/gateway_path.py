@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from drills import dialects
 from drills.company import INDEX_OF, App
 from drills.draws import generator, uniform
+from drills.engine_state import NAME as ENGINE_NAME
+from drills.engine_state import USED_BY
 from drills.model import Completion
 from drills.outgoing import Outgoing
 from drills.world import Moment, World
@@ -30,8 +32,9 @@ class Way:
         return INDEX_OF[self.app.name]
 
     def wait_s(self) -> float:
-        """Seconds until a worker of the gateway takes it."""
-        queue = float(self.moment.effects.path.queue_s[0])
+        """Seconds until a worker of the gateway takes it, and the engine has a place for it."""
+        path = self.moment.effects.path
+        queue = float(path.queue_s[0]) + float(path.held_s[0, self._row])
         if queue <= 0.0:
             return 0.0
         return queue * float(generator(self.world.seed, "wait", self.nonce).lognormal(0.0, _WAIT_SPREAD))
@@ -54,6 +57,9 @@ class Way:
             message = "Service Unavailable: no worker took the request in time."
             wait = self.wait_s() + 1.0
             return dialects.openai_error(503, "internal_server_error", "503", message, elapsed_s=wait)
+        if self._row == USED_BY and self._hit("engine", float(path.engine_lost[0])):
+            message = f"litellm.InternalServerError: {ENGINE_NAME} - EngineCore encountered an issue."
+            return dialects.openai_error(500, "internal_server_error", "500", message, elapsed_s=0.2 + self.wait_s())
         return None
 
     def astray(self) -> bool:
@@ -61,7 +67,9 @@ class Way:
         return self._hit("astray", float(self.moment.effects.path.astray[0, self._row]))
 
     def shaped(self, done: Completion, *, structured: bool) -> Completion:
-        """The answer; a structured one may have lost the shape it was asked for."""
+        """The answer; it may have become rubbish, or, if structured, have lost the shape it was asked for."""
+        if self._hit("garbled", float(self.moment.effects.path.garbled[0, self._row])):
+            return replace(done, text="!" * max(8, 2 * done.tokens_out))
         if not structured or not self._hit("misshapen", float(self.moment.effects.path.misshapen[0, self._row])):
             return done
         try:

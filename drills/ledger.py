@@ -12,15 +12,16 @@ from drills.traffic import Flow
 
 FIELDS = ("errors", "ttft", "quality", "spend", "blocked", "passed", "offered", "served",
           "unguarded", "destroyed", "exposed")  # fmt: skip
-"""Per service: failed share, median time to the first token, share of good answers, tokens a minute by their price, share of items
-blocked or passed because no decision came in time, tasks a second that arrived, and that were admitted, share of
-requests that no guardrail has seen, changes a minute that cannot be taken back and that nobody approved, whether
-secrets are in the hands of others."""
+"""Per service: failed share, median time to the first token, share of good answers, tokens a minute by their price,
+share of items blocked or passed because no decision came in time, tasks a second that arrived, and that were admitted,
+share of requests that no guardrail has seen, changes a minute that cannot be taken back and that nobody approved,
+whether secrets are in the hands of others."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Rows of consecutive steps: start times, per-service fields, per-model load, per-deployment errors, tenants."""
+    """Rows of consecutive steps: start times, per-service fields, per-model load, per-deployment errors, tenants,
+    replicas of the engine."""
 
     starts: list[Floats] = field(default_factory=list)
     services: list[Floats] = field(default_factory=list)
@@ -30,16 +31,20 @@ class Ledger:
     """error share and attempts a minute: rows x 2 x deployments."""
     tenants: list[Floats] = field(default_factory=list)
 
-    def add(self, starts: Floats, flow: Flow, queue: QueueFlow, zone_load: Floats) -> None:
+    engine: list[Floats] = field(default_factory=list)
+    """Requests a second at each replica of the engine."""
+
+    def add(self, starts: Floats, flow: Flow, queue: QueueFlow, zone_load: Floats, engine_load: Floats) -> None:
         self.starts.append(starts)
         self.services.append(_service_rows(flow, queue))
         self.models.append(np.stack([flow.util, flow.rejected], axis=1))
         self.deployments.append(np.stack([deployment_errors(flow), zone_load], axis=1))
         self.tenants.append(flow.tenant_tokens)
+        self.engine.append(engine_load)
 
     def compact(self) -> None:
         """Join the pieces, so that reading stays quick."""
-        for name in ("starts", "services", "models", "deployments", "tenants"):
+        for name in ("starts", "services", "models", "deployments", "tenants", "engine"):
             parts = getattr(self, name)
             if len(parts) > 1:
                 setattr(self, name, [np.concatenate(parts)])

@@ -1,5 +1,7 @@
 """Drawing what is counted: from expected rates to the counts and levels of each step."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -31,7 +33,12 @@ CACHED = np.array([app.cached for app in APPS])
 
 def bucket_shares(median: Floats, spread: float) -> Floats:
     """Chance of each bucket for a lognormal duration; the last axis is buckets."""
-    edges = np.log(np.array(LE[:-1]))
+    return shares_below(median, spread, LE)
+
+
+def shares_below(median: Floats, spread: float, bounds: Sequence[float]) -> Floats:
+    """The same for a histogram with other bounds, the last of them infinite."""
+    edges = np.log(np.array(bounds[:-1]))
     reached = ndtr((edges - np.log(median)[..., None]) / spread)
     full = np.concatenate([reached, np.ones((*median.shape, 1))], axis=-1)
     return np.diff(full, axis=-1, prepend=0.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from drills.company import APPS, ERRORS, INDEX_OF
 from drills.draws import Floats
+from drills.engine_state import EngineKind, EngineState
 
 if TYPE_CHECKING:
     from drills.documents import Documents
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PathKind = Literal[
     "contract_break", "worker_loss", "misrouting", "retry_storm", "capacity_cut", "stream_cut", "cold_prefix",
     "context_growth", "loose_schema", "dear_model", "dependency_crash",
-]  # fmt: skip
+] | EngineKind  # fmt: skip
 FULL_WORKERS = 8
 """Workers of the gateway on an ordinary day."""
 
@@ -86,6 +87,14 @@ class PathEffects:
     crashed: Floats = field(default_factory=lambda: np.zeros(0))
     """Share of calls that end in an exception of the gateway's own: moments x services."""
 
+    held_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """Seconds that a call waits in the engine: moments x services."""
+    garbled: Floats = field(default_factory=lambda: np.zeros(0))
+    """Share of answers that a sick replica has turned into rubbish: moments x services."""
+    engine_lost: Floats = field(default_factory=lambda: np.zeros(0))
+    """Share of the calls through the engine that end there: moments."""
+    engine: EngineState = field(default_factory=lambda: EngineState.well(0))
+
     @classmethod
     def none(cls, rows: int) -> "PathEffects":
         """An ordinary day."""
@@ -97,6 +106,7 @@ class PathEffects:
             storm=np.ones(rows), limit=np.ones(rows), cut=np.zeros(flat), cold=np.ones(flat), cached=np.ones(flat),
             grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat), dearer=np.ones(flat),
             crashed=np.zeros(flat),
+            held_s=np.zeros(flat), garbled=np.zeros(flat), engine_lost=np.zeros(rows), engine=EngineState.well(rows),
         )  # fmt: skip
 
 

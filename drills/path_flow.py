@@ -33,14 +33,14 @@ def refused_on_the_way(
 
 def delayed(path: PathEffects, ttft: Floats, duration: Floats) -> tuple[Floats, Floats]:
     """Median seconds to the first token and to the end: moments x services x providers."""
-    first = ttft * path.cold[:, :, None] + path.queue_s[:, None, None]
+    first = ttft * path.cold[:, :, None] + path.queue_s[:, None, None] + path.held_s[:, :, None]
     return first, duration + (first - ttft)
 
 
 def worse(path: PathEffects, good: Floats) -> Floats:
     """Share of good answers, where some come from the small model, lack a part of their prompt, or cannot be read."""
     astray, dulled = path.astray * (1.0 - SMALL_LEFT), path.dulled * (1.0 - CUT_LEFT)
-    mixed: Floats = good * (1.0 - astray) * (1.0 - dulled) * (1.0 - path.misshapen)
+    mixed: Floats = good * (1.0 - astray) * (1.0 - dulled) * (1.0 - path.misshapen) * (1.0 - path.garbled)
     return mixed
 
 

@@ -26,7 +26,7 @@ _ACTION_OF = {
     "banners": "post_banner", "classes": "shed_traffic", "retries": "clamp_retries", "deployments": "drain_deployment",
     "canaries": "suspend_canaries", "routes": "shift_traffic", "params": "rollback_model_config",
     "caps": "cap_generation", "limits": "throttle_tenant", "moderation": "hold_for_review",
-    "release": "rollback_release", "workers": "scale_gateway",
+    "replicas": "drain_replica", "scale": "scale_engine", "release": "rollback_release", "workers": "scale_gateway",
     "tools": "disable_tool", "guardrails": "rollback_guardrail", "cache": "bypass_cache",
     "packages": "pin_dependency", "credentials": "rotate_credential",
 }  # fmt: skip

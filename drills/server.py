@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from drills import prometheus, search_http, status_pages
+from drills import engine_http, prometheus, search_http, status_pages
 from drills.admin import ingestion_reply, prompt_reply
 from drills.gateway import Gateway
 from drills.outgoing import Incoming, Outgoing, json_reply
@@ -47,6 +47,7 @@ class Stage:
             "search": lambda request: search_http.handle(world, request),
             "status": lambda request: status_pages.handle(world, request),
             "prometheus": lambda request: prometheus.handle(world, request),
+            "engine": lambda request: engine_http.handle(world, request),
             "tools": lambda request: tool_reply(world, request),
         }
 

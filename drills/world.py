@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drills import queues
+from drills import engine, queues
 from drills.answers import PromptEffects
-from drills.columns import DRAWS, MORE_DRAWS
+from drills.columns import DRAWS, ENGINE_DRAWS, MORE_DRAWS
 from drills.company import ACME, APPS, BY_NAME, DEPLOYMENTS, PROVIDERS, TENANTS
 from drills.controls import Controls
-from drills.documents import Document, DocumentError, Documents, Json, gateway_documents
+from drills.documents import Document, DocumentError, Documents, Json, engine_documents, gateway_documents
 from drills.draws import Floats, chunk, digest, generator
+from drills.engine_state import REPLICAS, SCALE
 from drills.faults import MODEL_INDEX, Effects, effects
 from drills.ingestion import Ingestion
 from drills.ledger import Ledger
@@ -88,7 +89,8 @@ class World:
         times = np.arange(self.born, self.fine_from, PAST_STEP_S)
         first = generator(self.seed, "past").random((len(times), DRAWS))
         draws = np.concatenate([first, generator(self.seed, "past-more").random((len(times), MORE_DRAWS))], axis=1)
-        self._block(times, PAST_STEP_S, draws)
+        own = generator(self.seed, "past-engine").random((len(times), ENGINE_DRAWS))
+        self._block(times, PAST_STEP_S, draws, own)
 
     def advance(self, to: float) -> None:
         """Let all steps that are over by then happen. Going back is not possible, and asking for it does nothing."""
@@ -100,10 +102,11 @@ class World:
             first = chunk(self.seed, "steps", number, _CHUNK, DRAWS)
             draws = np.concatenate([first, chunk(self.seed, "steps-more", number, _CHUNK, MORE_DRAWS)], axis=1)
             draws = draws[offset : offset + count]
-            self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws)
+            own = chunk(self.seed, "steps-engine", number, _CHUNK, ENGINE_DRAWS)[offset : offset + count]
+            self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws, own)
             steps -= count
 
-    def _block(self, starts: Floats, step_s: float, draws: Floats) -> None:
+    def _block(self, starts: Floats, step_s: float, draws: Floats, engine_draws: Floats) -> None:
         acting = effects(self.seed, self.faults, starts, noise=self.noise)
         ends = starts + step_s
         current = flow(
@@ -117,6 +120,9 @@ class World:
         )
         queue, self._queues = queues.advance(current, self.controls, self._queues, step_s)
         counts, gauges = record(current, queue, draws, step_s, self.ingestion.watermark(ends))
+        scale, open_ = self.controls.engine_scale, engine.serving(self.controls)
+        more, levels = engine.record(current, engine.Replicas(scale=scale, open=open_), ends, engine_draws, step_s)
+        counts, gauges = np.concatenate([counts, more], axis=1), np.concatenate([gauges, levels], axis=1)
         self.store.append(ends, counts, gauges, np.isclose(ends % SCRAPE_S, 0.0).astype(np.float64))
         calls = current.calls.sum(axis=2) * 60.0 * current.attempts
         weights = weights_by_model(self.controls)
@@ -124,7 +130,7 @@ class World:
         zones = [0.0 if self.controls.drained[n] else 1.0 for n in range(2)]
         parts = [acme * zone / max(sum(zones), 1.0) for zone in zones]
         load = np.stack([*parts, beta * (0.0 if self.controls.drained[2] else 1.0)], axis=1)
-        self.ledger.add(starts, current, queue, load)
+        self.ledger.add(starts, current, queue, load, engine.load(current, open_))
         self.reached = float(ends[-1])
 
     def twin(self) -> "World":
@@ -190,7 +196,7 @@ class World:
         keys = {"state": "stalled" if stalled else "running", "catch_up": False}
         found = gateway_documents(made)
         found["ingestion/support-kb"] = Document(version=5, keys=keys, fixed={"name": "support-kb"})
-        found |= stack_documents(made) | prompt_documents(scenario)
+        found |= engine_documents() | stack_documents(made) | prompt_documents(scenario)
         for path, setting in scenario.settings.items():
             setting.put_into(found[path])
         return found
@@ -223,6 +229,8 @@ class World:
             on_timeout=tuple(entry["on_timeout"] if entry else "block" for entry in moderation),
             hold=tuple(bool(entry and entry["hold_for_review"]) for entry in moderation),
             stack={path: get(path).keys for path in stack_settings()},
+            engine_scale=get(SCALE).keys["replicas"],
+            engine_drained=tuple(get(f"engine/replicas/{name}").keys["drained"] for name in REPLICAS),
             prompt_version={name: get(f"prompts/{name}").keys["aliases"]["production"] for name in prompts},
         )
 

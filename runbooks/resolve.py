@@ -27,6 +27,7 @@ _FIELDS: Mapping[str, Callable[[Service], Any]] = {
     "prompt": lambda s: s.prompt,
     "index": lambda s: s.index,
     "guardrail": lambda s: s.guardrail,
+    "engine": lambda s: s.engine,
     "tools": lambda s: list(s.tools),
     "prometheus": lambda s: s.prometheus,
     "selector": lambda s: s.selector or s.name,
@@ -128,6 +129,8 @@ def _exists(name: str, value: Any, catalogue: Catalogue) -> bool:
         return catalogue.index(value) is not None
     if name == "guardrail":
         return catalogue.guardrail(value) is not None
+    if name == "engine":
+        return catalogue.engine(value) is not None
     if name == "tools":
         return all(catalogue.tool(tool) is not None for tool in value)
     return True

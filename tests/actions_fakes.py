@@ -35,6 +35,14 @@ def deployment(name: str, provider: str, **changes: Any) -> dict[str, Any]:
     return {**plain, **changes}
 
 
+def replica(name: str, **changes: Any) -> dict[str, Any]:
+    plain = {
+        "id": name, "model": "own-coder-7b", "drained": False, "state": "ready", "requests_per_min": 20,
+        "error_share": 0.001, "corrupted_share": 0.0, "headroom_percent": 60,
+    }  # fmt: skip
+    return {**plain, **changes}
+
+
 def came_in(name: str, at: str, source: str, *, reviewed: bool) -> dict[str, Any]:
     return {"id": name, "added_at": at, "source": source, "author": "guest", "reviewed": reviewed}
 
@@ -48,6 +56,8 @@ def documents() -> dict[str, dict[str, Any]]:
         f"{admin}/classes/batch": {"version": 2, "admit_percent": 100},
         f"{admin}/retries": {"version": 4, "max_retries": 3},
         f"{admin}/workers": {"version": 2, "count": 2},
+        "/engine/admin/scale": {"version": 3, "replicas": 2, "usual_replicas": 4, "max_replicas": 6},
+        "/engine/admin/replicas/coder-1": {"version": 1, "drained": False, "id": "coder-1"},
         f"{admin}/release": {
             "version": 9, "release": "gw-48",
             "history": [
@@ -139,6 +149,9 @@ def facts() -> dict[str, Any]:
                 deployment("acme-openai-zone-b", "acme-openai", state="failing", error_share=0.6),
                 deployment("beta-anthropic-us", "beta-anthropic", requests_per_min=0, headroom_percent=90),
             ]
+        },
+        "/engine/admin/replicas": {
+            "replicas": [replica("coder-0"), replica("coder-1", error_share=0.7), replica("coder-2")]
         },
         "/ingestion/support-kb/documents": {
             "documents": [

@@ -122,6 +122,16 @@ CASES = (
         resolved={"workers": 8}, drift={"count": 4}, unrelated={"pool": "b"},
     ),
     Case(
+        action="scale_engine", params={}, path="/engine/admin/scale", becomes={"replicas": 4},
+        resolved={"engine": "own-coder", "replicas": 4}, drift={"replicas": 3}, unrelated={"pool": "b"},
+        service="code-assistant",
+    ),
+    Case(
+        action="drain_replica", params={}, path="/engine/admin/replicas/coder-1", becomes={"drained": True},
+        resolved={"engine": "own-coder", "replica": "coder-1"}, drift={"drained": None}, unrelated={"node": "c"},
+        service="code-assistant",
+    ),
+    Case(
         action="rollback_retrieval", params={"index": "support-kb"}, path="/ingestion/support-kb/retrieval",
         becomes={"revision": "s31", "embedding_model": "embed-1", "top_k": 8}, resolved={"to": "s31"},
         drift={"top_k": 4}, unrelated={"owner": "ana"},

@@ -8,7 +8,7 @@ import pytest
 from config.catalogue import Catalogue
 from runbooks.actions.catalogue_of_actions import BUILT_IN
 from runbooks.model import ActionContext, ActionError, Draft, EffectStatus
-from tests.actions_fakes import APPROVAL, World, deployment, serving
+from tests.actions_fakes import APPROVAL, World, deployment, replica, serving
 
 ACTIONS = {action.spec.name: action for action in BUILT_IN}
 ADMIN = "/gateway/admin"
@@ -340,6 +340,55 @@ async def test_a_gateway_with_enough_workers_gets_no_more() -> None:
             "the gateway has fewer than 1 workers now: it has 2"
         ]
         assert unmet(await draft(context, "scale_gateway")) == []
+
+
+async def test_an_engine_grows_to_its_usual_size_and_never_beyond_its_quota() -> None:
+    world = World()
+    async with serving(world, "code-assistant") as context:
+        assert (await draft(context, "scale_engine")).params["replicas"] == 4
+        assert unmet(await draft(context, "scale_engine", replicas=2)) == [
+            "the engine has fewer than 2 replicas now: it has 2"
+        ]
+        assert unmet(await draft(context, "scale_engine", replicas=9)) == ["its quota allows that many: at most 6"]
+        world.touch("/engine/admin/scale", replicas=5)
+        assert (await draft(context, "scale_engine")).params["replicas"] == 6
+        world.touch("/engine/admin/scale", replicas=6)
+        assert "the engine has fewer than 6 replicas now: it has 6" in unmet(await draft(context, "scale_engine"))
+
+
+async def test_a_replica_is_drained_only_if_it_is_bad_and_the_others_have_room() -> None:
+    world = World()
+    listed = world.facts["/engine/admin/replicas"]
+    async with serving(world, "code-assistant") as context:
+        with pytest.raises(ActionError, match="no replica 'coder-7' in the engine"):
+            await draft(context, "drain_replica", replica="coder-7")
+        listed["replicas"] = [replica("coder-0"), replica("coder-1", headroom_percent=5), replica("coder-2")]
+        with pytest.raises(ActionError, match="no replica of own-coder does badly now"):
+            await draft(context, "drain_replica")
+        assert unmet(await draft(context, "drain_replica", replica="coder-1")) == [
+            "coder-1 does clearly worse than its peers: spoils 0.1% of its requests, the worst peer 0.1%"
+        ]
+        listed["replicas"] = [replica("coder-0", headroom_percent=5), replica("coder-1", corrupted_share=0.9)]
+        assert unmet(await draft(context, "drain_replica")) == [
+            "the other replicas have room for 26 requests/min: 1 with 1 free"
+        ]
+        listed["replicas"] = [replica("coder-1", state="restarting")]
+        assert unmet(await draft(context, "drain_replica")) == [
+            "the other replicas have room for 26 requests/min: there is no other one that serves"
+        ]
+        listed["replicas"] = [{"id": "coder-1"}]
+        with pytest.raises(ActionError, match="a replica has no usable"):
+            await draft(context, "drain_replica")
+
+
+async def test_an_engine_without_an_admin_api_is_steered_by_hand() -> None:
+    async with serving(World(), "code-assistant") as context:
+        engine = context.catalogue.engines[0].model_copy(update={"admin": None})
+        bare = replace(context, catalogue=context.catalogue.model_copy(update={"engines": (engine,)}))
+        with pytest.raises(ActionError, match="declares no admin target"):
+            await draft(bare, "drain_replica", replica="coder-1")
+        with pytest.raises(ActionError, match="has no engine in the catalogue"):
+            await draft(with_service(context, engine=None), "scale_engine")
 
 
 async def test_a_tenant_is_throttled_only_if_it_takes_most() -> None:

@@ -34,6 +34,8 @@ STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "D43": (("pin_dependency", {}),),
     "F25": (("quarantine_documents", {}),),
     "S16": (("rollback_model_config", {}),),
+    "F30": (("shed_traffic", {}), ("scale_engine", {})),
+    "F31": (("drain_replica", {}),),
     "M41": (("hold_for_review", {}), ("cap_generation", {"max_tokens": 64})),
 }
 

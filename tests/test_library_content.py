@@ -27,9 +27,8 @@ IDS = {
     "vector-store-outage", "retrieval-regression", "embedding-mismatch",
     "tool-backend-down", "tool-contract-drift", "guardrail-overblocking", "guardrail-bypass",
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
-    "cost-spike",
-    "ungrounded-answers", "agent-destructive-action", "data-leak", "safety-escalation",
-    "key-or-supply-chain-compromise", "dependency-break",
+    "ungrounded-answers", "agent-destructive-action", "data-leak", "safety-escalation", "cost-spike",
+    "key-or-supply-chain-compromise", "dependency-break", "inference-saturation", "inference-bad-replica",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -111,7 +110,11 @@ def test_what_is_hard_to_reverse_comes_after_all_that_is_not(book: Runbook) -> N
 @each
 def test_every_step_resolves_to_valid_parameters_for_a_service_it_is_meant_for(book: Runbook) -> None:
     service = next(
-        s for s in CATALOGUE.services if applies(book, s) and (s.fallback_provider or s.kind.startswith("mod"))
+        s
+        for s in CATALOGUE.services
+        if applies(book, s)
+        and (s.fallback_provider or s.kind.startswith("mod"))
+        and (s.engine or "engine_health" not in book.evidence)
     )
 
     for step in book.actions:
@@ -134,7 +137,7 @@ def test_money_and_secrets_take_the_strictest_risk() -> None:
         "guardrail-overblocking": "R3", "guardrail-bypass": "R3", "prompt-injection": "R3",
         "response-cache-crosstalk": "R3", "telemetry-failure": None, "cost-spike": None, "ungrounded-answers": "R2",
         "agent-destructive-action": "R3", "data-leak": "R3", "safety-escalation": "R3", "dependency-break": "R3",
-        "key-or-supply-chain-compromise": "R3",
+        "key-or-supply-chain-compromise": "R3", "inference-bad-replica": None,
     }  # fmt: skip
 
 
@@ -192,6 +195,19 @@ SHOWN = {
     "provider-outage, with an incident on the page": ("rag", "provider-outage", {
         "user_signal": "errors", "provider_canary": "overloaded", "gateway_canary": "overloaded",
         "status_page": "incident", "change_log": "prompt",
+    }),
+    "inference-saturation": ("code", "inference-saturation", {
+        "user_signal": "slow", "engine_health": "saturated", "gateway_canary": "slow", "change_log": "deploy",
+    }),
+    "inference-saturation, with refusals and a load on the gateway": ("code", "inference-saturation", {
+        "user_signal": "errors", "engine_health": "saturated", "gateway_canary": "server_error",
+        "gateway_health": "inflight_up", "structured_output": "error",
+    }),
+    "inference-bad-replica, that a canary does not meet": ("code", "inference-bad-replica", {
+        "user_signal": "errors", "engine_health": "bad_replica",
+    }),
+    "inference-bad-replica, garbled": ("code", "inference-bad-replica", {
+        "user_signal": "quality_drop", "engine_health": "corrupted", "structured_output": "invalid",
     }),
     "provider-latency": ("chat", "provider-latency", {
         "user_signal": "slow", "provider_canary": "slow", "gateway_canary": "slow", "change_log": "config",

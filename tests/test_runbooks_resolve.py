@@ -88,7 +88,7 @@ def test_what_a_whole_service_declares_can_all_be_filled() -> None:
     everything = SUPPORT.model_copy(
         update={"fallback_model": "m", "gateway": "gw", "prompts": None, "prompt": "p", "golden_set": "g.jsonl"}
     )
-    empty = {"prompts", "tools", "prometheus", "guardrail"}
+    empty = {"prompts", "tools", "prometheus", "guardrail", "engine"}
 
     for field in set(FIELDS) - empty:
         assert resolve({"p": f"$service.{field}"}, everything, CATALOGUE)["p"] not in (None, "")

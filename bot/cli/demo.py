@@ -38,6 +38,7 @@ SCENARIOS = {
     "ungrounded-answers": "U42", "agent-destructive-action": "U43",
     "key-or-supply-chain-compromise": "F35", "dependency-break": "D43",
     "telemetry-failure": "N35", "metrics-gone": "N36",
+    "inference-saturation": "F30", "inference-bad-replica": "F31",
     "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0

@@ -32,6 +32,8 @@ ACTIONS: Mapping[str, str] = {
     "rollback_guardrail": "going back to the earlier safety checks",
     "disable_tool": "switching off one of the assistant's tools",
     "degrade_retrieval": "finding documents in a simpler way",
+    "scale_engine": "adding capacity to the model that we run ourselves",
+    "drain_replica": "taking a failing copy of our own model out of use",
     "scale_gateway": "adding capacity to our connection to the models",
     "quarantine_documents": "taking doubtful documents out of use",
     "close_guardrail": "refusing what cannot be checked",

@@ -21,6 +21,8 @@ SEEN = {
     "prompt-cache-loss": "answers begin later and cost more",
     "cost-spike": "the bill grows and users notice nothing",
     "streaming-break": "answers stop in mid-sentence",
+    "inference-saturation": "suggestions hesitate before they come",
+    "inference-bad-replica": "about one answer in four is unusable",
     "blip": "the error rate crossed its threshold",
     "busy-but-well": "load is far above the forecast",
     "injection": "users get errors, and much is written about it",

@@ -104,6 +104,7 @@ OWN_UNIT: Mapping[str, tuple[str, Kind]] = {
     "grounding_canary": ("share of answers that no document bears out", "share"),
     "cache_check": ("share of answers that are another question's", "share"),
     "context_scan": ("documents that the model obeys", "number"),
+    "engine_health": ("share of requests that go wrong, or of the KV cache in use", "share"),
     "tool_check": ("share of pings that failed", "share"),
     "dependency_audit": ("packages that should not run", "number"),
     "key_audit": ("share of a key's uses that are not ours", "share"),

@@ -33,6 +33,8 @@ OUTCOMES: Mapping[str, str] = {
     "surge": "far more approvals than usual",
     "ungrounded": "answers without ground in the documents",
     "schema_changed": "its contract changed",
+    "saturated": "requests wait for a place", "bad_replica": "one replica does worse than its peers",
+    "corrupted": "answers are garbled",
     "low": "finds less than it should", "empty": "finds nothing", "dimension": "vectors of another size",
     "invalid": "output is not valid", "inconclusive": "cannot tell",
 }  # fmt: skip

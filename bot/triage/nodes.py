@@ -106,7 +106,7 @@ class Tools:
     embedder: TextEmbedder | None = None
 
 
-PARTS = ("index", "tools", "guardrail", "response_cache")
+PARTS = ("index", "tools", "guardrail", "response_cache", "engine")
 """Parts that a service may be without, by their name in the catalogue."""
 
 

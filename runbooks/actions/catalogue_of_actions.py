@@ -7,6 +7,7 @@ from runbooks.actions.close_guardrail import CloseGuardrail
 from runbooks.actions.degrade_retrieval import DegradeRetrieval
 from runbooks.actions.disable_tool import DisableTool
 from runbooks.actions.drain_deployment import DrainDeployment
+from runbooks.actions.drain_replica import DrainReplica
 from runbooks.actions.hold_for_review import HoldForReview
 from runbooks.actions.manual import Manual
 from runbooks.actions.pin_dependency import PinDependency
@@ -19,6 +20,7 @@ from runbooks.actions.rollback_prompt import RollbackPrompt
 from runbooks.actions.rollback_release import RollbackRelease
 from runbooks.actions.rollback_retrieval import RollbackRetrieval
 from runbooks.actions.rotate_credential import RotateCredential
+from runbooks.actions.scale_engine import ScaleEngine
 from runbooks.actions.scale_gateway import ScaleGateway
 from runbooks.actions.shed_traffic import ShedTraffic
 from runbooks.actions.shift_traffic import ShiftTraffic
@@ -31,6 +33,7 @@ BUILT_IN: tuple[AnyAction, ...] = (
     ShedTraffic(),
     ClampRetries(),
     DrainDeployment(),
+    DrainReplica(),
     BypassCache(),
     SuspendCanaries(),
     ResumeIngestion(),
@@ -44,6 +47,7 @@ BUILT_IN: tuple[AnyAction, ...] = (
     DegradeRetrieval(),
     CapGeneration(),
     ScaleGateway(),
+    ScaleEngine(),
     ThrottleTenant(),
     QuarantineDocuments(),
     HoldForReview(),

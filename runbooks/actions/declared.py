@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from config.catalogue import Gateway, Guardrail, Index, PromptStore, Provider
+from config.catalogue import Engine, Gateway, Guardrail, Index, PromptStore, Provider
 from runbooks.actions.documents import VersionedDocument, segment
 from runbooks.model import ActionContext, ActionError
 
@@ -71,6 +71,20 @@ def guardrail_of(context: ActionContext, name: str | None) -> Guardrail:
     return rail
 
 
+def engine_of(context: ActionContext, name: str | None) -> tuple[Engine, str]:
+    """The service's own engine and the target of its admin API."""
+    service = context.service
+    _own("engine", name, service.engine, service.name)
+    engine = context.catalogue.engine(service.engine or "")
+    if engine is None:
+        raise ActionError(f"service {service.name} has no engine in the catalogue; add services.{service.name}.engine")
+    if engine.admin is None:
+        raise ActionError(
+            f"engine {engine.name} declares no admin target; add engines.{engine.name}.admin or use a manual step"
+        )
+    return engine, engine.admin
+
+
 def provider_of(context: ActionContext, name: str) -> Provider:
     """Any declared provider."""
     provider = context.catalogue.provider(name)
@@ -111,6 +125,6 @@ def _own(kind: str, named: str | None, own: str | None, service: str) -> None:
 
 
 __all__ = [
-    "admin_document", "gateway_of", "guardrail_of", "index_of", "nearest", "prompt_of", "prompt_store_of",
+    "admin_document", "engine_of", "gateway_of", "guardrail_of", "index_of", "nearest", "prompt_of", "prompt_store_of",
     "provider_of", "route_of", "segment",
 ]  # fmt: skip
