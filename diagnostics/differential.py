@@ -157,11 +157,12 @@ def _causes(leader: str, belief: Belief, abnormal: Sequence[Finding]) -> tuple[s
     unexplained or that is healthy. What nothing explains stays in the residual.
     """
     main = belief.modes[leader]
-    open_ids = {f.id for f in abnormal if likelihood.needs_a_cause(f) and not likelihood.explains(main, f)}
-    rest = [f for f in abnormal if f.id in open_ids]
+    rest = [f for f in abnormal if likelihood.needs_a_cause(f) and not likelihood.accounts_for(main, f)]
     cover = {m: {f.id for f in rest if _own(mode, f)} for m, mode in belief.modes.items() if m != leader}
     free = [f for f in belief.findings if not likelihood.explains(main, f)]
-    able = [m for m, ids in cover.items() if ids and not any(likelihood.denies(belief.modes[m], f) for f in free)]
+    able = [
+        m for m, ids in cover.items() if ids and not _denied(belief.modes[m], [f for f in rest if f.id in ids], free)
+    ]
     best: tuple[tuple[int, int, float], tuple[str, ...]] = ((0, 0, 0.0), ())
     for size in range(1, MOST_CAUSES):
         for extra in itertools.combinations(sorted(able), size):
@@ -169,6 +170,12 @@ def _causes(leader: str, belief: Belief, abnormal: Sequence[Finding]) -> tuple[s
             merit = (covered, -size, sum(math.log(max(belief.posterior[m], 1e-300)) for m in extra))
             best = max(best, (merit, extra), key=lambda pair: pair[0])
     return (leader, *best[1])
+
+
+def _denied(mode: Mode, shown: Sequence[Finding], free: Sequence[Finding]) -> bool:
+    """Whether a finding rules the mode out; one about the first provider cannot, if all is shown at the second."""
+    there = all(likelihood.elsewhere(f) for f in shown)
+    return any(likelihood.denies(mode, f) for f in free if likelihood.elsewhere(f) or not there)
 
 
 def _own(mode: Mode, finding: Finding) -> bool:

@@ -4,7 +4,7 @@ time; quality and golden sets only with a reason. It ends when the verdict stand
 
 from collections.abc import Mapping, Sequence
 
-from diagnostics.likelihood import SYMPTOM, explains, family
+from diagnostics.likelihood import SYMPTOM, family
 from diagnostics.model import (
     NO_FAULT,
     Diagnosis,
@@ -65,8 +65,8 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     wanted = _together(telling, unread)
     if SECOND_PROVIDER in unread and any(f.probe in PROVE_HEALTH and f.verdict is Verdict.ABNORMAL for f in findings):
         wanted = [SECOND_PROVIDER, *(name for name in wanted if unread[name].tier is Tier.CANARY)]
-    if not wanted and _dropped(findings):
-        wanted = [name for name, spec in unread.items() if spec.tier is Tier.GOLDEN]
+    if not wanted and (_dropped(findings) or _unjudged(findings)):
+        wanted = [name for name, spec in unread.items() if spec.tier is Tier.GOLDEN][:1]
     if not wanted and not decided:
         wanted = _proving(unread, findings)
     return calls_of(wanted, runbook_calls)
@@ -96,15 +96,12 @@ def _allowed(spec: ProbeSpec, diagnosis: Diagnosis, findings: Sequence[Finding],
     """Whether there is a reason for a probe of this tier."""
     if spec.tier is Tier.GOLDEN:
         return _wants_golden(diagnosis, findings, modes)
-    return spec.tier is not Tier.QUALITY or _wants_quality(diagnosis, findings, modes)
+    return spec.tier is not Tier.QUALITY or _wants_quality(diagnosis, findings)
 
 
-def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
-    if diagnosis.conclusion == "inconclusive":
-        return True
-    leader = next((mode for mode in modes if mode.id == diagnosis.leader.mode), None)
-    symptom = _symptom(findings)
-    return symptom is not None and (leader is None or not explains(leader, symptom))
+def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding]) -> bool:
+    """While unsure; or when users notice worse answers: only these probes see a second cause of that."""
+    return diagnosis.conclusion == "inconclusive" or _symptom(findings) is not None
 
 
 def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
@@ -123,6 +120,13 @@ def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequ
 
 def _dropped(findings: Sequence[Finding]) -> bool:
     return any(f.probe == "golden_set" and f.outcome == "drop" for f in findings)
+
+
+def _unjudged(findings: Sequence[Finding]) -> bool:
+    """Whether answers look worse and the judge who says so is wrong itself: then only checks without a judge can tell
+    whether they are worse all the same."""
+    drifted = any(f.probe == "telemetry_check" and f.outcome == "judge_drift" for f in findings)
+    return drifted and _symptom(findings) is not None and not any(f.probe == "golden_set" for f in findings)
 
 
 def _symptom(findings: Sequence[Finding]) -> Finding | None:

@@ -19,33 +19,41 @@ INFORMATIVE = 0.01
 CRUMB = 0.1
 """Bits below which a probe comes after all that tell more, however cheap it is."""
 FURTHER = 0.25
-"""Share of incidents with a second cause, where the page speaks of one."""
+"""Share of incidents with a second cause, where the page or the change log speaks of one."""
+ANSWERED = 0.5
+"""A probe answers for a mode if it would rather than not have shown something of the mode's own."""
 
 
 def next_probes(belief: Belief, findings: Sequence[Finding], specs: Specs) -> tuple[NextProbe, ...]:
     """Probes that were not asked yet, by expected information for their cost, best first."""
     asked = {f.probe for f in findings}
-    unheard = _unheard(belief, asked)
+    further = _further(belief, asked)
     candidates = []
     for name, spec in specs.items():
         if name in asked:
             continue
         bits, changes = _expected(belief, name)
-        changes += FURTHER * sum(belief.prior[m] * _shows(belief, m, name) for m in unheard)
+        changes += FURTHER * sum(share * _shows(belief, m, name) for m, share in further.items())
         cost = ASKING_S + spec.expected_s + SECONDS_PER_TOKEN * spec.expected_tokens
         if bits >= INFORMATIVE or changes >= INFORMATIVE:
             candidates.append(NextProbe(probe=name, bits=bits, bits_per_cost=bits / cost, changes=min(1.0, changes)))
     return tuple(sorted(candidates, key=lambda c: (c.bits < CRUMB, -c.bits_per_cost, c.probe)))
 
 
-def _unheard(belief: Belief, asked: Collection[str]) -> list[str]:
-    """Modes about which nothing of their own was read yet: besides the leader, they may be at work as well."""
+def _further(belief: Belief, asked: Collection[str]) -> dict[str, float]:
+    """Modes besides the leader that the page or the change log speaks of and no reading has answered -> how much they
+    speak of each, as a share."""
     leader = belief.ranked()[0]
-    return [
-        m
-        for m, mode in belief.modes.items()
-        if m != leader and not any(_usual(mode, belief.specs[p]) for p in asked if p in belief.specs)
-    ]
+    told = dict(belief.prior)
+    for finding, exponent, likely in zip(belief.findings, belief.exponents, belief.seen, strict=True):
+        if likelihood.neutral(belief.specs[finding.probe]):
+            told = {h: share * likely[h] ** exponent for h, share in told.items()}
+    total = sum(told.values())
+    read = [probe for probe in asked if probe in belief.specs]
+    return {
+        m: told[m] / total for m in belief.modes
+        if m != leader and not any(_shows(belief, m, probe) >= ANSWERED for probe in read)
+    }  # fmt: skip
 
 
 def _shows(belief: Belief, mode: str, probe: str) -> float:

@@ -267,6 +267,44 @@ def test_a_second_cause_that_another_finding_rules_out_is_not_claimed() -> None:
     assert len(diagnosis.residual) == 1
 
 
+def test_the_other_providers_trouble_is_a_cause_of_its_own_whatever_the_first_one_shows() -> None:
+    there = Mode(id="spent", title="spent", evidence={
+        "second_provider_canary": {"quota_exhausted": Weight.USUAL},
+        "provider_canary": {"server_error": Weight.RULES_OUT},
+    })  # fmt: skip
+    shown = healthy(**(typical("provider-outage") | {"second_provider_canary": "quota_exhausted"}))
+
+    diagnosis = diagnose(findings(shown), EVEN, [*MODES, there], SPECS, "chat")
+
+    assert diagnosis.causes == ("provider-outage", "spent")
+
+
+def test_what_a_cause_merely_does_not_contradict_may_have_another_cause() -> None:
+    storm = Mode(id="storm", title="storm", evidence={
+        "demand_profile": {"retry_amplification": Weight.USUAL},
+        "provider_canary": {"server_error": Weight.NEUTRAL},
+    })  # fmt: skip
+    shown = healthy(**(typical("provider-outage") | {"demand_profile": "retry_amplification"}))
+
+    diagnosis = diagnose(findings(shown), {"storm": 0.5, "provider-outage": 0.5}, [*MODES, storm], SPECS, "chat")
+
+    assert set(diagnosis.causes) == {"provider-outage", "storm"}
+
+
+def test_a_judge_that_is_wrong_does_not_prove_the_answers_right() -> None:
+    shown = healthy(user_signal="quality_drop", telemetry_check="judge_drift")
+
+    alone, steps = walk(shown, prior={"telemetry-failure": 1.0})
+    both, _ = walk(
+        shown | {"golden_set": "drop", "golden_counterfactual": "drop", "model_fingerprint": "changed"},
+        prior={"telemetry-failure": 0.5, "model-drift": 0.5},
+    )
+
+    assert "golden_set" in set().union(*steps)
+    assert alone.causes == ("telemetry-failure",)
+    assert set(both.causes) == {"telemetry-failure", "model-drift"}
+
+
 def test_related_probes_do_not_add_up_to_certainty() -> None:
     canaries = [finding(p, "timeout") for p in ("provider_canary", "gateway_canary", "second_provider_canary")]
     broken = [finding(p, "error") for p in ("golden_set", "golden_counterfactual")]
@@ -492,7 +530,7 @@ def test_once_the_cause_is_sure_nothing_is_asked_that_would_hardly_change_it(mod
 def test_even_without_a_word_from_the_page_few_probes_are_read() -> None:
     walks = [walk(healthy(**typical(mode)), kind_of(mode))[1] for mode in MATRIX]
 
-    assert median(sum(map(len, steps)) for steps in walks) <= 9
+    assert median(sum(map(len, steps)) for steps in walks) <= 10
 
 
 def test_when_a_canary_fails_the_second_provider_is_asked_whether_it_is_them_or_us() -> None:
