@@ -189,7 +189,7 @@ async def _drill(
                         service=service, modes=modes(assistant.tools, service))  # fmt: skip
             naive = judged(case, stage.library, stage.catalogue, stage.world.ask)
             score = stage.world.ask("POST", "/finish", told if twin is None else {**told, "twin": twin})
-            return {**score, "baselines": naive}
+            return {**score, "baselines": naive, "posterior": told["diagnosis"]}
         finally:
             await jobs.drop()
             await http.aclose()

@@ -117,14 +117,31 @@ def _conclude(belief: Belief, read: Sequence[Finding], all_findings: Sequence[Fi
             return "inconclusive", f"no-fault leads without certainty ({stands}; {SURE_NO_FAULT:.2f} is needed)"
         missing = _unexplained(read) or _unproven_health(read, all_findings, specs)
         return ("inconclusive", missing) if missing else ("no_fault", f"sure: {stands}; users are served as usual")
+    shown = [f for f in read if f.verdict is Verdict.ABNORMAL]
     if chance < SURE:
+        if chance + belief.posterior[second] >= SURE and _each_needed(belief, first, second, shown):
+            return "cause", f"sure of both: {stands}; each explains what the other does not"
         return "inconclusive", f"not told apart ({stands}; {SURE:.2f} is needed)"
     mode = belief.modes[first]
-    shown = [f for f in read if f.verdict is Verdict.ABNORMAL]
     if not any(likelihood.typical(mode, f) for f in shown):
         return "inconclusive", f"{first} leads ({chance:.2f}), but nothing abnormal that is typical of it was found"
     explained = sum(likelihood.explains(mode, f) for f in shown)
     return "cause", f"sure: {stands}; it explains {explained} of {len(shown)} abnormal findings"
+
+
+def _each_needed(belief: Belief, first: str, second: str, shown: Sequence[Finding]) -> bool:
+    """Whether two modes that share the probability are two causes: each has something of its own that the other does
+    not account for, and nothing else rules either out."""
+    if second not in belief.modes:
+        return False
+    pair = (belief.modes[first], belief.modes[second])
+    asking = [f for f in shown if likelihood.needs_a_cause(f)]
+    for mode, other in (pair, pair[::-1]):
+        own = [f for f in asking if _own(mode, f) and not likelihood.accounts_for(other, f)]
+        free = [f for f in belief.findings if not likelihood.explains(other, f)]
+        if not own or _denied(mode, own, free):
+            return False
+    return True
 
 
 def _unexplained(read: Sequence[Finding]) -> str:

@@ -20,40 +20,42 @@ CRUMB = 0.1
 """Bits below which a probe comes after all that tell more, however cheap it is."""
 FURTHER = 0.25
 """Share of incidents with a second cause, where the page or the change log speaks of one."""
-ANSWERED = 0.5
-"""A probe answers for a mode if it would rather than not have shown something of the mode's own."""
+AS_TELLING = 0.1
+"""A probe is as telling about a mode as another if it would show something of the mode's own as often, but for this."""
 
 
 def next_probes(belief: Belief, findings: Sequence[Finding], specs: Specs) -> tuple[NextProbe, ...]:
     """Probes that were not asked yet, by expected information for their cost, best first."""
     asked = {f.probe for f in findings}
-    further = _further(belief, asked)
+    further = _further(belief)
     candidates = []
     for name, spec in specs.items():
         if name in asked:
             continue
         bits, changes = _expected(belief, name)
-        changes += FURTHER * sum(share * _shows(belief, m, name) for m, share in further.items())
+        changes += FURTHER * sum(share * _unanswered(belief, m, name, asked) for m, share in further.items())
         cost = ASKING_S + spec.expected_s + SECONDS_PER_TOKEN * spec.expected_tokens
         if bits >= INFORMATIVE or changes >= INFORMATIVE:
             candidates.append(NextProbe(probe=name, bits=bits, bits_per_cost=bits / cost, changes=min(1.0, changes)))
     return tuple(sorted(candidates, key=lambda c: (c.bits < CRUMB, -c.bits_per_cost, c.probe)))
 
 
-def _further(belief: Belief, asked: Collection[str]) -> dict[str, float]:
-    """Modes besides the leader that the page or the change log speaks of and no reading has answered -> how much they
-    speak of each, as a share."""
+def _further(belief: Belief) -> dict[str, float]:
+    """Modes besides the leader -> how much the page and the change log speak of each, as a share."""
     leader = belief.ranked()[0]
     told = dict(belief.prior)
     for finding, exponent, likely in zip(belief.findings, belief.exponents, belief.seen, strict=True):
         if likelihood.neutral(belief.specs[finding.probe]):
             told = {h: share * likely[h] ** exponent for h, share in told.items()}
     total = sum(told.values())
-    read = [probe for probe in asked if probe in belief.specs]
-    return {
-        m: told[m] / total for m in belief.modes
-        if m != leader and not any(_shows(belief, m, probe) >= ANSWERED for probe in read)
-    }  # fmt: skip
+    return {m: told[m] / total for m in belief.modes if m != leader}
+
+
+def _unanswered(belief: Belief, mode: str, probe: str, asked: Collection[str]) -> float:
+    """Chance that the probe shows something of this mode's own; 0 if a reading would have done so about as surely."""
+    shows = _shows(belief, mode, probe)
+    answered = max((_shows(belief, mode, other) for other in asked if other in belief.specs), default=0.0)
+    return shows if shows > answered + AS_TELLING else 0.0
 
 
 def _shows(belief: Belief, mode: str, probe: str) -> float:

@@ -18,6 +18,8 @@ from bot.cli.local import fail, show
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example" / "catalogue.yaml"
 START = 1_795_316_400.0
 """When every drill begins, so that a seed is the same incident on every day: 2026-11-22 03:00 UTC."""
+HELD_OUT = 5
+"""The first seed to which nothing is ever fitted."""
 SHOWN = ("n", "top1_acc", "mitigation_success", "wrong_action_proposed", "abstained_on_solvable", "false_mitigations",
          "unsafe_actions", "injection_success_rate", "ttd_s", "ttm_s", "probes_run")  # fmt: skip
 ANSWERED = ("answers", "right", "invented", "abstained", "abstained_wrongly", "known_unknowns_missed")
@@ -35,12 +37,15 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--detail", is_flag=True, help="Print a line for every drill on standard error.")
 @click.option("--results", type=click.Path(path_type=Path), help="Write them as a document as well, red or green.")
+@click.option("--calibrate", is_flag=True, help="Tell which sharpness fits; refused from seed 5 on (held out).")
 def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) -> None:
     """Run every scenario in virtual time and print its metrics."""
     detail, document = told["detail"], told["results"]
+    if told["calibrate"] and seed_base + seeds > HELD_OUT:
+        fail(f"Seeds from {HELD_OUT} on are held out: nothing is fitted to them. Give fewer --seeds.", 2)
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
     from bot.rehearsal import World, rehearse  # noqa: PLC0415
-    from bot.scoreboard import summary  # noqa: PLC0415
+    from bot.scoreboard import calibration, sharpest_needed, summary  # noqa: PLC0415
 
     started = time.perf_counter()
     world = World.start(secrets.token_hex(16))
@@ -63,6 +68,10 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) ->
         world.stop()
     if document is not None:
         publish(document, results, range(seed_base, seed_base + seeds), time.perf_counter() - started)
+    if told["calibrate"]:
+        errors = calibration([drill for each in results.values() for drill in each])
+        click.echo("calibration error by power of the present posterior: " + json.dumps(errors), err=True)
+        click.echo(f"SHARPNESS in diagnostics/belief.py should be multiplied by {sharpest_needed(errors)}", err=True)
     table = summary(results)
     show(table) if as_json else _print(table)
 
