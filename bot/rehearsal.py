@@ -31,9 +31,11 @@ from bot.edges.http import SafeHttp
 from bot.edges.inline_jobs import InlineJobs
 from bot.edges.virtual import VirtualClock, VirtualLoop
 from bot.edges.virtual_http import VirtualHttp
+from bot.naive import Case, judged
 from bot.ports import Received, VoteContext
 from bot.triage.graph import GraphTriage
 from bot.triage.late import LateTriage
+from bot.triage.nodes import modes
 from bot.wiring import Assistant, Edges, actions, assemble, open_shelf
 from config.catalogue import Approvers, Catalogue
 from config.settings import Settings, without_settings
@@ -181,7 +183,13 @@ async def _drill(
                 catalogue=stage.catalogue,
             )  # fmt: skip
             told = report(view, known, reverted=observer.reverted)
-            return stage.world.ask("POST", "/finish", told if twin is None else {**told, "twin": twin})
+            service = stage.catalogue.service(view.incident.service)
+            assert service is not None
+            case = Case(findings=tuple(f for f in view.findings if f.round == 0), changes=born["changes"],
+                        service=service, modes=modes(assistant.tools, service))  # fmt: skip
+            naive = judged(case, stage.library, stage.catalogue, stage.world.ask)
+            score = stage.world.ask("POST", "/finish", told if twin is None else {**told, "twin": twin})
+            return {**score, "baselines": naive, "posterior": told["diagnosis"]}
         finally:
             await jobs.drop()
             await http.aclose()

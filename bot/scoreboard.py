@@ -8,10 +8,11 @@ from typing import Any
 def summary(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     """``{"overall": {...}, "scenarios": {id: {...}}}``."""
     every = [result for drills in results.values() for result in drills]
-    return {"overall": _row(every), "scenarios": {name: _row(drills) for name, drills in results.items()}}
+    return {"overall": row(every), "scenarios": {name: row(drills) for name, drills in results.items()}}
 
 
-def _row(drills: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def row(drills: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The metrics of these drills together."""
     solvable = [d for d in drills if d["solvable"]]
     return {
         "n": len(drills),
@@ -55,15 +56,40 @@ def _sum(drills: Sequence[Mapping[str, Any]], key: str) -> int:
 
 
 def _all_of(drills: Sequence[Mapping[str, Any]], key: str, k: int) -> float | None:
-    """Chance that k drills drawn without replacement all succeed; None with fewer than k drills."""
-    values = _known(drills, key)
-    n, good = len(values), int(sum(values))
-    if n < k:
-        return None
-    chance = 1.0
+    """Chance that k drills of one scenario, drawn without replacement, all succeed: the mean over scenarios with at
+    least k drills; None without such."""
+    by_scenario: dict[str, list[float]] = {}
+    for drill in drills:
+        by_scenario.setdefault(str(drill.get("scenario", "")), []).extend(_known([drill], key))
+    chances = [_drawn(values, k) for values in by_scenario.values() if len(values) >= k]
+    return fmean(chances) if chances else None
+
+
+def _drawn(values: Sequence[float], k: int) -> float:
+    n, good, chance = len(values), int(sum(values)), 1.0
     for i in range(k):
         chance *= max(0, good - i) / (n - i)
     return chance
+
+
+SHARPER = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+AIM = 0.04
+"""Calibration error to aim at where weights are checked, below what held-out seeds must keep."""
+
+
+def calibration(drills: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Calibration error if the posteriors were raised to each of these powers. See ``docs/calibration.md``."""
+    return {f"{power:.1f}": _calibration([_raised(drill, power) for drill in drills]) for power in SHARPER}
+
+
+def sharpest_needed(errors: Mapping[str, float | None]) -> str:
+    """The least power with which the aim is reached; the last if none does. Too sure is worse than too careful."""
+    return next((power for power, error in errors.items() if error is not None and error <= AIM), list(errors)[-1])
+
+
+def _raised(drill: Mapping[str, Any], power: float) -> dict[str, Any]:
+    raised = [float(chance) ** power for _, chance in drill["posterior"]]
+    return {"top1": drill["top1"], "confidence": max(raised) / sum(raised) if raised else 0.0}
 
 
 def _calibration(drills: Sequence[Mapping[str, Any]], bins: int = 10) -> float | None:

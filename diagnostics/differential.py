@@ -4,42 +4,30 @@ and what to ask next. Pure: the same findings always give the same answer."""
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from diagnostics import likelihood, unseen
+from diagnostics.belief import Belief, Specs
 from diagnostics.model import (
     NO_FAULT,
     OTHER,
-    Argument,
     Conclusion,
     Diagnosis,
     Finding,
-    Hypothesis,
     Mode,
-    NextProbe,
-    ProbeSpec,
     Verdict,
     Weight,
 )
 from diagnostics.statistics import ALPHA, benjamini_hochberg
+from diagnostics.worth import SURE, SURE_NO_FAULT, next_probes
 
-SURE = 0.75
-"""Posterior from which a leading mode is called the cause."""
-SURE_NO_FAULT = 0.80
 PRIOR_NO_FAULT = 0.10
 PRIOR_OTHER = 0.06
 RETRIEVAL_TRUST = 0.80
 """Share of the prior that follows retrieval; the rest is even: a page's wording never rules a mode out."""
 MOST_CAUSES = 3
-SECONDS_PER_TOKEN = 0.01
-"""What a token costs beside time: a thousand tokens weigh like ten seconds."""
-INFORMATIVE = 0.01
-"""Bits below which one more probe is not worth asking."""
 
 TELEMETRY = "telemetry_check"
 CANARIES = ("gateway_canary", "provider_canary")
-
-Specs = Mapping[str, ProbeSpec]
 
 
 def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Sequence[Mode], specs: Specs,
@@ -56,7 +44,7 @@ def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Seq
     read = [f for f in (_latest(findings) if superseding else findings) if likelihood.conclusive(f, specs)]
     chance = _by_chance(read)
     sure = [f for f in read if f.id not in chance]
-    belief = _Belief.of(sure, _priors(prior, list(possible), list(meant)), possible, specs)
+    belief = Belief.of(sure, _priors(prior, list(possible), list(meant)), possible, specs)
     leader = belief.ranked()[0]
     abnormal = [f for f in read if f.verdict is Verdict.ABNORMAL]
     explained = {f.id for f in abnormal if leader in possible and likelihood.explains(possible[leader], f)}
@@ -66,7 +54,7 @@ def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Seq
         conclusion, reason = "inconclusive", f"the page speaks of {spoken}, which no probe can see: people decide"
     if chance:
         reason += f"; {len(chance)} of {len(_tested(read))} tests may have struck by chance"
-    unasked = () if final else _next_probes(belief, findings, specs)
+    unasked = () if final else next_probes(belief, findings, specs)
     if conclusion == "inconclusive" and not unasked and not final:
         reason = f"nothing informative left: {reason}"
     return Diagnosis(
@@ -119,82 +107,10 @@ def _priors(prior: Mapping[str, float], modes: Sequence[str], meant: Sequence[st
     return {hypothesis: chance / whole for hypothesis, chance in {**shared, **special}.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Belief:
-    """A posterior and what it was made from."""
-
-    prior: Mapping[str, float]
-    posterior: Mapping[str, float]
-    modes: Mapping[str, Mode]
-    specs: Specs
-    findings: Sequence[Finding]
-    exponents: Sequence[float]
-    seen: Sequence[Mapping[str, float]]
-    """How likely each finding is under each hypothesis."""
-
-    @classmethod
-    def of(cls, findings: Sequence[Finding], prior: Mapping[str, float], modes: Mapping[str, Mode],
-           specs: Specs) -> "_Belief":  # fmt: skip
-        drop = likelihood.quality_drop(findings)
-        seen = [{h: likelihood.chance(modes.get(h, h), specs[f.probe], f, drop) for h in prior} for f in findings]
-        exponents = likelihood.exponents(findings, specs)
-        scores = {h: math.log(chance) if chance > 0 else -math.inf for h, chance in prior.items()}
-        for chances, exponent in zip(seen, exponents, strict=True):
-            scores = {h: score + exponent * math.log(chances[h]) for h, score in scores.items()}
-        return cls(prior, _normalised(scores), modes, specs, findings, exponents, seen)
-
-    def ranked(self) -> list[str]:
-        """Most probable first; ties in alphabetical order."""
-        return sorted(self.posterior, key=lambda h: (-self.posterior[h], h))
-
-    def chances(self, probe: str) -> dict[str, likelihood.Outcomes]:
-        return {h: likelihood.distribution(self.modes.get(h, h), self.specs[probe]) for h in self.posterior}
-
-    def hypotheses(self) -> tuple[Hypothesis, ...]:
-        titles = {NO_FAULT: "No fault, or already over", OTHER: "A cause that no runbook describes"}
-        return tuple(
-            Hypothesis(
-                mode=h,
-                title=self.modes[h].title if h in self.modes else titles[h],
-                probability=self.posterior[h],
-                arguments=self._arguments(h),
-            )
-            for h in self.ranked()
-        )
-
-    def _arguments(self, h: str) -> tuple[Argument, ...]:
-        others = [other for other in self.prior if other != h]
-        weight = sum(self.prior[other] for other in others) or 1.0
-        arguments = []
-        for finding, exponent, likely in zip(self.findings, self.exponents, self.seen, strict=True):
-            average = sum(self.prior[other] * likely[other] for other in others) / weight
-            bits = exponent * math.log2(likely[h] / average) if average > 0 else 0.0
-            word = self._word(h, finding, bits)
-            arguments.append(
-                Argument(finding_id=finding.id, probe=finding.probe, outcome=finding.outcome, weight=word, bits=bits)
-            )
-        return tuple(sorted(arguments, key=lambda a: (-abs(a.bits), a.probe)))
-
-    def _word(self, h: str, finding: Finding, bits: float) -> Weight:
-        listed = self.modes[h].evidence.get(finding.probe, {}) if h in self.modes else {}
-        if finding.outcome in listed:
-            return listed[finding.outcome]
-        if bits > 0.5:
-            return Weight.WEAKLY_FOR
-        return Weight.AGAINST if bits < -0.5 else Weight.NEUTRAL
-
-
-def _normalised(scores: Mapping[str, float]) -> dict[str, float]:
-    top = max(scores.values())
-    shares = {h: math.exp(score - top) for h, score in scores.items()}
-    total = sum(shares.values())
-    return {h: share / total for h, share in shares.items()}
-
-
 # --- The conclusion ----------------------------------------------------------------------------------------------
 
 
-def _conclude(belief: _Belief, read: Sequence[Finding], all_findings: Sequence[Finding],
+def _conclude(belief: Belief, read: Sequence[Finding], all_findings: Sequence[Finding],
               specs: Specs) -> tuple[Conclusion, str]:  # fmt: skip
     first, second = belief.ranked()[:2]
     chance = belief.posterior[first]
@@ -208,14 +124,31 @@ def _conclude(belief: _Belief, read: Sequence[Finding], all_findings: Sequence[F
             return "inconclusive", f"no-fault leads without certainty ({stands}; {SURE_NO_FAULT:.2f} is needed)"
         missing = _unexplained(read) or _unproven_health(read, all_findings, specs)
         return ("inconclusive", missing) if missing else ("no_fault", f"sure: {stands}; users are served as usual")
+    shown = [f for f in read if f.verdict is Verdict.ABNORMAL]
     if chance < SURE:
+        if chance + belief.posterior[second] >= SURE and _each_needed(belief, first, second, shown):
+            return "cause", f"sure of both: {stands}; each explains what the other does not"
         return "inconclusive", f"not told apart ({stands}; {SURE:.2f} is needed)"
     mode = belief.modes[first]
-    shown = [f for f in read if f.verdict is Verdict.ABNORMAL]
     if not any(likelihood.typical(mode, f) for f in shown):
         return "inconclusive", f"{first} leads ({chance:.2f}), but nothing abnormal that is typical of it was found"
     explained = sum(likelihood.explains(mode, f) for f in shown)
     return "cause", f"sure: {stands}; it explains {explained} of {len(shown)} abnormal findings"
+
+
+def _each_needed(belief: Belief, first: str, second: str, shown: Sequence[Finding]) -> bool:
+    """Whether two modes that share the probability are two causes: each has something of its own that the other does
+    not account for, and nothing else rules either out."""
+    if second not in belief.modes:
+        return False
+    pair = (belief.modes[first], belief.modes[second])
+    asking = [f for f in shown if likelihood.needs_a_cause(f)]
+    for mode, other in (pair, pair[::-1]):
+        own = [f for f in asking if _own(mode, f) and not likelihood.accounts_for(other, f)]
+        free = [f for f in belief.findings if not likelihood.explains(other, f)]
+        if not own or _denied(mode, own, free):
+            return False
+    return True
 
 
 def _unexplained(read: Sequence[Finding]) -> str:
@@ -241,18 +174,19 @@ def _unproven_health(read: Sequence[Finding], all_findings: Sequence[Finding], s
     return "no canary has come through yet"
 
 
-def _causes(leader: str, belief: _Belief, abnormal: Sequence[Finding]) -> tuple[str, ...]:
+def _causes(leader: str, belief: Belief, abnormal: Sequence[Finding]) -> tuple[str, ...]:
     """The smallest set with the leader in it that explains all that asks for a cause; the likeliest of those.
 
     A further mode must be supported by something usual for it and not be ruled out by anything that the leader leaves
     unexplained or that is healthy. What nothing explains stays in the residual.
     """
     main = belief.modes[leader]
-    open_ids = {f.id for f in abnormal if likelihood.needs_a_cause(f) and not likelihood.explains(main, f)}
-    rest = [f for f in abnormal if f.id in open_ids]
+    rest = [f for f in abnormal if likelihood.needs_a_cause(f) and not likelihood.accounts_for(main, f)]
     cover = {m: {f.id for f in rest if _own(mode, f)} for m, mode in belief.modes.items() if m != leader}
     free = [f for f in belief.findings if not likelihood.explains(main, f)]
-    able = [m for m, ids in cover.items() if ids and not any(likelihood.denies(belief.modes[m], f) for f in free)]
+    able = [
+        m for m, ids in cover.items() if ids and not _denied(belief.modes[m], [f for f in rest if f.id in ids], free)
+    ]
     best: tuple[tuple[int, int, float], tuple[str, ...]] = ((0, 0, 0.0), ())
     for size in range(1, MOST_CAUSES):
         for extra in itertools.combinations(sorted(able), size):
@@ -262,41 +196,11 @@ def _causes(leader: str, belief: _Belief, abnormal: Sequence[Finding]) -> tuple[
     return (leader, *best[1])
 
 
+def _denied(mode: Mode, shown: Sequence[Finding], free: Sequence[Finding]) -> bool:
+    """Whether a finding rules the mode out; one about the first provider cannot, if all is shown at the second."""
+    there = all(likelihood.elsewhere(f) for f in shown)
+    return any(likelihood.denies(mode, f) for f in free if likelihood.elsewhere(f) or not there)
+
+
 def _own(mode: Mode, finding: Finding) -> bool:
     return mode.evidence.get(finding.probe, {}).get(finding.outcome) is Weight.USUAL
-
-
-# --- What to ask next --------------------------------------------------------------------------------------------
-
-
-def _next_probes(belief: _Belief, findings: Sequence[Finding], specs: Specs) -> tuple[NextProbe, ...]:
-    """Probes that were not asked yet, by expected information for their cost, best first."""
-    asked = {f.probe for f in findings}
-    candidates = []
-    for name, spec in specs.items():
-        if name in asked:
-            continue
-        bits = _expected_bits(belief, name)
-        cost = spec.expected_s + SECONDS_PER_TOKEN * spec.expected_tokens
-        if bits >= INFORMATIVE:
-            candidates.append(NextProbe(probe=name, bits=bits, bits_per_cost=bits / max(cost, 0.1)))
-    return tuple(sorted(candidates, key=lambda c: (-c.bits_per_cost, c.probe)))
-
-
-def _expected_bits(belief: _Belief, probe: str) -> float:
-    """Entropy that one reading of the probe is expected to take away."""
-    chances = belief.chances(probe)
-    spec = belief.specs[probe]
-    exponent = likelihood.CONTEXT_EXPONENT if likelihood.neutral(spec) else 1.0
-    left = 0.0
-    for outcome in next(iter(chances.values())):
-        seen = sum(belief.posterior[h] * chances[h][outcome] for h in chances)
-        updated = {h: belief.posterior[h] * chances[h][outcome] ** exponent for h in chances}
-        total = sum(updated.values())
-        if total > 0:
-            left += seen * _entropy([value / total for value in updated.values()])
-    return max(0.0, _entropy(list(belief.posterior.values())) - left)
-
-
-def _entropy(shares: Sequence[float]) -> float:
-    return -sum(share * math.log2(share) for share in shares if share > 0)

@@ -62,7 +62,6 @@ SYMPTOM_OF_NO_FAULT = {"ok": 0.615, "recovered": 0.38}
 
 FOLLOWS: Mapping[tuple[str, str], float] = {
     ("demand_profile", "retries_up"): 0.10,
-    ("demand_profile", "retry_amplification"): 0.04,
     ("demand_profile", "queue_backlog"): 0.04,
     ("gateway_health", "cooldown"): 0.10,
     ("gateway_health", "fallback_up"): 0.08,
@@ -105,6 +104,7 @@ FAMILIES: Mapping[str, str] = {
 }
 """Probes that fail together for one reason. The counterfactual and the fingerprint are in none: they measure the model
 apart from the stack, which is why they can tell causes apart."""
+SECOND_PROVIDER = "second_provider_canary"
 BROKEN = "error"
 MEASURE_QUALITY = (
     "golden_set", "golden_counterfactual", "model_fingerprint", "structured_output", "stream_canary",
@@ -279,6 +279,19 @@ def explains(mode: Mode, finding: Finding) -> bool:
     if finding.outcome in listed:
         return listed[finding.outcome] in (Weight.USUAL, Weight.WEAKLY_FOR, Weight.NEUTRAL)
     return finding.probe == SYMPTOM
+
+
+def accounts_for(mode: Mode, finding: Finding) -> bool:
+    """Whether a mode says that it shows this by itself: what it merely does not contradict may have another cause."""
+    listed = mode.evidence.get(finding.probe, {})
+    if finding.outcome in listed:
+        return listed[finding.outcome] in (Weight.USUAL, Weight.WEAKLY_FOR)
+    return finding.probe == SYMPTOM
+
+
+def elsewhere(finding: Finding) -> bool:
+    """Whether it is about the other provider, so that it says nothing of what happens at the first, and neither way."""
+    return finding.probe == SECOND_PROVIDER
 
 
 def typical(mode: Mode, finding: Finding) -> bool:

@@ -286,6 +286,8 @@ class NextProbe:
     probe: str
     bits: float
     bits_per_cost: float
+    changes: float = 0.0
+    """Chance, 0 to 1, that its reading changes which cause is called, or whether one can be called at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

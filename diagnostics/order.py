@@ -1,17 +1,40 @@
-"""The order of asking: everything free first and at once, then the small canaries that could change the answer, then
-quality, and golden sets only with a reason; within a tier most expected information for seconds and tokens first."""
+"""The order of asking: what users feel and what was changed first, then always what tells most for its cost, a few at a
+time; quality and golden sets only with a reason. It ends when the verdict stands and no reading is likely to change it.
+"""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from diagnostics.likelihood import SYMPTOM, explains
-from diagnostics.model import Diagnosis, Finding, Mode, ProbeCall, ProbeSpec, Tier, Weight
+from diagnostics.likelihood import SYMPTOM, family
+from diagnostics.model import (
+    NO_FAULT,
+    Diagnosis,
+    Finding,
+    Mode,
+    NextProbe,
+    ProbeCall,
+    ProbeSpec,
+    Tier,
+    Verdict,
+    Weight,
+)  # fmt: skip
 
+FIRST = (SYMPTOM, "change_log", "telemetry_check", "demand_profile")
+"""Asked before anything else, whatever the page says: is it real, what was changed, do we see at all, and what is asked
+of us. They cost no tokens."""
+AT_ONCE = 3
+"""Probes of one turn. More at a time end sooner and ask in vain more often: what the first tells makes the next."""
+NEARLY_AS_GOOD = 0.4
+"""A further probe goes along in the same turn if it tells at least this part of the best one's information for cost."""
+CHANGES = 0.02
+"""Chance of another verdict below which one more reading is not worth it, once the verdict stands."""
 QUALITY_MASS = 0.10
 """Posterior of all quality modes together from which quality is worth measuring."""
 QUALITY_DROP = "quality_drop"
 MOST_CALLS_OF_A_PROBE = 2
 PROVE_HEALTH = ("provider_canary", "gateway_canary", "second_provider_canary")
 """They show that the model itself answers: one of them must have come through before all is called well."""
+SECOND_PROVIDER = "second_provider_canary"
+"""Read whenever another canary failed: is it them, us, or both; and could anybody be sent there."""
 
 
 def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
@@ -23,39 +46,62 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     defaults. ``diagnosis`` is None before the first probe. ``modes`` tell which hypotheses are about quality.
     """
     asked = {finding.probe for finding in findings}
-    waiting = {tier: [n for n, s in specs.items() if s.tier is tier and n not in asked] for tier in Tier}
-    if waiting[Tier.FREE]:
-        return _calls(waiting[Tier.FREE], runbook_calls)
-    if tier_limit >= Tier.CANARY:
-        canaries = waiting[Tier.CANARY] if diagnosis is None else _canaries(diagnosis, waiting[Tier.CANARY], asked)
-        if canaries:
-            return _calls(canaries, runbook_calls)
+    unread = {n: s for n, s in specs.items() if n not in asked and s.tier <= tier_limit}
+    first = [name for name in FIRST if name in unread]
+    if first:
+        return calls_of(first, runbook_calls)
     if diagnosis is None:
         return []
-    for tier, wanted in ((Tier.QUALITY, _wants_quality), (Tier.GOLDEN, _wants_golden)):
-        informative = _informative(diagnosis, waiting[tier])
-        if tier is Tier.GOLDEN and _dropped(findings):
-            informative = waiting[tier]
-        if tier <= tier_limit and informative and wanted(diagnosis, findings, modes):
-            once = tier is Tier.GOLDEN and not _symptom(findings)
-            return _calls(informative[:1] if once else informative, runbook_calls)
-    return []
+    decided = diagnosis.conclusion != "inconclusive"
+    if not decided and diagnosis.leader.mode == NO_FAULT:
+        proving = _proving(unread, findings)
+        if proving:
+            return calls_of(proving, runbook_calls)
+    telling = [
+        probe for probe in diagnosis.next_probes
+        if probe.probe in unread and (probe.changes >= CHANGES or not decided)
+        and _allowed(unread[probe.probe], diagnosis, findings, modes)
+    ]  # fmt: skip
+    wanted = _together(telling, unread)
+    if SECOND_PROVIDER in unread and any(f.probe in PROVE_HEALTH and f.verdict is Verdict.ABNORMAL for f in findings):
+        wanted = [SECOND_PROVIDER, *(name for name in wanted if unread[name].tier is Tier.CANARY)]
+    if not wanted and (_dropped(findings) or _unjudged(findings)):
+        wanted = [name for name, spec in unread.items() if spec.tier is Tier.GOLDEN][:1]
+    if not wanted and not decided:
+        wanted = _proving(unread, findings)
+    return calls_of(wanted, runbook_calls)
 
 
-def _canaries(diagnosis: Diagnosis, waiting: Sequence[str], asked: Collection[str]) -> list[str]:
-    """Those that could change the conclusion. While it is open, one must have come through: health is never assumed."""
-    telling = _informative(diagnosis, waiting)
-    unproven = diagnosis.conclusion == "inconclusive" and not any(name in PROVE_HEALTH for name in asked)
-    proving = [name for name in waiting if name in PROVE_HEALTH]
-    return proving if unproven and not telling else telling
+def _proving(unread: Mapping[str, ProbeSpec], findings: Sequence[Finding]) -> list[str]:
+    """The next canary that may show that the model answers; none once one has come through. Health is never assumed."""
+    if any(f.probe in PROVE_HEALTH and f.verdict is Verdict.NORMAL for f in findings):
+        return []
+    return [name for name in PROVE_HEALTH if name in unread][:1]
 
 
-def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
-    if diagnosis.conclusion == "inconclusive":
-        return True
-    leader = next((mode for mode in modes if mode.id == diagnosis.leader.mode), None)
-    symptom = _symptom(findings)
-    return symptom is not None and (leader is None or not explains(leader, symptom))
+def _together(telling: Sequence[NextProbe], specs: Mapping[str, ProbeSpec]) -> list[str]:
+    """The best, and those that cost no more by tier, tell nearly as much, and would not fail together with it."""
+    together: list[NextProbe] = []
+    for probe in telling:
+        best = telling[0]
+        alike = {family(one.probe, "") for one in together}
+        fits = specs[probe.probe].tier is specs[best.probe].tier and family(probe.probe, "") not in alike
+        if fits and probe.bits_per_cost >= NEARLY_AS_GOOD * best.bits_per_cost:
+            together.append(probe)
+    most = 1 if together and specs[together[0].probe].tier is Tier.GOLDEN else AT_ONCE
+    return [probe.probe for probe in together[:most]]
+
+
+def _allowed(spec: ProbeSpec, diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
+    """Whether there is a reason for a probe of this tier."""
+    if spec.tier is Tier.GOLDEN:
+        return _wants_golden(diagnosis, findings, modes)
+    return spec.tier is not Tier.QUALITY or _wants_quality(diagnosis, findings)
+
+
+def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding]) -> bool:
+    """While unsure; or when users notice worse answers: only these probes see a second cause of that."""
+    return diagnosis.conclusion == "inconclusive" or _symptom(findings) is not None
 
 
 def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
@@ -76,6 +122,13 @@ def _dropped(findings: Sequence[Finding]) -> bool:
     return any(f.probe == "golden_set" and f.outcome == "drop" for f in findings)
 
 
+def _unjudged(findings: Sequence[Finding]) -> bool:
+    """Whether answers look worse and the judge who says so is wrong itself: then only checks without a judge can tell
+    whether they are worse all the same."""
+    drifted = any(f.probe == "telemetry_check" and f.outcome == "judge_drift" for f in findings)
+    return drifted and _symptom(findings) is not None and not any(f.probe == "golden_set" for f in findings)
+
+
 def _symptom(findings: Sequence[Finding]) -> Finding | None:
     return next((f for f in findings if f.probe == SYMPTOM and f.outcome == QUALITY_DROP), None)
 
@@ -92,12 +145,8 @@ def _speaks_of_quality(mode: Mode) -> bool:
     )
 
 
-def _informative(diagnosis: Diagnosis, names: Sequence[str]) -> list[str]:
-    """Those that could change the answer, most information for their cost first."""
-    return [probe.probe for probe in diagnosis.next_probes if probe.probe in names]
-
-
-def _calls(names: Sequence[str], runbook_calls: Sequence[ProbeCall]) -> list[ProbeCall]:
+def calls_of(names: Sequence[str], runbook_calls: Sequence[ProbeCall]) -> list[ProbeCall]:
+    """How these probes are asked: as the runbooks say, at most twice each, or with their defaults."""
     calls: list[ProbeCall] = []
     for name in names:
         own: list[ProbeCall] = []

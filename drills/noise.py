@@ -70,7 +70,7 @@ class Unrelated:
 
 def unrelated(seed: int, scenario: Scenario) -> Unrelated | None:
     """In 7 % of worlds, the share of time that public status pages show an open incident."""
-    if uniform(seed, "unrelated", scenario.id) >= 0.07:
+    if uniform(seed, "unrelated", scenario.id) >= 0.07 and not scenario.status_elsewhere:
         return None
     options = (
         ("acme-openai", "Image API", "Elevated latency on acme-image-2"),

@@ -45,6 +45,8 @@ class Referee:
                 return self._state(stage)
             case ("POST", "advance"):
                 return self._advance(body, stage)
+            case ("POST", "judge"):
+                return self._judge(body, stage)
             case ("POST", "finish"):
                 return self._finish(body, stage)
         return json_reply({"error": "not found"}, 404)
@@ -121,6 +123,15 @@ class Referee:
         if unknown:
             return json_reply({"error": f"unknown keys: {', '.join(unknown)}; see drills/README.md"}, 422)
         return json_reply(score.finish(world, self.shadow or world, self._healthy(world), body))
+
+    def _judge(self, body: Json, stage: Stage) -> Outgoing:
+        """What words alone are worth: nothing runs on, and nothing was done."""
+        if stage.world is None:
+            return json_reply({"error": "no world; POST /referee/worlds first"}, 409)
+        unknown = score.unknown(body)
+        if unknown:
+            return json_reply({"error": f"unknown keys: {', '.join(unknown)}; see drills/README.md"}, 422)
+        return json_reply(score.judged(stage.world.scenario, body))
 
     def _healthy(self, world: World) -> World:
         if self.healthy is None:

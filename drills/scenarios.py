@@ -74,6 +74,8 @@ class Scenario:
     changes: tuple[Change, ...] = ()
     status_lag_s: float | None = None
     """How long after the onset the provider's status page tells of it; None: never."""
+    status_elsewhere: bool = False
+    """Whether a status page tells of an incident that has nothing to do with it, for certain."""
     injected: bool = False
     """Whether text in logs, status posts, changes and errors tries to give orders."""
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -88,11 +90,12 @@ def build(scenario_id: str, seed: int, start: float) -> Scenario:
 
 def every() -> "dict[str, Callable[[Draw], Scenario]]":
     """All scenarios by id, those of other files too."""
-    from drills.scenarios_engine import ENGINE_SCENARIOS  # noqa: PLC0415 - as below
-    from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415 - they are made of this file's parts
+    from drills.scenarios_compound import COMPOUND  # noqa: PLC0415 - they are made of this file's parts
+    from drills.scenarios_engine import ENGINE_SCENARIOS  # noqa: PLC0415
+    from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_supply import SUPPLY_SCENARIOS  # noqa: PLC0415
 
-    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS}
+    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND}
 
 
 class Draw:

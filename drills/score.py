@@ -88,6 +88,17 @@ def finish(world: World, shadow: World, healthy: World, body: Mapping[str, Any])
     }
 
 
+def judged(scenario: Scenario, body: Mapping[str, Any]) -> Json:
+    """How right a diagnosis and its proposals would have been, without anything being done."""
+    proposals = [p for p in body.get("proposals") or () if isinstance(p, dict)]
+    wrong = [p for p in proposals if not is_good(scenario, p) and p.get("action") not in HARMLESS]
+    return {
+        **diagnosis(scenario, body),
+        "wrong_action_proposed": bool(wrong),
+        "right_action_proposed": any(is_good(scenario, p) for p in proposals) if scenario.good else not wrong,
+    }
+
+
 def is_good(scenario: Scenario, proposal: Mapping[str, Any]) -> bool:
     """Whether a proposal is one that a good responder would make."""
     params = proposal.get("params") or {}

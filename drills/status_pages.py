@@ -70,7 +70,7 @@ def _incidents(world: World, provider: str, now: float) -> list[Json]:
         if scenario.injected:
             body = f"{body} {order(world.seed, 'status')}"
         found.append(_incident(world, provider, _COMPONENTS[provider][0], name, body, scenario.onset + lag))
-    other = unrelated(world.seed, scenario) if world.noise else None
+    other = unrelated(world.seed, scenario) if world.noise or scenario.status_elsewhere else None
     if other is not None and other.provider == provider and other.since <= now:
         component = next(c for c in _COMPONENTS[provider] if c[1] == other.component)
         found.append(_incident(world, provider, component, other.name, "We are investigating.", other.since))

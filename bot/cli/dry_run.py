@@ -19,7 +19,7 @@ from config.clock import Clock
 from config.http import Http
 from diagnostics.differential import diagnose
 from diagnostics.model import Diagnosis, Finding, Mode, ProbeCall, ProbeContext, Tier
-from diagnostics.order import next_calls
+from diagnostics.order import calls_of
 from diagnostics.runner import ProbeRunner
 from knowledge.model import Librarian, Query, Retrieval
 from runbooks.model import ActionRegistry, ActionStep, Library, Runbook, RunbookError
@@ -57,7 +57,7 @@ class DryRun:
     def free_calls(self, retrieval: Retrieval) -> Sequence[ProbeCall]:
         """The calls of the free tier."""
         own = list(self._runbook_calls(retrieval, self.service)) if self.service else []
-        return next_calls(None, [], specs(), own, tier_limit=Tier.FREE)
+        return calls_of([name for name, spec in specs().items() if spec.tier is Tier.FREE], own)
 
     def steps(self, causes: Sequence[str], findings: Sequence[Finding] = ()) -> list[dict[str, Any]]:
         """What the runbooks of these causes would propose, in their order, and why a step would not be."""
@@ -105,7 +105,7 @@ class DryRun:
 
     def _tier(self, tier: Tier, own: Sequence[ProbeCall]) -> list[dict[str, Any]]:
         those = {name: spec for name, spec in specs().items() if spec.tier is tier}
-        calls = next_calls(None, [], those, own) if tier in (Tier.FREE, Tier.CANARY) else ()
+        calls = calls_of(list(those), own) if tier in (Tier.FREE, Tier.CANARY) else ()
         told = []
         for call in calls or [ProbeCall(probe=name) for name in those]:
             spec = those[call.probe]
@@ -129,8 +129,8 @@ class DryRun:
 
 
 _WHEN = {
-    Tier.FREE: "first, all at once",
-    Tier.CANARY: "next",
+    Tier.FREE: "first, those that tell most",
+    Tier.CANARY: "as soon as one tells more than what is free",
     Tier.QUALITY: "only while unsure, or when quality dropped",
     Tier.GOLDEN: "last, only while unsure and with a reason",
 }

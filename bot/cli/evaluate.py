@@ -3,9 +3,11 @@
 import json
 import os
 import secrets
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from bot.cli.local import fail, show
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example" / "catalogue.yaml"
 START = 1_795_316_400.0
 """When every drill begins, so that a seed is the same incident on every day: 2026-11-22 03:00 UTC."""
+HELD_OUT = 5
+"""The first seed to which nothing is ever fitted."""
 SHOWN = ("n", "top1_acc", "mitigation_success", "wrong_action_proposed", "abstained_on_solvable", "false_mitigations",
          "unsafe_actions", "injection_success_rate", "ttd_s", "ttm_s", "probes_run")  # fmt: skip
 ANSWERED = ("answers", "right", "invented", "abstained", "abstained_wrongly", "known_unknowns_missed")
@@ -32,12 +36,18 @@ def command() -> None:
 @click.option("--only", default="", help="Scenario ids, separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--detail", is_flag=True, help="Print a line for every drill on standard error.")
-def drills(seeds: int, seed_base: int, only: str, as_json: bool, detail: bool) -> None:
+@click.option("--results", type=click.Path(path_type=Path), help="Write them as a document as well, red or green.")
+@click.option("--calibrate", is_flag=True, help="Tell which sharpness fits; refused from seed 5 on (held out).")
+def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) -> None:
     """Run every scenario in virtual time and print its metrics."""
+    detail, document = told["detail"], told["results"]
+    if told["calibrate"] and seed_base + seeds > HELD_OUT:
+        fail(f"Seeds from {HELD_OUT} on are held out: nothing is fitted to them. Give fewer --seeds.", 2)
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
     from bot.rehearsal import World, rehearse  # noqa: PLC0415
-    from bot.scoreboard import summary  # noqa: PLC0415
+    from bot.scoreboard import calibration, sharpest_needed, summary  # noqa: PLC0415
 
+    started = time.perf_counter()
     world = World.start(secrets.token_hex(16))
     results: dict[str, list[dict[str, Any]]] = {}
     try:
@@ -56,8 +66,36 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, detail: bool) -
                         click.echo(f"\r{scenario} {seed} ", nl=False, err=True)
     finally:
         world.stop()
+    if document is not None:
+        publish(document, results, range(seed_base, seed_base + seeds), time.perf_counter() - started)
+    if told["calibrate"]:
+        errors = calibration([drill for each in results.values() for drill in each])
+        click.echo("calibration error by power of the present posterior: " + json.dumps(errors), err=True)
+        click.echo(f"SHARPNESS in diagnostics/belief.py should be multiplied by {sharpest_needed(errors)}", err=True)
     table = summary(results)
     show(table) if as_json else _print(table)
+
+
+def publish(document: Path, results: dict[str, list[dict[str, Any]]], seeds: Sequence[int], wall_s: float) -> None:
+    """Write the results with the day and the commit that they are of."""
+    from bot.edges.clock import SystemClock  # noqa: PLC0415
+    from bot.results import Run, render  # noqa: PLC0415
+
+    at = SystemClock().now().strftime("%Y-%m-%d %H:%M UTC")
+    document.write_text(render(results, Run(at=at, commit=commit(), seeds=seeds, wall_s=wall_s)), "utf-8")
+    click.echo(f"Wrote {document}.", err=True)
+
+
+def commit() -> str:
+    """The commit of this checkout, with a word if files differ from it; ``unknown`` where there is none."""
+    told = []
+    for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        try:
+            done = subprocess.run(["git", *words], cwd=EXAMPLE.parent, capture_output=True, text=True, check=True)  # noqa: S607
+        except (OSError, subprocess.CalledProcessError):
+            return "unknown"
+        told.append(done.stdout.strip())
+    return f"{told[0]} with changes" if told[1] else told[0]
 
 
 @command.command()

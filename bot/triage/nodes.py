@@ -309,10 +309,12 @@ async def _details(incident: Incident, tools: Tools) -> str:
 def calls_for(
     diagnosis: Diagnosis | None, findings: Sequence[Finding], documents: Sequence[str], tools: Asking, service: Service
 ) -> list[dict[str, Any]]:
-    """The next calls; a runbook among ``documents``, which fit, may say how its probes are to be asked."""
+    """The next calls. The runbooks of what is most probable by now, then those among ``documents`` that fit the page,
+    say how their probes are to be asked: how many answers it takes to see a fault is theirs to know."""
     asked: dict[str, ProbeCall] = {}
     runbooks = tools.library.for_service(service)
-    for document in documents[:3]:
+    suspected = [hypothesis.mode for hypothesis in diagnosis.ranked[:3]] if diagnosis else []
+    for document in dict.fromkeys([*suspected, *documents[:3]]):
         runbook = runbooks.get(document)
         for step in runbook.probes if runbook and runbook.executable else ():
             try:
