@@ -53,8 +53,9 @@ class SentenceTransformerEmbedder:
 
     @property
     def name(self) -> str:
-        """Identifies the vectors: equal names mean comparable vectors."""
-        self.load()
+        """Identifies the vectors: equal names mean comparable vectors. Checks the files, and does not load them."""
+        with self._lock:
+            self._check()
         return self._name
 
     @property
@@ -66,12 +67,17 @@ class SentenceTransformerEmbedder:
         """Check and load the model; takes seconds the first time. Raises :class:`EmbedderError`."""
         with self._lock:
             if self._model is None:
-                folder = self._folder or packaged_folder()
-                sums = verify_model(folder, PACKAGED_SUMS if self._folder is None else None)
-                self._model = _load(folder)
-                # Every checked file counts: another tokenizer or pooling makes other vectors.
-                whole = hashlib.sha256("".join(f"{name}:{sums[name]}\n" for name in sorted(sums)).encode())
-                self._name = f"{folder.name}-{whole.hexdigest()[:16]}"
+                self._model = _load(self._check())
+
+    def _check(self) -> Path:
+        """The folder, with its files checked once."""
+        folder = self._folder or packaged_folder()
+        if not self._name:
+            sums = verify_model(folder, PACKAGED_SUMS if self._folder is None else None)
+            # Every checked file counts: another tokenizer or pooling makes other vectors.
+            whole = hashlib.sha256("".join(f"{name}:{sums[name]}\n" for name in sorted(sums)).encode())
+            self._name = f"{folder.name}-{whole.hexdigest()[:16]}"
+        return folder
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One unit vector for each text; what is longer than the model's window is cut. Raises

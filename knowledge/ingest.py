@@ -68,6 +68,11 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def folded(text: str) -> str:
+    """Two texts that a reader would call the same phrase have this in common."""
+    return " ".join(text.casefold().split())
+
+
 def pieces(text: str, limit: int = MAX_CHUNK) -> Iterator[str]:
     """Cut a text at paragraphs, then at sentences, into parts of at most ``limit`` characters."""
     part = ""

@@ -1,15 +1,16 @@
 """Retrieval tests that runbooks carry themselves: each page phrase has to find its runbook without being in the index.
 
-A phrase that is searched for while it stands in the index finds itself and proves nothing. So it is taken out first,
-wherever it stands, and the rest of the library has to be enough, as it must be for a real page in other words. Nor may
-the ranker have learned from it: its weights are learned again without a fifth of the phrases, for each fifth.
+A phrase that is searched for while it stands in the index finds itself and proves nothing. So it is left out of what
+is found, wherever it stands, and of what was learned about its runbook; the rest of the library has to be enough, as it
+must be for a real page in other words. Nor may the ranker have learned from it: its weights are learned again without a
+fifth of the phrases, for each fifth. Nothing is indexed again for it, so a phrase costs what a search costs.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from knowledge.ingest import text_digest
+from knowledge.ingest import folded, text_digest
 from knowledge.model import Document, Match, Query, Retrieval
 
 FOLDS = 5
@@ -18,13 +19,11 @@ RANKS = 1000
 
 
 class Searcher(Protocol):
-    """What can be searched, and given other documents."""
-
-    def reload(self, documents: Sequence[Document], *, relearn: bool = True) -> None: ...
+    """What can be searched as if a phrase stood nowhere."""
 
     def relearn(self, untried: Collection[str]) -> None: ...
 
-    def search(self, query: Query, *, limit: int = 5) -> Retrieval: ...
+    def search_without(self, query: Query, *, limit: int = 5) -> Retrieval: ...
 
 
 _Case = tuple[Literal["page", "not_page"], str, str, str]
@@ -70,8 +69,8 @@ def check_phrases(
 ) -> Iterator[PhraseResult]:
     """Try every ``pages`` and ``not_pages`` phrase of the documents named by ``tested``, each out of the index.
 
-    ``pages``: document id -> its page phrases (a document also has its title among its chunks). The searcher has the
-    whole library again when this ends.
+    ``documents``: what the searcher has. ``pages``: document id -> its page phrases (a document also has its title
+    among its chunks). The searcher has its own weights again when this ends.
     """
     by_id = {document.id: document for document in documents}
     cases: list[_Case] = []
@@ -82,51 +81,27 @@ def check_phrases(
     try:
         for fold in range(min(FOLDS, len(cases))):
             held = range(fold, len(cases), FOLDS)
-            searcher.reload(documents, relearn=fold == 0)
             searcher.relearn({text_digest(cases[number][2]) for number in held})
-            found.update({number: _tried(searcher, documents, by_id, cases[number]) for number in held})
+            found.update({number: _tried(searcher, by_id, cases[number]) for number in held})
     finally:
-        searcher.reload(documents)
+        searcher.relearn(())
     yield from (found[number] for number in sorted(found))
 
 
-def without(documents: Sequence[Document], text: str) -> tuple[Document, ...]:
-    """The documents without this phrase, whoever has it as a page phrase or says that it belongs elsewhere."""
-    wanted = _folded(text)
-    return tuple(
-        replace(
-            document,
-            chunks=tuple(c for c in document.chunks if c.kind != "page" or _folded(c.text) != wanted),
-            not_pages={phrase: owner for phrase, owner in document.not_pages.items() if _folded(phrase) != wanted},
-        )
-        for document in documents
-    )
-
-
-def _tried(
-    searcher: Searcher,
-    documents: Sequence[Document],
-    by_id: Mapping[str, Document],
-    case: _Case,
-) -> PhraseResult:
+def _tried(searcher: Searcher, by_id: Mapping[str, Document], case: _Case) -> PhraseResult:
     role, name, text, expected = case
-    searcher.reload(without(documents, text), relearn=False)
     # A page comes from a service of some kind; a failure that only one kind can have is only asked of that one.
     kinds = by_id[expected].kinds if expected in by_id else ()
-    matches = searcher.search(Query(title=text, service_kind=kinds[0] if kinds else ""), limit=RANKS).matches
+    matches = searcher.search_without(Query(title=text, service_kind=kinds[0] if kinds else ""), limit=RANKS).matches
     rank = next((n for n, match in enumerate(matches, start=1) if match.document == expected), 0)
     prose = (chunk.text for chunk in by_id[name].chunks if chunk.kind == "section")
     return PhraseResult(
         runbook=name, role=role, text=text, expected=expected, found=matches[0].document if matches else "", rank=rank,
         first=matches[0] if matches else None, wanted=matches[rank - 1] if rank else None,
-        also_in_prose=any(_folded(text) in _folded(part) for part in prose),
+        also_in_prose=any(folded(text) in folded(part) for part in prose),
     )  # fmt: skip
 
 
 def _strongest(match: Match | None) -> str:
     reasons = match.reasons if match else ()
     return f"{reasons[0].text} ({match.score:.2f})" if match and reasons else "nothing speaks"
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -62,6 +62,8 @@ class Left:
     row: int
     """Its document."""
     asked: Asked
+    times: int = 1
+    """How often that document has it: as its own, and from others that say it belongs there."""
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class Profiles:
         if asked.vector is None:
             return np.zeros(len(rows))
         if left is not None and left.asked.vector is not None:
-            sums[_own(rows, left)] -= left.asked.vector
+            sums[_own(rows, left)] -= left.times * left.asked.vector
         lengths = np.linalg.norm(sums, axis=1)
         return np.where(lengths > 1e-6, sums @ asked.vector / np.maximum(lengths, 1e-6), 0.0)
 
@@ -117,7 +119,7 @@ class Profiles:
         said: Array = text @ self._weights[:, list(rows)]
         if left is None:
             return said
-        lever = min(float(text @ self._inverse @ text), 0.99)
+        lever = min(left.times * float(text @ self._inverse @ text), 0.99)
         target = -self._share[list(rows)]
         target[_own(rows, left)] += 1.0
         return np.asarray((said - lever * target) / (1.0 - lever))
@@ -127,8 +129,8 @@ class Profiles:
         about = self._about[list(rows)]
         if left is not None:
             own, one = _own(rows, left), left.row
-            pages = max(float(self._sums.pages[one]) - 1.0, 0.0)
-            counted = np.maximum(self._sums.page_topics[one] - left.asked.topics, 0.0)
+            pages = max(float(self._sums.pages[one]) - left.times, 0.0)
+            counted = np.maximum(self._sums.page_topics[one] - left.times * left.asked.topics, 0.0)
             about[own] = (counted + self._sections[one] + self._background) / (pages + 2.0)
         more = np.maximum(np.log((about + SMALLEST) / self._average), -1.0) @ asked.topics
         weighed = np.sqrt(about) * self._rarity
@@ -149,7 +151,7 @@ class Profiles:
         for name in sorted(asked.names):
             holders = dict(self._sums.names.get(name, {}))
             if left is not None and name in left.asked.names and left.row in holders:
-                holders[left.row] -= 1
+                holders[left.row] -= left.times
             having = [row for row, count in holders.items() if count > 0]
             for row in having:
                 if row in places:

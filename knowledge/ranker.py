@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from knowledge.features import BY_WORDS, NAMES, View, facts, standard, told
+from knowledge.leaving_out import without
 from knowledge.model import Chunk, Match, Query
 from knowledge.profiles import Array, Asked, Left, Profiles
 from knowledge.scoring import Corpus, Hits, Scored, considered, matches, rank
@@ -96,12 +97,20 @@ class Study:
         tried = lessons(corpus, profiles, vectors, search)
         return cls(corpus=corpus, profiles=profiles, lessons=tried, learned=learn(tried, meaning=bool(vectors)))
 
-    def ranked(self, query: Query, text: str, vectors: Sequence[Sequence[float]], hits: Hits) -> tuple[Match, ...]:
-        """The documents that are looked at, best first. ``text`` and ``vectors``: what was searched for."""
+    def ranked(
+        self, query: Query, text: str, vectors: Sequence[Sequence[float]], hits: Hits, *, alone: bool = False
+    ) -> tuple[Match, ...]:
+        """The documents that are looked at, best first. ``text`` and ``vectors``: what was searched for. ``alone``: the
+        query is a phrase of the library, and is ranked as if it stood nowhere in it."""
+        asked, left = Asked.of(text, vectors), None
+        if alone:
+            hits, owners = without(self.corpus, hits, query.title)
+            if owners and self.profiles is not None:
+                left = Left(row=self.profiles.rows[owners[0]], asked=asked, times=owners.count(owners[0]))
         weights = self.learned.of(hits)
         if weights is None or self.profiles is None:
             return rank(self.corpus, query, hits)
-        view = View(corpus=self.corpus, profiles=self.profiles, query=query, asked=Asked.of(text, vectors), hits=hits)
+        view = View(corpus=self.corpus, profiles=self.profiles, query=query, asked=asked, hits=hits, left=left)
         return reranked(view, weights)
 
 
@@ -138,8 +147,8 @@ def lessons(
         if owners:
             vector = vectors[chunk.sha256] if vectors else None
             asked = Asked.of(chunk.text, [] if vector is None else [vector])
-            hits = _without(corpus, search(chunk.text, vector), chunk)
-            left = Left(row=profiles.rows[owners[0]], asked=asked)
+            hits, same = without(corpus, search(chunk.text, vector), chunk.text)
+            left = Left(row=profiles.rows[owners[0]], asked=asked, times=max(same.count(owners[0]), 1))
             view = View(
                 corpus=corpus, profiles=profiles, query=Query(title=chunk.text), asked=asked, hits=hits, left=left
             )
@@ -155,13 +164,6 @@ def _lesson(view: View, chunk: Chunk, owner: str) -> Lesson:
         phrase=chunk.sha256, values=facts(view, names).values, right=names.index(owner),
         doubled=frozenset(place for place, name in enumerate(names) if name in excluding),
     )  # fmt: skip
-
-
-def _without(corpus: Corpus, hits: Hits, phrase: Chunk) -> Hits:
-    """As if this phrase stood nowhere."""
-    same = {name for name in (*hits.words, *(hits.meaning or ())) if corpus.chunks[name].sha256 == phrase.sha256}
-    meaning = None if hits.meaning is None else {n: s for n, s in hits.meaning.items() if n not in same}
-    return Hits(words={n: found for n, found in hits.words.items() if n not in same}, meaning=meaning, past=hits.past)
 
 
 def _fitted(tried: Sequence[Lesson], allowed: Collection[str]) -> Weights:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from knowledge.ingest import pieces
+from knowledge.leaving_out import without
 from knowledge.memories import Memories
 from knowledge.model import (
     Document,
@@ -171,6 +172,13 @@ class HybridLibrarian:
             ranked = (*ranked, *unexamined(corpus, ranked))
         return Retrieval(matches=ranked[:limit], mode="fused" if self._meaning else "lexical", notice=self._notice)
 
+    def search_without(self, query: Query, *, limit: int = 5) -> Retrieval:
+        """The best documents if the title of this query, a phrase of the library, stood nowhere in it."""
+        corpus, ranked = self._corpus, self._rank(query, alone=True)
+        if limit > len(ranked):
+            ranked = (*ranked, *unexamined(corpus, ranked))
+        return Retrieval(matches=ranked[:limit], mode="fused" if self._meaning else "lexical", notice=self._notice)
+
     def priors(self, query: Query) -> Mapping[str, float]:
         """Every document's prior, summing to 1."""
         documents = self._corpus.documents
@@ -183,20 +191,23 @@ class HybridLibrarian:
             corpus = self._corpus
         if known is not None:
             return known
-        text = _searchable(query.text)
-        vectors = self._embedded(_searchable(query.title), text)
-        hits = self._hits(text, vectors)
-        study = self._study
-        if study is not None and study.corpus is corpus:
-            ranked = study.ranked(query, text, vectors if hits.meaning is not None else (), hits)
-        else:
-            ranked = rank(corpus, query, hits)
+        ranked = self._rank(query)
         with self._state:
             if corpus is self._corpus:
                 self._remembered[query] = ranked
                 while len(self._remembered) > _REMEMBERED:
                     self._remembered.popitem(last=False)
         return ranked
+
+    def _rank(self, query: Query, *, alone: bool = False) -> tuple[Match, ...]:
+        corpus = self._corpus
+        text = _searchable(query.text)
+        vectors = self._embedded(_searchable(query.title), text)
+        hits = self._hits(text, vectors)
+        study = self._study
+        if study is not None and study.corpus is corpus:
+            return study.ranked(query, text, vectors if hits.meaning is not None else (), hits, alone=alone)
+        return rank(corpus, query, without(corpus, hits, query.title)[0] if alone else hits)
 
     def _embedded(self, title: str, text: str) -> Sequence[Sequence[float]]:
         """The vectors of the parts of a page; none when there is no meaning search now."""

@@ -40,10 +40,10 @@ def test_without_a_change_no_page_moves(books: Path) -> None:
 
 
 def test_a_phrase_that_moves_is_better_or_worse_by_where_it_belongs(books: Path, tmp_path: Path) -> None:
-    (books / "horse.md").write_text(book("Horses", front='pages: ["zebra on the crossing and stripes on the road"]\n'))
+    (books / "horse.md").write_text(book("Horses", front='pages: ["zebra on the crossing, stripes and hooves"]\n'))
     (books / "zebra.md").write_text(book("Zebras"))
     (tmp_path / "past.jsonl").write_text(
-        '{"title": "Zebra stripes on the crossing", "body": "again", "service": "chat-assistant", "class": "x"}\n\n'
+        '{"title": "Stripes and hooves of a zebra", "body": "zebra crossing", "service": "chat-assistant", "class": "x"}\n\n'
     )
 
     report = told("main", str(books), "--cases", "past.jsonl", **WITH_CATALOGUE)

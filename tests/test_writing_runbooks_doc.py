@@ -38,7 +38,8 @@ def test_the_whole_page_works_as_typed(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PAGERUNNER_")}
-    environment |= {**GIT, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CI": "true"}
+    environment |= {**GIT, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "CI": "true",
+                    "XDG_CACHE_HOME": str(tmp_path / "cache")}  # fmt: skip
     told: dict[str, str] = {}
     for block in BLOCKS:
         if block.file:

@@ -58,12 +58,17 @@ def select(where: Installed, paths: Sequence[Path]) -> Selection:
 
 
 def embedder(where: Installed, *, words_only: bool) -> "Embedder | None":
-    """One embedder for a whole command: the vector of a text is computed once."""
+    """One embedder for a whole command: the vector of a text is computed once, and kept for the next command."""
     from knowledge.embedder import SentenceTransformerEmbedder  # noqa: PLC0415 - help must not wait for it
-    from knowledge.memory_index import RememberingEmbedder  # noqa: PLC0415
+    from knowledge.vector_cache import CachingEmbedder  # noqa: PLC0415
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    return None if words_only else RememberingEmbedder(SentenceTransformerEmbedder(where.settings.embedder))
+    return None if words_only else CachingEmbedder(SentenceTransformerEmbedder(where.settings.embedder), vector_file())
+
+
+def vector_file() -> Path:
+    """Where the vectors of texts are kept from one command to the next: in the user's cache, which may be deleted."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pagerunner" / "vectors.sqlite"
 
 
 def searcher(documents: "Sequence[Document]", embed: "Embedder | None") -> "HybridLibrarian":
