@@ -43,7 +43,7 @@ def always_the_provider(case: Case) -> str:  # noqa: ARG001 - that is the point
 
 
 def the_newest_change(case: Case) -> str:
-    """B1: the mode for which a change of that kind is usual; of several, the first by name."""
+    """B1: the mode for which a change of that kind is usual; of several, the one with the fewest usual kinds."""
     about = [c for c in case.changes if c["service"] in (case.service.name, "*")]
     if not about:
         return NO_FAULT
@@ -110,8 +110,9 @@ def _first_step(mode: str, service: Service, library: Library, catalogue: Catalo
 
 
 def _usual_for(modes: Sequence[Mode], probe: str, outcome: str) -> str:
-    fit = sorted(mode.id for mode in modes if mode.evidence.get(probe, {}).get(outcome) is Weight.USUAL)
-    return fit[0] if fit else OTHER
+    fit = [mode for mode in modes if mode.evidence.get(probe, {}).get(outcome) is Weight.USUAL]
+    usual = ((sum(weight is Weight.USUAL for weight in mode.evidence[probe].values()), mode.id) for mode in fit)
+    return min(usual, default=(0, OTHER))[1]
 
 
 def _z(p_value: float) -> float:

@@ -31,6 +31,10 @@ _TABLE: Sequence[tuple[str, str, str, Tier, float, int]] = (
     ("P15", "index_freshness", "fresh | stale", Tier.FREE, 2, 0),
     ("P16", "tool_check", "ok | down unauthorized schema_changed", Tier.FREE, 2, 0),
     ("P17", "guardrail_canary", "ok | benign_blocked malicious_passed unchecked error", Tier.QUALITY, 12, 4000),
+    ("P22", "engine_health", "ok | saturated bad_replica corrupted down", Tier.FREE, 1, 0),
+    ("P24", "dependency_audit", "ok | known_bad tampered unlocked", Tier.FREE, 2, 0),
+    ("P24k", "key_audit", "ok | unknown_source beyond_ours", Tier.FREE, 2, 0),
+    ("P29", "spend", "ok volume_up | price_up", Tier.FREE, 1, 0),
     ("P28", "agent_audit", "ok | unapproved past surge", Tier.FREE, 1, 0),
     ("P27", "grounding_canary", "ok | ungrounded error", Tier.QUALITY, 15, 6000),
     ("P18", "token_profile", "ok | shift finish_length output_short prompt_tokens_up refusal_up", Tier.FREE, 2, 0),
@@ -152,6 +156,24 @@ MATRIX: Mapping[str, Mapping[str, str]] = {
     },
     "prompt-injection": {
         "user_signal": "quality_drop", "context_scan": "hit", "golden_set": "drop+ok", "change_log": "none",
+    },
+    "inference-saturation": {
+        "user_signal": "slow+errors", "engine_health": "saturated", "gateway_canary": "slow+ok",
+        "gateway_health": "inflight_up+ok", "demand_profile": "ok+traffic_up", "change_log": "none+deploy",
+    },
+    "inference-bad-replica": {
+        "user_signal": "errors+quality_drop", "engine_health": "bad_replica", "golden_set": "drop+error",
+        "change_log": "none",
+    },
+    "cost-spike": {"user_signal": "ok", "spend": "price_up", "change_log": "config+none"},
+    "dependency-break": {
+        "user_signal": "errors", "dependency_audit": "unlocked", "gateway_canary": "server_error",
+        "golden_set": "error", "golden_counterfactual": "ok+error", "structured_output": "error",
+        "change_log": "dependency+deploy",
+    },
+    "key-or-supply-chain-compromise": {
+        "user_signal": "ok", "dependency_audit": "known_bad+tampered+ok", "key_audit": "unknown_source+beyond_ours",
+        "change_log": "none+dependency",
     },
     "agent-destructive-action": {
         "user_signal": "quality_drop+ok", "agent_audit": "unapproved+past+surge", "golden_set": "ok+drop",

@@ -88,7 +88,9 @@ ONLY_WITNESS: Mapping[str, set[str]] = {
     "generation-config-regression": {"guardrail_canary", "token_profile"},
     "response-cache-crosstalk": {"cache_check"},
     "telemetry-failure": {"telemetry_check"},
-    "traffic-surge": {"provider_canary", "demand_profile"},
+    "traffic-surge": {"provider_canary", "demand_profile", "engine_health"},
+    "inference-saturation": {"engine_health"},
+    "cost-spike": {"spend"},
 }
 """Probes whose reading alone tells a mode from another: nothing makes good for it if it is wrong."""
 
