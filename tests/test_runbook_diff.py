@@ -43,7 +43,7 @@ def test_a_phrase_that_moves_is_better_or_worse_by_where_it_belongs(books: Path,
     (books / "horse.md").write_text(book("Horses", front='pages: ["zebra on the crossing, stripes and hooves"]\n'))
     (books / "zebra.md").write_text(book("Zebras"))
     (tmp_path / "past.jsonl").write_text(
-        '{"title": "Stripes and hooves of a zebra", "body": "zebra crossing", "service": "chat-assistant", "class": "x"}\n\n'
+        '{"title": "Stripes, hooves", "body": "zebra crossing", "service": "chat-assistant", "class": "x"}\n\n'
     )
 
     report = told("main", str(books), "--cases", "past.jsonl", **WITH_CATALOGUE)
