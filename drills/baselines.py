@@ -209,7 +209,7 @@ class Recorder:
         for template, metric in (
             ("user_signal.quality", "app_quality_score"),
             ("demand_profile.users", "app_users_active"),
-            ("demand_profile.queue_depth", "moderation_queue_depth"),
+            ("demand_profile.queue_depth", f"{self.app.kind.split('-')[0]}_queue_depth"),
             ("gateway_health.in_flight", "litellm_in_flight_requests"),
             ("telemetry_check.judge_agreement", "llm_judge_agreement"),
         ):

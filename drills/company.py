@@ -56,6 +56,8 @@ class App:
     """Share of its questions whose answer was written in the last days."""
     workers: float = 0.0
     """Parallel workers that empty its queue; 0: it has none."""
+    item_s: float = 0.0
+    """What a worker spends on an item beside the model call: the rendering itself."""
     timeout_s: float = 10.0
     """How long an item may wait for its decision."""
 
@@ -92,12 +94,12 @@ APPS: tuple[App, ...] = (
     App(
         name="image-generation", route="image", kind="generation-image", pagerduty="PSVCIMAGE",
         title="Image generation", users=120, tasks=0.15, calls=1.0, tokens_in=260, tokens_out=90, fallback="",
-        workers=6, timeout_s=60.0, finish=(0.955, 0.005, 0.035, 0.0, 0.005),
+        workers=6, item_s=12.0, timeout_s=60.0, finish=(0.955, 0.005, 0.035, 0.0, 0.005),
     ),
     App(
         name="material-generation", route="material", kind="generation-material", pagerduty="PSVCMATERIAL",
         title="Material generation", users=50, tasks=0.12, calls=1.0, tokens_in=420, tokens_out=260, fallback="",
-        workers=6, timeout_s=90.0, finish=(0.97, 0.01, 0.015, 0.0, 0.005),
+        workers=6, item_s=25.0, timeout_s=90.0, finish=(0.97, 0.01, 0.015, 0.0, 0.005),
     ),
 )  # fmt: skip
 SERVICES = tuple(app.name for app in APPS)

@@ -116,7 +116,7 @@ def _application(add: Add, number: int, app: App) -> None:
     for name, family in gauges:
         add(name, label, (column(family, number),))
     if app.workers:
-        add("moderation_queue_depth", label, (column("queue", number),))
+        add(f"{app.kind.split('-')[0]}_queue_depth", label, (column("queue", number),))
         for place, outcome in enumerate(OUTCOMES):
             add("moderation_decisions_total", {**label, "outcome": outcome}, (column("decisions", number, place),))
 

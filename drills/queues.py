@@ -50,7 +50,7 @@ def advance(flow: Flow, controls: Controls, depth: Floats, step_s: float) -> tup
         )
         for row in range(rows):
             rate = arriving[row, number]
-            capacity = app.workers / max(service_s[row, number], 1e-3) * answered[row, number]
+            capacity = app.workers / max(service_s[row, number] + app.item_s, 1e-3) * answered[row, number]
             waiting = depth[number]
             overdue = max(waiting - capacity * app.timeout_s, 0.0)
             if late == "held":

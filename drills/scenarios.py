@@ -314,7 +314,26 @@ def m41(draw: Draw) -> Scenario:
     )  # fmt: skip
 
 
+def g43(draw: Draw) -> Scenario:
+    """A creator studio queues a bulk job of pictures: everybody's wait behind it, and the first of them give up."""
+    onset, over, batch = draw.before_page(300, 480), draw.between(0.8, 1.3), draw.between(0.85, 1.0)
+    app = BY_NAME["image-generation"]
+    ends = onset + draw.between(60, 150) * 60
+    capacity = app.workers / (app.item_s + 1.3)
+    tokens = over * capacity * 60.0 * app.calls * (app.tokens_in + app.tokens_out)
+    surge = Fault(
+        kind="tenant_surge", start=onset, end=ends, service=app.name,
+        values={"tokens_per_minute": tokens, "batch_share": batch},
+    )  # fmt: skip
+    return draw.make(
+        truth=("generation-queue-backlog",), service=app.name, onset=onset, ends=ends, faults=(surge,),
+        good=(("shed_traffic", {}), ("throttle_tenant", {"tenant": "northwind"})),
+        tempting=("shift_traffic", "rollback_model_config"), sli=("errors", "undecided"),
+        figures={"over": over, "batch": batch},
+    )  # fmt: skip
+
+
 SCENARIOS: dict[str, Callable[[Draw], Scenario]] = {
     "S01": s01, "S03": s03, "S04": s04, "S06": s06, "S10": s10, "S14": s14, "S15": s15, "S20": s20, "S22": s22,
-    "N33": n33, "N34": n34, "N39": n39, "M41": m41, **STACK,
+    "N33": n33, "N34": n34, "N39": n39, "M41": m41, "G43": g43, **STACK,
 }  # fmt: skip

@@ -29,6 +29,7 @@ IDS = {
     "generation-config-regression", "response-cache-crosstalk", "prompt-injection", "telemetry-failure",
     "ungrounded-answers", "agent-destructive-action", "data-leak", "safety-escalation", "cost-spike",
     "key-or-supply-chain-compromise", "dependency-break", "inference-saturation", "inference-bad-replica",
+    "generation-queue-backlog",
 }  # fmt: skip
 SIGNATURES = specs()
 ACTIONS = {action.spec.name: action.spec for action in BUILT_IN}
@@ -395,6 +396,12 @@ SHOWN = {
     }),
     "prompt-cache-loss, only the bill shows it": ("chat", "prompt-cache-loss", {
         "prompt_cache": "cached_ratio_down", "change_log": "config",
+    }),
+    "generation-queue-backlog": ("generation-image", "generation-queue-backlog", {
+        "demand_profile": "queue_backlog", "user_signal": "slow",
+    }),
+    "generation-queue-backlog, the calls are quick": ("generation-material", "generation-queue-backlog", {
+        "demand_profile": "queue_backlog",
     }),
     "cost-spike": ("chat", "cost-spike", {"spend": "price_up", "change_log": "config"}),
     "cost-spike, nobody told of the change": ("rag", "cost-spike", {"spend": "price_up"}),

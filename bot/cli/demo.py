@@ -37,7 +37,7 @@ SCENARIOS = {
     "generation-config-regression": "S16", "response-cache-crosstalk": "S24", "prompt-injection": "F25",
     "ungrounded-answers": "U42", "agent-destructive-action": "U43",
     "key-or-supply-chain-compromise": "F35", "dependency-break": "D43",
-    "telemetry-failure": "N35", "metrics-gone": "N36",
+    "generation-queue-backlog": "G43", "telemetry-failure": "N35", "metrics-gone": "N36",
     "inference-saturation": "F30", "inference-bad-replica": "F31",
     "blip": "N33", "busy-but-well": "N34", "injection": "N39",
 }  # fmt: skip

@@ -19,6 +19,7 @@ SEEN = {
     "context-overflow": "long conversations go wrong",
     "structured-output-break": "tasks end without a result",
     "prompt-cache-loss": "answers begin later and cost more",
+    "generation-queue-backlog": "pictures take minutes to appear",
     "cost-spike": "the bill grows and users notice nothing",
     "streaming-break": "answers stop in mid-sentence",
     "inference-saturation": "suggestions hesitate before they come",
