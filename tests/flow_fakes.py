@@ -182,7 +182,7 @@ class Rig:
             pager_connected=changes.get("pager_connected", False), own_channels=changes.get("own_channels", False),
         )  # fmt: skip
         self.flow = Flow(self._parts)
-        self.desk = FlowDesk(self.flow, self._parts, self._voted)
+        self.desk = FlowDesk(self.flow, self._parts, self.voted)
 
     def change_service(self, name: str, **values: Any) -> None:
         """The catalogue is edited, and the process started again with it."""
@@ -202,9 +202,9 @@ class Rig:
         self._catalogue = self._catalogue.model_copy(update=values)
         self._parts = replace(self._parts, catalogue=self._catalogue)
         self.flow = Flow(self._parts)
-        self.desk = FlowDesk(self.flow, self._parts, self._voted)
+        self.desk = FlowDesk(self.flow, self._parts, self.voted)
 
-    def _voted(self) -> None:
+    def voted(self) -> None:
         self.votes_told += 1
 
     async def publish(self, incident_id: str) -> Drafted:

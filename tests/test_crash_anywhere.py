@@ -220,7 +220,7 @@ class Incarnations:
         looks = Looks(self.target, self._story.harmful)
         parts = replace(rig.flow._, planner=self.target, executor=self.target, verifier=looks)
         rig.flow.__init__(parts)  # type: ignore[misc]
-        rig.desk.__init__(rig.flow, parts)  # type: ignore[misc]
+        rig.desk.__init__(rig.flow, parts, rig.voted)  # type: ignore[misc]
 
     async def _go(self, rig: Rig) -> None:
         self.incident = await settle(rig.inbox, rig.casebook, page(), now=self.clock.now())

@@ -20,6 +20,8 @@ SEEN = {
     "structured-output-break": "tasks end without a result",
     "prompt-cache-loss": "answers begin later and cost more",
     "generation-queue-backlog": "pictures take minutes to appear",
+    "ungrounded-answers": "customers quote rules that do not exist",
+    "agent-destructive-action": "records are gone that somebody needs",
     "cost-spike": "the bill grows and users notice nothing",
     "streaming-break": "answers stop in mid-sentence",
     "inference-saturation": "suggestions hesitate before they come",
