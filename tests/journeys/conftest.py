@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browsing import PageFor, pages, running_browser
+from tests.browsing import PATIENCE_MS, PageFor, pages, running_browser
 from tests.running import ROOT, Pagerunner
 from tests.running_place import Place, running_place
 
 PHONE = {"viewport": {"width": 390, "height": 844}}
 DESK = {"viewport": {"width": 1180, "height": 1010}}
+
+expect.set_options(timeout=PATIENCE_MS)
 
 Shoot = Callable[[Page | Locator, str], None]
 

@@ -20,7 +20,7 @@ PATIENT = {"proposal_ttl_s: 900": "proposal_ttl_s: 7200"}
 QUESTIONS = {
     "what do I need to know in 60 seconds?": r"Model provider is failing.*#\d+",
     "what was ruled out, and why?": r"Quota or spend limit is used up.*ev-",
-    "is it safe to fail over?": r"I don't know.*/oncall probe second_provider_canary",
+    "is it safe to fail over?": r"second_provider_canary ok.*beta-anthropic.*the approvers decide",
     "show me the graph": r"share of users' requests that failed.*ev-",
 }
 """What is asked in the thread, and what the answer says and refers to."""
