@@ -114,7 +114,7 @@ def test_every_step_resolves_to_valid_parameters_for_a_service_it_is_meant_for(b
         s
         for s in CATALOGUE.services
         if applies(book, s)
-        and (s.fallback_provider or s.kind.startswith("mod"))
+        and (s.fallback_provider or s.kind.startswith(("mod", "gen")))
         and (s.engine or "engine_health" not in book.evidence)
     )
 
@@ -156,6 +156,7 @@ def test_a_failure_of_one_kind_of_service_is_asked_of_that_kind_alone() -> None:
         "agent-runaway": ("agent", "code"),
         "stale-index": ("rag",),
         "moderation-backlog": ("moderation-text", "moderation-voice"),
+        "generation-queue-backlog": ("generation-image", "generation-material"),
         "vector-store-outage": ("rag",),
         "retrieval-regression": ("rag",),
         "embedding-mismatch": ("rag",),
@@ -401,7 +402,7 @@ SHOWN = {
         "demand_profile": "queue_backlog", "user_signal": "slow",
     }),
     "generation-queue-backlog, the calls are quick": ("generation-material", "generation-queue-backlog", {
-        "demand_profile": "queue_backlog",
+        "demand_profile": "queue_backlog", "gateway_health": "inflight_up",
     }),
     "cost-spike": ("chat", "cost-spike", {"spend": "price_up", "change_log": "config"}),
     "cost-spike, nobody told of the change": ("rag", "cost-spike", {"spend": "price_up"}),
