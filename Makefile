@@ -51,7 +51,7 @@ bench: install-dev ## Measure intake, latency and memory, and print the figures
 
 eval: install ## Measure answers, retrieval and drills, and print the tables
 	$(BIN)/pagerunner eval questions
-	$(BIN)/pagerunner eval drills --seeds 8 --results docs/results.md
+	$(BIN)/pagerunner eval drills --seed-base 5 --seeds 4 --results docs/results.md
 	PAGERUNNER_CONTRACTS="$${PAGERUNNER_CONTRACTS:-$(abspath $(wildcard ../shared/data/contracts))}" $(BIN)/pagerunner eval retrieval --from-contracts
 
 screenshots: install-dev ## Make the pictures in docs/pictures by walking through the journeys of its users
