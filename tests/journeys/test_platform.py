@@ -15,8 +15,8 @@ SEED = 16
 ROUTE = "/gateway/admin/routes/chat"
 STRICT = {
     "proposal_ttl_s: 900": "proposal_ttl_s: 7200",
-    "order-agent, code-assistant, text-moderation], risk: R2, count: 1}":
-        "order-agent, code-assistant, text-moderation], risk: R2, count: 2}",
+    "order-agent, code-assistant, text-moderation, image-generation], risk: R2, count: 1}":
+        "order-agent, code-assistant, text-moderation, image-generation], risk: R2, count: 2}",
     "  # break_glass:\n  #   - {services: [\"*\"], up_to: R2, people: {slack_users: [U0LEAD], on_call: true}}":
         "  break_glass:\n    - {services: [\"*\"], up_to: R2, people: {slack_users: [U0ANA]}}",
 }  # fmt: skip
