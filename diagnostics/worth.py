@@ -1,7 +1,7 @@
 """What one more reading is worth: the information it should bring, and the chance that it changes the verdict."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from diagnostics import likelihood
 from diagnostics.belief import Belief, Specs
@@ -28,12 +28,14 @@ def next_probes(belief: Belief, findings: Sequence[Finding], specs: Specs) -> tu
     """Probes that were not asked yet, by expected information for their cost, best first."""
     asked = {f.probe for f in findings}
     further = _further(belief)
+    answered = {m: max((_shows(belief, m, other) for other in asked if other in belief.specs), default=0.0)
+                for m in further}  # fmt: skip
     candidates = []
     for name, spec in specs.items():
         if name in asked:
             continue
         bits, changes = _expected(belief, name)
-        changes += FURTHER * sum(share * _unanswered(belief, m, name, asked) for m, share in further.items())
+        changes += FURTHER * sum(share * _beyond(_shows(belief, m, name), answered[m]) for m, share in further.items())
         cost = ASKING_S + spec.expected_s + SECONDS_PER_TOKEN * spec.expected_tokens
         if bits >= INFORMATIVE or changes >= INFORMATIVE:
             candidates.append(NextProbe(probe=name, bits=bits, bits_per_cost=bits / cost, changes=min(1.0, changes)))
@@ -51,10 +53,8 @@ def _further(belief: Belief) -> dict[str, float]:
     return {m: told[m] / total for m in belief.modes if m != leader}
 
 
-def _unanswered(belief: Belief, mode: str, probe: str, asked: Collection[str]) -> float:
-    """Chance that the probe shows something of this mode's own; 0 if a reading would have done so about as surely."""
-    shows = _shows(belief, mode, probe)
-    answered = max((_shows(belief, mode, other) for other in asked if other in belief.specs), default=0.0)
+def _beyond(shows: float, answered: float) -> float:
+    """Chance that a probe shows something of a mode's own; 0 if a reading would have done so about as surely."""
     return shows if shows > answered + AS_TELLING else 0.0
 
 
