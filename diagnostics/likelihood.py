@@ -6,7 +6,9 @@ number here changes every diagnosis: the drills measure whether for the better.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from statistics import NormalDist
+from types import MappingProxyType
 
 from diagnostics.model import NO_FAULT, OTHER, Finding, Mode, ProbeSpec, Verdict, Weight
 
@@ -129,15 +131,26 @@ LOST = "quality_lost"
 """Findings that measure how far quality fell: under this key of their details, else as baseline minus value."""
 
 Outcomes = Mapping[str, float]
+Verdicts = Mapping[str, Verdict]
 
 
 def distribution(hypothesis: Mode | str, spec: ProbeSpec) -> Outcomes:
     """Chance of every conclusive outcome of the probe under a mode, ``no-fault`` or ``other``; sums to 1."""
-    words = [word for word, verdict in spec.outcomes.items() if verdict in (Verdict.NORMAL, Verdict.ABNORMAL)]
     listed = {} if isinstance(hypothesis, str) else hypothesis.evidence.get(spec.name, {})
-    raw = _listed(listed, spec, words) if listed else _expected(hypothesis, spec, words)
+    known = hypothesis if isinstance(hypothesis, str) else ""
+    return _distribution(known, tuple(listed.items()), spec.name, tuple(spec.outcomes.items()))
+
+
+@lru_cache(maxsize=65_536)
+def _distribution(
+    known: str, evidence: tuple[tuple[str, Weight], ...], probe: str, outcomes: tuple[tuple[str, Verdict], ...]
+) -> Outcomes:
+    """Asked for by every round of an investigation, and always the same: all that it depends on is its key."""
+    listed, verdicts = dict(evidence), dict(outcomes)
+    words = [word for word, verdict in outcomes if verdict in (Verdict.NORMAL, Verdict.ABNORMAL)]
+    raw = _listed(listed, probe, verdicts, words) if listed else _expected(known, probe, verdicts, words)
     total = sum(raw.values())
-    return {word: (1 - UNRELIABLE) * raw[word] / total + UNRELIABLE / len(words) for word in words}
+    return MappingProxyType({word: (1 - UNRELIABLE) * raw[word] / total + UNRELIABLE / len(words) for word in words})
 
 
 def chance(hypothesis: Mode | str, spec: ProbeSpec, finding: Finding, drop: float | None) -> float:
@@ -180,50 +193,52 @@ def _power_at(effect: float, power: float, known_for: float) -> float:
     return normal.cdf(max(0.0, distance) * effect / known_for - critical)
 
 
-def _listed(listed: Mapping[str, Weight], spec: ProbeSpec, words: Sequence[str]) -> dict[str, float]:
-    if neutral(spec):
+def _listed(listed: Mapping[str, Weight], probe: str, verdicts: Verdicts, words: Sequence[str]) -> dict[str, float]:
+    if _neutral(verdicts):
         return {w: STRENGTH_CONTEXT[listed[w]] if w in listed else UNLISTED_CONTEXT for w in words}
-    expects = any(w is Weight.USUAL and spec.outcomes.get(o) is Verdict.ABNORMAL for o, w in listed.items())
+    expects = any(w is Weight.USUAL and verdicts.get(o) is Verdict.ABNORMAL for o, w in listed.items())
     unlisted = UNLISTED_HEALTHY if expects else STRENGTH_HEALTHY[Weight.USUAL]
-    strange = [w for w in words if w not in listed and spec.outcomes[w] is Verdict.ABNORMAL]
+    strange = [w for w in words if w not in listed and verdicts[w] is Verdict.ABNORMAL]
     # A probe with many words is no likelier to show one that the mode does not know than if it were not mentioned.
     stray = UNLISTED_ABNORMAL if expects else min(UNLISTED_ABNORMAL, STRAY / max(1, len(strange)))
     strengths = {}
     for word in words:
-        if spec.outcomes[word] is Verdict.NORMAL:
+        if verdicts[word] is Verdict.NORMAL:
             strengths[word] = STRENGTH_HEALTHY[listed[word]] if word in listed else unlisted
         else:
-            follows = max(stray, FOLLOWS_STRENGTH * FOLLOWS.get((spec.name, word), 0.0))
+            follows = max(stray, FOLLOWS_STRENGTH * FOLLOWS.get((probe, word), 0.0))
             strengths[word] = STRENGTH_ABNORMAL[listed[word]] if word in listed else follows
     return strengths
 
 
-def _expected(hypothesis: Mode | str, spec: ProbeSpec, words: Sequence[str]) -> dict[str, float]:
-    if neutral(spec):
+def _expected(known: str, probe: str, verdicts: Verdicts, words: Sequence[str]) -> dict[str, float]:
+    if _neutral(verdicts):
         return dict.fromkeys(words, 1.0)
-    if spec.name == SYMPTOM:
-        fixed = SYMPTOM_OF_NO_FAULT if hypothesis == NO_FAULT else SYMPTOM_OF_A_FAULT
-    elif hypothesis == NO_FAULT:
-        fixed = {word: COINCIDES[spec.name, word] for word in words if (spec.name, word) in COINCIDES}
-    elif hypothesis == OTHER:
+    if probe == SYMPTOM:
+        fixed = SYMPTOM_OF_NO_FAULT if known == NO_FAULT else SYMPTOM_OF_A_FAULT
+    elif known == NO_FAULT:
+        fixed = {word: COINCIDES[probe, word] for word in words if (probe, word) in COINCIDES}
+    elif known == OTHER:
         fixed = {}
     else:
-        fixed = {word: FOLLOWS[spec.name, word] for word in words if (spec.name, word) in FOLLOWS}
+        fixed = {word: FOLLOWS[probe, word] for word in words if (probe, word) in FOLLOWS}
     fixed = {word: chance for word, chance in fixed.items() if word in words}
-    return _spread(fixed, _normal_share(hypothesis), spec, words)
+    return _spread(fixed, _normal_share(known), verdicts, words)
 
 
-def _normal_share(hypothesis: Mode | str) -> float:
-    if hypothesis == NO_FAULT:
+def _normal_share(known: str) -> float:
+    if known == NO_FAULT:
         return NORMAL_IF_NO_FAULT
-    return NORMAL_IF_OTHER if hypothesis == OTHER else NORMAL_IF_UNMENTIONED
+    return NORMAL_IF_OTHER if known == OTHER else NORMAL_IF_UNMENTIONED
 
 
-def _spread(fixed: Mapping[str, float], normal_share: float, spec: ProbeSpec, words: Sequence[str]) -> dict[str, float]:
+def _spread(
+    fixed: Mapping[str, float], normal_share: float, verdicts: Verdicts, words: Sequence[str]
+) -> dict[str, float]:
     """Outcomes with a chance of their own keep it; the rest is shared among the others of either verdict."""
     others = [word for word in words if word not in fixed]
-    normal = [word for word in others if spec.outcomes[word] is Verdict.NORMAL]
-    abnormal = [word for word in others if spec.outcomes[word] is Verdict.ABNORMAL]
+    normal = [word for word in others if verdicts[word] is Verdict.NORMAL]
+    abnormal = [word for word in others if verdicts[word] is Verdict.ABNORMAL]
     rest = max(0.0, 1.0 - sum(fixed.values()))
     shares = (rest * normal_share, rest * (1 - normal_share)) if normal and abnormal else (rest, rest)
     return {
@@ -235,7 +250,11 @@ def _spread(fixed: Mapping[str, float], normal_share: float, spec: ProbeSpec, wo
 
 def neutral(spec: ProbeSpec) -> bool:
     """Whether the probe knows nothing abnormal: it gives context and no symptom."""
-    return Verdict.ABNORMAL not in spec.outcomes.values()
+    return _neutral(spec.outcomes)
+
+
+def _neutral(verdicts: Verdicts) -> bool:
+    return Verdict.ABNORMAL not in verdicts.values()
 
 
 def conclusive(finding: Finding, specs: Mapping[str, ProbeSpec]) -> bool:
