@@ -76,8 +76,10 @@ class _Sums:
     page_topics: Array
     section_topics: Array
     names: dict[str, Counter[int]]
+    weights: Array
+    """What one text counts for the classifier: a document of many texts is not likelier for it."""
     texts: Array
-    """How many texts, phrases and sections."""
+    """How many texts, phrases and sections, so weighed."""
     inputs: Array
     """What the classifier reads, added up."""
     gram: Array
@@ -119,7 +121,8 @@ class Profiles:
         said: Array = text @ self._weights[:, list(rows)]
         if left is None:
             return said
-        lever = min(left.times * float(text @ self._inverse @ text), 0.99)
+        weight = left.times * float(self._sums.weights[left.row])
+        lever = min(weight * float(text @ self._inverse @ text), 0.99)
         target = -self._share[list(rows)]
         target[_own(rows, left)] += 1.0
         return np.asarray((said - lever * target) / (1.0 - lever))
@@ -173,25 +176,29 @@ class Profiles:
 def _summed(corpus: Corpus, rows: Mapping[str, int], vectors: Mapping[str, Sequence[float]], size: int) -> _Sums:
     count, topics = len(rows), len(concepts.names())
     width = size + topics
+    each = np.zeros(count)
+    for row, _, _ in _items(corpus, rows):
+        each[row] += 1.0
     sums = _Sums(
         pages=np.zeros(count), page_vectors=np.zeros((count, size)), page_topics=np.zeros((count, topics)),
-        section_topics=np.zeros((count, topics)), names={}, texts=np.zeros(count), inputs=np.zeros((count, width)),
-        gram=np.zeros((width, width)),
+        section_topics=np.zeros((count, topics)), names={}, weights=each.mean() / np.maximum(each, 1.0),
+        texts=np.zeros(count), inputs=np.zeros((count, width)), gram=np.zeros((width, width)),
     )  # fmt: skip
     for batch in _batches(_items(corpus, rows)):
-        inputs = []
+        inputs, weights = [], []
         for row, chunk, is_page in batch:
             asked = Asked.of(chunk.text, [vectors[chunk.sha256]] if vectors else ())
             _add(sums, row, asked, is_page=is_page)
             inputs.append(_joined(asked))
-            sums.inputs[row] += inputs[-1]
+            weights.append(sums.weights[row])
+            sums.inputs[row] += weights[-1] * inputs[-1]
         stacked = np.stack(inputs)
-        sums.gram += stacked.T @ stacked
+        sums.gram += stacked.T @ (stacked * np.array(weights)[:, None])
     return sums
 
 
 def _add(sums: _Sums, row: int, asked: Asked, *, is_page: bool) -> None:
-    sums.texts[row] += 1.0
+    sums.texts[row] += sums.weights[row]
     for name in asked.names:
         sums.names.setdefault(name, Counter())[row] += 1
     if not is_page:
