@@ -70,6 +70,8 @@ class Scenario:
     """Title and body of the page, where a scenario file has its own."""
     missing: tuple[Missing, ...] = ()
     """Telemetry that is not there."""
+    decides: str = "prompt"
+    """How people decide: see :data:`drills.definition.APPROVERS`."""
 
 
 class Draw:

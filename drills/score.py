@@ -21,6 +21,8 @@ HOLD_SHARE = 0.85
 AFTER_S = 960.0
 """How far the world runs on after the last write before it is judged."""
 NO_FAULT = "no-fault"
+UNDECIDED = ("never", "disagree")
+"""Nobody lets these people's assistant do anything: whether users fare better is not its doing."""
 
 _ACTION_OF = {
     "banners": "post_banner", "classes": "shed_traffic", "retries": "clamp_retries", "deployments": "drain_deployment",
@@ -61,7 +63,9 @@ def finish(world: World, shadow: World, healthy: World, body: Mapping[str, Any])
     restored = restored_at(world, healthy)
     mitigating = [w for w in writes if action_of(w) not in HARMLESS]
     cause = bool(scenario.good)
-    success = restored is not None and restored < scenario.ends and not unsafe if cause else not mitigating
+    success: bool | None = restored is not None and restored < scenario.ends and not unsafe if cause else not mitigating
+    if cause and scenario.decides in UNDECIDED:
+        success = None
     return {
         "scenario": scenario.id,
         "seed": world.seed,
