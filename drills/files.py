@@ -33,5 +33,5 @@ def injectors(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m drills injectors")
     parser.add_argument("--json", action="store_true", help="print them as JSON instead of a Markdown table")
     given = parser.parse_args(list(arguments))
-    print(json.dumps(listed()) if given.json else table(), end="")
+    print(json.dumps(listed(), indent=2) if given.json else table().rstrip())
     return 0

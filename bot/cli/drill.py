@@ -1,13 +1,12 @@
 """``pagerunner drill``: practise an incident. The list tells what people see, never why."""
 
 import secrets
-import subprocess
 from pathlib import Path
 
 import click
 
 from bot.cli.local import fail, show
-from bot.cli.scenario_files import DRILLS, definitions
+from bot.cli.scenario_files import ask, definitions
 from bot.domain.drills import SEEN
 
 SURPRISE = "surprise"
@@ -60,11 +59,11 @@ def run(context: click.Context, name: str, seed: int, out: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check a scenario file and name every problem by file, line and field. docs/drills.md has the format."""
-    raise SystemExit(subprocess.run([*DRILLS, "check", str(file)], check=False).returncode)
+    click.echo(ask("check", str(file)), nl=False)
 
 
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def injectors(as_json: bool) -> None:
     """List the faults that a scenario file may use, with parameters, units and bounds."""
-    raise SystemExit(subprocess.run([*DRILLS, "injectors", *["--json"] * as_json], check=False).returncode)
+    click.echo(ask("injectors", *["--json"] * as_json), nl=False)

@@ -8,12 +8,15 @@ from typing import Any
 
 from bot.cli.local import fail
 
-DRILLS = [sys.executable, "-m", "drills"]
-
 
 def definitions(file: Path) -> dict[str, Any]:
     """The drills of a file by id. Ends the command with every problem, by file, line and field, if there is one."""
-    done = subprocess.run([*DRILLS, "check", "--json", str(file)], capture_output=True, text=True, check=False)
+    return {one["id"]: one["definition"] for one in json.loads(ask("check", "--json", str(file)))["drills"]}
+
+
+def ask(*words: str) -> str:
+    """What ``python -m drills`` says to these words. Ends the command with its errors."""
+    done = subprocess.run([sys.executable, "-m", "drills", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         fail(done.stderr.strip(), 2)
-    return {one["id"]: one["definition"] for one in json.loads(done.stdout)["drills"]}
+    return done.stdout
