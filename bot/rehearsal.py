@@ -278,6 +278,8 @@ class Observer:
             for who, decision in self._approver.votes(list(self._first_seen).index(one.id), one.plan.min_approvers):
                 context = VoteContext(incident_id=view.incident.id)
                 await self._assistant.desk.vote(one.id, one.plan_hash, decision, who, context)
+                if decision == "reject" and self._approver.asks_again:
+                    await self._assistant.desk.again(view.incident.id, who)
 
 
 class Willing:
@@ -302,7 +304,10 @@ def over(view: IncidentView) -> bool:
     ]
     undoing = [p for p in view.proposals if p.apply is not None and p.apply.verdict in ("worse", "unknown")
                and p.revert is None and p.proposal.plan.effect != "manual"]  # fmt: skip
-    return not (waiting or unverified or undoing)
+    # What helped may not have been all: while users still feel it, it is looked at again.
+    felt = [p for p in view.proposals if p.apply is not None and p.apply.verdict == "better"
+            and p.apply.next_check_at is not None]  # fmt: skip
+    return not (waiting or unverified or undoing or felt)
 
 
 def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str, Any]:
@@ -311,7 +316,7 @@ def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str
     return {
         "conclusion": final.conclusion if final else "inconclusive",
         "diagnosis": [[h.mode, h.probability] for h in (final.ranked if final else ())],
-        "causes": list(final.causes) if final else [],
+        "causes": list(dict.fromkeys([*_helped(view), *(final.causes if final else ())])),
         "diagnosed_at": _settled_at(view.entries("diagnosis_made")),
         "proposals": [
             {"action": p.proposal.plan.action, "params": dict(p.proposal.plan.params),
@@ -324,6 +329,12 @@ def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str
         "citations": counted(view, known),
         "reverted": reverted,
     }  # fmt: skip
+
+
+def _helped(view: IncidentView) -> list[str]:
+    """Causes whose mitigation helped: where users still felt something, what was found after it is not all."""
+    return [p.proposal.plan.runbook.partition("#")[0] for p in view.proposals
+            if p.apply is not None and p.apply.verdict == "better"]  # fmt: skip
 
 
 def _approved_at(shown: ProposalView) -> float | None:

@@ -25,6 +25,11 @@ class Approver:
         """As the referee tells it."""
         return cls(kind=given["kind"], seconds=float(given.get("seconds", SEES_AFTER_S)))
 
+    @property
+    def asks_again(self) -> bool:
+        """Whether somebody who rejects asks for another look."""
+        return self.kind == "rejects_first"
+
     def votes(self, number: int, needed: int) -> tuple[Vote, ...]:
         """What they decide about the proposal of this number (from 0), which needs so many approvals."""
         yes: tuple[Vote, ...] = tuple((who, "approve") for who in PEOPLE[:needed])

@@ -21,7 +21,7 @@ from drills.scenarios import every
 APPROVERS: Mapping[str, str] = {
     "prompt": "approves what is proposed, 20 s after seeing it",
     "slow": "the same after `seconds`",
-    "rejects_first": "rejects the first proposal, approves what comes after it",
+    "rejects_first": "rejects the first proposal, asks for another look, and approves what comes of it",
     "never": "decides nothing",
     "disagree": "one approves and another rejects, each time",
 }
