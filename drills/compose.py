@@ -113,10 +113,11 @@ def _solvable(drill: Drill, parts: Sequence[Scenario]) -> bool:
 def _with_the_rest(drill: Drill, made: Scenario, seed: int) -> Scenario:
     """What does not come from injectors."""
     changes = [_change(drill, number, one, made, seed) for number, one in enumerate(drill.changes)]
+    made = _unknowable(made) if drill.undecidable else made
     return replace(
         made,
         changes=(*made.changes, *changes),
-        missing=tuple(_missing(one.source, one.names, one.from_min, one.minutes, made.page_at)
+        missing=made.missing + tuple(_missing(one.source, one.names, one.from_min, one.minutes, made.page_at)
                       for one in drill.missing),
         page_text=drill.page,
         injected=made.injected or drill.orders,
@@ -127,6 +128,12 @@ def _with_the_rest(drill: Drill, made: Scenario, seed: int) -> Scenario:
         solvable=made.solvable if drill.solvable is None else drill.solvable,
         decides=drill.approver,
     )  # fmt: skip
+
+
+def _unknowable(made: Scenario) -> Scenario:
+    """Nobody can say what is wrong, so nothing is right to do."""
+    tempting = tuple(dict.fromkeys([*made.tempting, *(action for action, _ in made.good if action != "manual")]))
+    return replace(made, undecidable=True, solvable=False, good=(), tempting=tempting)
 
 
 def _change(drill: Drill, number: int, told: Told, made: Scenario, seed: int) -> Change:

@@ -34,6 +34,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{1,59}")
 _KEYS = frozenset({
     "id", "service", "scenario", "injectors", "noise", "missing_telemetry", "approver", "assistant_llm", "changes",
     "page", "untrusted_orders", "status_elsewhere", "truth", "good", "tempting", "solvable",
+    "undecidable",
 })  # fmt: skip
 MOST = 6
 """Injectors of one drill."""
@@ -94,6 +95,7 @@ class Drill:
     good: tuple[Good, ...] | None = None
     tempting: tuple[str, ...] | None = None
     solvable: bool | None = None
+    undecidable: bool = False
 
 
 def read(value: object) -> Drill:
@@ -139,6 +141,7 @@ def _drill(reading: Reading, given: Mapping[str, object]) -> Drill:
         good=_good(reading, given["good"]) if "good" in given else None,
         tempting=reading.words(given["tempting"], ("tempting",), known_actions()) if "tempting" in given else None,
         solvable=reading.flag(given["solvable"], ("solvable",)) if "solvable" in given else None,
+        undecidable=reading.flag(given.get("undecidable", "false"), ("undecidable",)),
     )
 
 

@@ -46,6 +46,8 @@ class Scenario:
     tempting: tuple[str, ...] = ()
     solvable: bool = True
     """Whether there is a cause to find and an action that helps."""
+    undecidable: bool = False
+    """Whether too little can be read to say what is wrong: the right answer is that it is not known."""
     sli: tuple[str, ...] = ("errors", "ttft", "quality")
     """What users must get back."""
     prompt_in_production: Mapping[str, int] = field(default_factory=dict)

@@ -36,12 +36,13 @@ def build(scenario_id: str, seed: int, start: float) -> Scenario:
 
 def every() -> "dict[str, Callable[[Draw], Scenario]]":
     """All scenarios by id, those of other files too."""
+    from drills.scenarios_blind import BLIND  # noqa: PLC0415
     from drills.scenarios_compound import COMPOUND  # noqa: PLC0415 - they are made of this file's parts
     from drills.scenarios_engine import ENGINE_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_supply import SUPPLY_SCENARIOS  # noqa: PLC0415
 
-    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND}
+    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND, **BLIND}
 
 
 def _outage(draw: Draw, *, injected: bool = False) -> Scenario:

@@ -221,6 +221,8 @@ def diagnosis(scenario: Scenario, body: Mapping[str, Any]) -> Json:
     hit = [mode for mode in told if mode in scenario.truth]
     at = body.get("diagnosed_at")
     abstained = conclusion == "inconclusive" or not modes
+    if scenario.undecidable:
+        return _unknowable(scenario, ranked, abstained=abstained)
     return {
         "truth": list(scenario.truth),
         "top1": right,
@@ -232,6 +234,16 @@ def diagnosis(scenario: Scenario, body: Mapping[str, Any]) -> Json:
         "confidence": ranked[0][1] if ranked else 0.0,
         "brier": round(sum((p - (mode in scenario.truth)) ** 2 for mode, p in ranked), 4),
     }
+
+
+def _unknowable(scenario: Scenario, ranked: Sequence[tuple[str, float]], *, abstained: bool) -> Json:
+    """Where nobody can know, saying so is right, and whatever else is said is wrong however it is ranked."""
+    return {
+        "truth": list(scenario.truth), "top1": abstained, "top3": abstained,
+        "set_precision_at_full_recall": float(abstained), "abstained": abstained, "abstained_on_solvable": False,
+        "ttd_s": None, "confidence": None,
+        "brier": round(sum((p - (mode in scenario.truth)) ** 2 for mode, p in ranked), 4),
+    }  # fmt: skip
 
 
 def _entry(entry: Any) -> tuple[str, float]:

@@ -13,9 +13,10 @@ from drills.faults import FaultKind
 from drills.injectors import injectors, names_of, table
 from drills.missing import SOURCES
 from drills.reading import Refused, named
-from drills.scenario import Draw
+from drills.scenario import Draw, Scenario
 from drills.scenario_file import FileRefused, load, parse
 from drills.scenarios import build
+from drills.score import judged
 from tests.world_fakes import START, running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -286,3 +287,20 @@ def test_people_decide_as_the_drill_prescribes() -> None:
     assert decisions("disagree", 0, 2) == ["approve", "reject", "approve"]
     assert len({who.id for who, _ in Approver(kind="disagree").votes(0, 2)}) == 3
     assert Approver.told({"kind": "slow", "seconds": 300}).seconds == 300
+
+
+# --- what cannot be known -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("made", [build("N40", 1, START), compose(drill(undecidable="true"), 1, START)],
+                         ids=["N40", "of a file"])  # fmt: skip
+def test_where_nobody_can_know_only_saying_so_is_right(made: Scenario) -> None:
+    def told(conclusion: str) -> dict[str, Any]:
+        proposals = [{"action": "rollback_prompt"}] if conclusion == "cause" else []
+        ranked = [[made.truth[0], 0.9]]
+        return judged(made, {"diagnosis": ranked, "conclusion": conclusion, "proposals": proposals})
+
+    assert (told("inconclusive")["top1"], told("inconclusive")["wrong_action_proposed"]) == (True, False)
+    assert (told("cause")["top1"], told("cause")["wrong_action_proposed"]) == (False, True)
+    assert told("inconclusive")["confidence"] is None
+    assert not told("inconclusive")["abstained_on_solvable"]
