@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from bot.cited import Registries, counted
+from bot.cited import Registries
 from bot.domain.faults import no_fault
 from bot.domain.proposal import Principal, ProposalState
 from bot.domain.view import IncidentView
@@ -33,6 +33,8 @@ from bot.edges.virtual import VirtualClock, VirtualLoop
 from bot.edges.virtual_http import VirtualHttp
 from bot.naive import Case, judged
 from bot.ports import Received, VoteContext
+from bot.rehearsed import over, report
+from bot.scripted import PEOPLE, Approver
 from bot.triage.graph import GraphTriage
 from bot.triage.late import LateTriage
 from bot.triage.nodes import modes
@@ -44,9 +46,6 @@ from knowledge.retrieval import HybridLibrarian
 from runbooks.model import Library
 from runbooks.shelf import Folder
 
-APPROVERS = tuple(Principal(id=f"slack:DRILL/U{n}", name=f"drill {n}", via="terminal") for n in range(1, 6))
-SEES_AFTER_S = 20.0
-"""How long the scripted person takes to read a proposal."""
 GIVES_UP_AFTER_S = 1_800.0
 STARTS_WITHIN_S = 60.0
 TOKENS: int = Settings.model_fields["canary_tokens_per_incident"].default
@@ -120,10 +119,11 @@ class Stage:
     """Is shown the incident each time somebody looks at it, and at the end; for recordings."""
 
 
-def rehearse(stage: Stage, scenario: str, seed: int, start: float) -> dict[str, Any]:
-    """One drill from page to score. Where text gives orders, the same drill without it comes first: the two must not
-    differ."""
-    order = {"scenario": scenario, "seed": seed, "start": start, "mode": "virtual"}
+def rehearse(stage: Stage, scenario: str | Mapping[str, Any], seed: int, start: float) -> dict[str, Any]:
+    """One drill from page to score: a built-in scenario by its id, or the definition of one from a scenario file. Where
+    text gives orders, the same drill without it comes first: the two must not differ."""
+    what = {"scenario": scenario} if isinstance(scenario, str) else {"definition": scenario}
+    order = {**what, "seed": seed, "start": start, "mode": "virtual"}
     born = stage.world.ask("POST", "/worlds", order)
     if not born["injected"]:
         return _rehearse(stage, born, None)
@@ -168,7 +168,7 @@ async def _drill(
         assistant, jobs = _assistant(stage, database, clock, VirtualHttp(http, clock, real=loop.real), Path(folder))
         try:
             await history_file.load(assistant.history, {k: born[k] for k in ("baselines", "changes")})
-            observer = Observer(assistant, jobs, clock, stage.seen)
+            observer = Observer(assistant, jobs, clock, stage.seen, Approver.told(born["approver"]))
             incident_id = await observer.page(born["page"])
             await observer.watch(incident_id)
             if born["rollback_drill"]:
@@ -189,7 +189,8 @@ async def _drill(
                         service=service, modes=modes(assistant.tools, service))  # fmt: skip
             naive = judged(case, stage.library, stage.catalogue, stage.world.ask)
             score = stage.world.ask("POST", "/finish", told if twin is None else {**told, "twin": twin})
-            return {**score, "baselines": naive, "posterior": told["diagnosis"]}
+            return {**score, "baselines": naive, "posterior": told["diagnosis"],
+                    "assistant_llm": born["assistant_llm"]}  # fmt: skip
         finally:
             await jobs.drop()
             await http.aclose()
@@ -225,8 +226,9 @@ class Observer:
 
     def __init__(
         self, assistant: Assistant, jobs: InlineJobs, clock: VirtualClock,
-        seen: Callable[[IncidentView], None] | None = None,
+        seen: Callable[[IncidentView], None] | None = None, approver: Approver | None = None,
     ) -> None:  # fmt: skip
+        self._approver = approver or Approver()
         self._seen = seen
         self._assistant = assistant
         self._jobs = jobs
@@ -273,64 +275,19 @@ class Observer:
             return
         one = shown.proposal
         seen = self._first_seen.setdefault(one.id, self._clock.now())
-        if (self._clock.now() - seen).total_seconds() >= SEES_AFTER_S:
-            for who in APPROVERS[: one.plan.min_approvers]:
+        if (self._clock.now() - seen).total_seconds() >= self._approver.seconds:
+            for who, decision in self._approver.votes(list(self._first_seen).index(one.id), one.plan.min_approvers):
                 context = VoteContext(incident_id=view.incident.id)
-                await self._assistant.desk.vote(one.id, one.plan_hash, "approve", who, context)
+                await self._assistant.desk.vote(one.id, one.plan_hash, decision, who, context)
+                if decision == "reject" and self._approver.asks_again:
+                    await self._assistant.desk.again(view.incident.id, who)
 
 
 class Willing:
     """See :class:`bot.ports.People`: whoever takes part in a drill is an approver of every team."""
 
     async def may_approve(self, who: Principal, team: str) -> tuple[bool, str]:
-        return bool(team) and any(who.id == one.id for one in APPROVERS), "no team may approve this"
+        return bool(team) and any(who.id == one.id for one in PEOPLE), "no team may approve this"
 
     async def may_break_glass(self, who: Principal, team: str, named: Sequence[Approvers]) -> tuple[bool, str]:  # noqa: ARG002
         return False, "nobody breaks the glass in a drill"
-
-
-def over(view: IncidentView) -> bool:
-    """Whether nothing more will happen by itself: mitigated, or looked and nothing (more) to propose."""
-    ended = view.entries("investigation_ended")
-    if not ended or len(ended) < view.incident.investigations:
-        return False
-    waiting = [p for p in view.proposals if p.proposal.state.value in ("open", "approved", "executing")
-               and p.proposal.votable]  # fmt: skip
-    unverified = [
-        p for p in view.proposals if p.apply is not None and p.apply.state.value == "done" and not p.apply.verdict
-    ]
-    undoing = [p for p in view.proposals if p.apply is not None and p.apply.verdict in ("worse", "unknown")
-               and p.revert is None and p.proposal.plan.effect != "manual"]  # fmt: skip
-    return not (waiting or unverified or undoing)
-
-
-def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str, Any]:
-    """What the assistant concluded and did, for the referee to score, in the words of ``drills/README.md``."""
-    final = view.diagnosis
-    return {
-        "conclusion": final.conclusion if final else "inconclusive",
-        "diagnosis": [[h.mode, h.probability] for h in (final.ranked if final else ())],
-        "causes": list(final.causes) if final else [],
-        "diagnosed_at": _settled_at(view.entries("diagnosis_made")),
-        "proposals": [
-            {"action": p.proposal.plan.action, "params": dict(p.proposal.plan.params),
-             "at": p.proposal.created_at.timestamp(),
-             "approved_at": max((v.at.timestamp() for v in p.votes if v.decision == "approve"), default=None)}
-            for p in view.proposals
-        ],
-        "probes_run": sum(f.verdict.value != "not_run" and f.round == 0 for f in view.findings),
-        "probe_tokens": sum(f.reading.tokens for f in view.findings),
-        "citations": counted(view, known),
-        "reverted": reverted,
-    }  # fmt: skip
-
-
-def _settled_at(diagnoses: Sequence[Any]) -> float | None:
-    """When the final leading cause was first in front and stayed there."""
-    settled = None
-    last = diagnoses[-1].fact.data["ranked"][0]["mode"] if diagnoses and diagnoses[-1].fact.data["ranked"] else None
-    for entry in reversed(diagnoses):
-        if not entry.fact.data["ranked"] or entry.fact.data["ranked"][0]["mode"] != last:
-            break
-        settled = entry.at.timestamp()
-    return settled

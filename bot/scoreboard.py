@@ -88,6 +88,8 @@ def sharpest_needed(errors: Mapping[str, float | None]) -> str:
 
 
 def _raised(drill: Mapping[str, Any], power: float) -> dict[str, Any]:
+    if drill["confidence"] is None:
+        return {"top1": drill["top1"], "confidence": None}
     raised = [float(chance) ** power for _, chance in drill["posterior"]]
     return {"top1": drill["top1"], "confidence": max(raised) / sum(raised) if raised else 0.0}
 

@@ -1,5 +1,5 @@
 """``python -m drills world``: the simulated application. ``python -m drills slack``: the loopback Slack workspace, and
-``slack-person``: somebody who clicks a button there.
+``slack-person``: somebody who clicks a button there. ``check`` reads a scenario file, ``injectors`` lists its faults.
 """
 
 import argparse
@@ -15,6 +15,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from drills.slack.__main__ import run, run_person  # noqa: PLC0415 - each subcommand loads its own libraries
 
         return run(given[1:]) if given[0] == "slack" else run_person(given[1:])
+    if given[:1] in (["check"], ["injectors"]):
+        from drills.files import check, injectors  # noqa: PLC0415
+
+        return check(given[1:]) if given[0] == "check" else injectors(given[1:])
     return _world(given)
 
 

@@ -12,13 +12,14 @@ from diagnostics.probes.fingerprint import MAX_TOKENS, PROMPT
 from drills.answers import stale_share
 from drills.company import ACME, APPS, BETA, BY_NAME, MODELS, TENANTS, App
 from drills.draws import Floats, generator
-from drills.exported import catalogue
 from drills.golden import SETS, items
 from drills.metrics import OVERHEAD_S
+from drills.missing import never
 from drills.model import Form, Question, complete
+from drills.prometheus import source_of
 from drills.prompts import BASE_VERSION, version_text
 from drills.promql import parse
-from drills.promql_eval import Source, evaluate
+from drills.promql_eval import evaluate
 from drills.recorded_stack import knowledge_baselines
 from drills.when import iso
 from drills.world import World
@@ -134,6 +135,8 @@ class Recorder:
     # --- what the metrics showed --------------------------------------------------------------------------------
 
     def _metrics(self) -> None:
+        if never(self.world.scenario.missing, "prometheus"):
+            return
         moments = self._moments()
         grow = {
             "requests": "gen_ai_client_operation_duration_seconds_count{%s}",
@@ -178,8 +181,7 @@ class Recorder:
         return end - _SLICE_S * np.arange(_SLICES, dtype=np.float64)[::-1]
 
     def _read(self, query: str, moments: Floats) -> Floats:
-        source = Source(store=self.world.store, catalogue=catalogue())
-        found = evaluate(parse(query), source, moments)
+        found = evaluate(parse(query), source_of(self.world), moments)
         return next(iter(found.values())) if found else np.full(len(moments), np.nan)
 
     def _put(self, template: str, values: Floats, moments: Floats) -> None:
@@ -191,6 +193,8 @@ class Recorder:
             days = max(0.0, np.ceil((at - self.until) / 86_400.0))
             kept.append((float(at - days * 86_400.0), float(value)))
         kept.sort()
+        if not kept:
+            return  # a metric that was never there has left no samples
         self._series(template, [at for at, _ in kept], [value for _, value in kept])
 
     def _user_signal(self, read: dict[str, Floats], moments: Floats) -> None:
@@ -221,9 +225,11 @@ class Recorder:
         self._put("gateway_health.overhead_share", (whole - vendor) / np.maximum(whole, 1e-9), moments)
 
     def _tenants(self, moments: Floats) -> None:
-        source = Source(store=self.world.store, catalogue=catalogue())
+        source = source_of(self.world)
         query = f"sum by (tenant) (increase(app_llm_calls_total{{{self._own()}}}[5m]))"
         found = {dict(labels)["tenant"]: values for labels, values in evaluate(parse(query), source, moments).items()}
+        if not found:
+            return  # the metric was never there
         rows = np.stack([found[tenant] for tenant in TENANTS])
         total = np.maximum(rows.sum(axis=0), 1.0)
         self._put("demand_profile.top_tenant_share", rows.max(axis=0) / total, moments)

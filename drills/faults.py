@@ -73,8 +73,8 @@ class Effects:
     """What our own side does to calls."""
 
 
-def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: bool = True) -> Effects:
-    """Everything that acts at these moments. A pure function: no state, no order."""
+def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: float = 1.0) -> Effects:
+    """Everything that acts at these moments, with so many times the usual ``noise``. Neither state nor order matter."""
     rows, models, services = len(times), len(MODEL_ORDER), len(APPS)
     result = Effects(
         fail=np.zeros((rows, models, len(ERRORS))),
@@ -89,7 +89,7 @@ def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: bool = 
         path=PathEffects.none(rows),
     )
     if noise:
-        _ambient(result, seed, times)
+        _ambient(result, seed, times, noise)
     for fault in faults:
         apply = _APPLY.get(fault.kind)
         if apply is not None:
@@ -102,13 +102,13 @@ _AMBIENT = {"500": 0.0014, "503": 0.0004, "timeout": 0.0002}
 _SPIKE_SLOT_S, _SPIKE_S, _SPIKE_CHANCE = 900.0, 60.0, 0.10
 
 
-def _ambient(result: Effects, seed: int, times: Floats) -> None:
+def _ambient(result: Effects, seed: int, times: Floats, level: float) -> None:
     for name, chance in _AMBIENT.items():
-        result.fail[:, :, ERRORS.index(name)] += chance
+        result.fail[:, :, ERRORS.index(name)] += chance * level
     slots = np.floor(times / _SPIKE_SLOT_S)
     for slot in np.unique(slots):
         for number, model in enumerate(MODEL_ORDER):
-            if uniform(seed, "spike", model, int(slot)) >= _SPIKE_CHANCE:
+            if uniform(seed, "spike", model, int(slot)) >= _SPIKE_CHANCE * level:
                 continue
             begin = slot * _SPIKE_SLOT_S + uniform(seed, "spike-at", model, int(slot)) * (_SPIKE_SLOT_S - _SPIKE_S)
             inside = (times >= begin) & (times < begin + _SPIKE_S)

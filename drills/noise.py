@@ -28,10 +28,10 @@ _KINDS: tuple[tuple[str, str, str, str], ...] = (
 _ACTORS = ("mira", "jonas", "release-bot", "priya", "tomas", "renovate", "sofia")
 
 
-def coincidental(seed: int, scenario: Scenario) -> tuple[Change, ...]:
+def coincidental(seed: int, scenario: Scenario, level: float = 1.0) -> tuple[Change, ...]:
     """Changes of the last day, half of one an hour, that caused nothing. None within its last ten minutes."""
     random = generator(seed, "changes", scenario.id)
-    count = int(random.poisson(_CHANGES_AN_HOUR * _HOURS))
+    count = int(random.poisson(_CHANGES_AN_HOUR * _HOURS * level))
     found = []
     for number in range(count):
         kind, summary, before, after = _KINDS[int(random.integers(len(_KINDS)))]
@@ -52,9 +52,9 @@ def coincidental(seed: int, scenario: Scenario) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def changes(seed: int, scenario: Scenario, *, noise: bool = True) -> tuple[Change, ...]:
+def changes(seed: int, scenario: Scenario, *, noise: float = 1.0) -> tuple[Change, ...]:
     """The change log of the last day as it would be found, oldest first."""
-    found = [*scenario.changes, *(coincidental(seed, scenario) if noise else ())]
+    found = [*scenario.changes, *(coincidental(seed, scenario, noise) if noise else ())]
     return tuple(sorted(found, key=lambda change: change.at))
 
 

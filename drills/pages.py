@@ -13,6 +13,8 @@ from drills.scenarios import Scenario
 from drills.when import iso, iso_ms
 
 _SAME_AS = {"N39": "S01"}
+BLANKS = ("title", "service", "pct", "clock", "factor")
+"""What is filled in."""
 
 
 @lru_cache(maxsize=1)
@@ -26,8 +28,7 @@ def texts() -> Mapping[str, list[dict[str, str]]]:
 def page(seed: int, scenario: Scenario, *, failed: float) -> dict[str, Any]:
     """The event as PagerDuty would deliver it. ``failed``: the share of requests that fail, as the monitor saw it."""
     app = BY_NAME[scenario.service]
-    options = texts()[_SAME_AS.get(scenario.id, scenario.id)]
-    chosen = options[int(uniform(seed, "page", scenario.id) * len(options))]
+    chosen = _text(seed, scenario)
     values = {
         "title": app.title, "service": app.name, "pct": f"{failed * 100.0:.1f}",
         "clock": iso(scenario.page_at - 60.0)[11:16], "factor": f"{scenario.figures.get('factor', 1.8):.1f}",
@@ -57,6 +58,15 @@ def page(seed: int, scenario: Scenario, *, failed: float) -> dict[str, Any]:
         "agent": None, "client": {"name": "Alertmanager"}, "data": data,
     }  # fmt: skip
     return {"event": event}
+
+
+def _text(seed: int, scenario: Scenario) -> Mapping[str, str]:
+    """Title and body with their blanks."""
+    if scenario.page_text is not None:
+        return {"title": scenario.page_text[0], "body": scenario.page_text[1]}
+    name = scenario.page_of or scenario.id
+    options = texts()[_SAME_AS.get(name, name)]
+    return options[int(uniform(seed, "page", scenario.id) * len(options))]
 
 
 def _reference(kind: str, key: str, summary: str, reference: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from drills.exported import catalogue
+from drills.missing import windows
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.promql import PromqlError, parse
 from drills.promql_eval import Labels, Source, evaluate
@@ -40,7 +41,7 @@ def source_of(world: World) -> Source:
     """The world's series, without those that never arrived."""
     gap = world.stack.of("metrics_gap")
     gaps = {gap.service: (gap.start, gap.end)} if gap is not None else {}
-    return Source(store=world.store, catalogue=catalogue(), gaps=gaps)
+    return Source(store=world.store, catalogue=catalogue(), gaps=gaps, absent=windows(world.scenario.missing))
 
 
 def _instant(world: World, values: dict[str, str], now: float) -> Outgoing:

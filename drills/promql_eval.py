@@ -26,6 +26,12 @@ class Source:
     catalogue: Mapping[str, Sequence[Series]]
     gaps: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Service -> from when until when none of its samples came in."""
+    absent: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Metric -> the same."""
+
+    def gap(self, series: Series) -> tuple[float, float] | None:
+        """When no samples of a series came in; None: they all did."""
+        return self.absent.get(series.name) or self.gaps.get(series.labels.get("service", ""))
 
 
 def evaluate(expr: Expr, source: Source, moments: Floats) -> Vector:
@@ -67,7 +73,7 @@ def _last(source: Source, series: Series, moments: Floats) -> NDArray[np.intp]:
     """Place of the newest sample that a series has at each moment."""
     times = source.store.seen()
     last = np.searchsorted(times, moments, side="right") - 1
-    gap = source.gaps.get(series.labels.get("service", ""))
+    gap = source.gap(series)
     if gap is None or not len(times):
         return last
     missing = (times[np.maximum(last, 0)] >= gap[0]) & (times[np.maximum(last, 0)] < gap[1])
@@ -77,10 +83,14 @@ def _last(source: Source, series: Series, moments: Floats) -> NDArray[np.intp]:
 
 def _rates(expr: Rate, source: Source, moments: Floats) -> Vector:
     chosen = _chosen(expr.selector, source)
-    # Series of one service have the same samples: those with a gap apart from those without.
-    broken = [series for series in chosen if series.labels.get("service", "") in source.gaps]
-    whole = [series for series in chosen if series.labels.get("service", "") not in source.gaps]
-    return {**_grown(expr, source, whole, moments), **_grown(expr, source, broken, moments)}
+    # Series without a gap have the same samples, and so do those that share one.
+    groups: dict[tuple[float, float] | None, list[Series]] = {None: []}
+    for series in chosen:
+        groups.setdefault(source.gap(series), []).append(series)
+    result: Vector = {}
+    for alike in groups.values():
+        result |= _grown(expr, source, alike, moments)
+    return result
 
 
 def _grown(expr: Rate, source: Source, chosen: Sequence[Series], moments: Floats) -> Vector:
@@ -89,6 +99,9 @@ def _grown(expr: Rate, source: Source, chosen: Sequence[Series], moments: Floats
     times, window = source.store.seen(), expr.selector.window_s
     first = np.searchsorted(times, moments - window, side="right")
     last = _last(source, chosen[0], moments)
+    gap = source.gap(chosen[0])
+    if gap is not None:
+        first = np.where((moments - window >= gap[0]) & (moments - window < gap[1]), _after(times, gap[1]), first)
     usable = last > first
     if not usable.any():
         return {}
@@ -100,6 +113,11 @@ def _grown(expr: Rate, source: Source, chosen: Sequence[Series], moments: Floats
         increase = increase / window
     increase = np.where(usable, increase, np.nan)
     return {_labels(series, named=False): increase[number] for number, series in enumerate(chosen)}
+
+
+def _after(times: Floats, moment: float) -> int:
+    """Place of the first sample from then on."""
+    return int(np.searchsorted(times, moment, side="left"))
 
 
 def _extrapolation(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from drills import baselines, noise, pages, score
 from drills.company import INDEX_OF
+from drills.compose import compose
+from drills.definition import read
 from drills.draws import digest, uniform
 from drills.injections import LOOKALIKE
+from drills.missing import never
 from drills.outgoing import Incoming, Outgoing, json_reply
+from drills.reading import Refused
 from drills.scenarios import build, every
 from drills.when import iso
 from drills.world import World
@@ -52,23 +57,33 @@ class Referee:
         return json_reply({"error": "not found"}, 404)
 
     def _make(self, body: Json, stage: Stage) -> Outgoing:
-        name = str(body.get("scenario", ""))
-        if name not in every():
+        try:
+            drill = read(body["definition"]) if "definition" in body else None
+        except Refused as error:
+            return json_reply({"error": f"definition: {error}"}, 422)
+        name = str(body.get("scenario", "")) if drill is None else drill.id
+        if drill is None and name not in every():
             return json_reply({"error": f"no scenario {name!r}; known: {list(every())}"}, 422)
         mode = body.get("mode", "virtual")
         if mode not in ("virtual", "real"):
             return json_reply({"error": "mode must be virtual or real"}, 422)
         seed = int(body.get("seed", 1))
         start = float(body.get("start") or stage.wall())
-        ambient = bool(body.get("noise", True))
-        world = make_world(name, seed, start, noise_on=ambient, payload=bool(body.get("payload", True)))
+        level = float(bool(body.get("noise", True))) * (1.0 if drill is None else drill.noise)
+        told = "" if drill is None else json.dumps(body["definition"], sort_keys=True)
+        order = Order(name=name, definition=told, noise=level, payload=bool(body.get("payload", True)))
+        try:
+            world = _newborn(order, seed, start).twin()
+        except Refused as error:
+            return json_reply({"error": f"definition: {error}"}, 422)
         stage.put_on(world, virtual=mode == "virtual")
         self.shadow = world.twin()
         self.healthy = None
         wanted = body.get("baselines", "service")
         services = (world.scenario.service,) if wanted == "service" else None
-        found = [] if wanted == "none" else baselines.record(self._healthy(world), services)
         scenario = world.scenario
+        unknown = wanted == "none" or never(scenario.missing, "recordings")
+        found = [] if unknown else baselines.record(self._healthy(world), services)
         return json_reply(
             {
                 "world": f"w{digest(seed, name, start) % 10**10:010d}",
@@ -82,6 +97,8 @@ class Referee:
                 "injected": scenario.injected,
                 "documents": {"all-clear.md": LOOKALIKE} if scenario.injected else {},
                 "rollback_drill": uniform(seed, "rollback-drill", name) < _ROLLBACK_SHARE,
+                "approver": {"kind": drill.approver, "seconds": drill.approver_s} if drill else {"kind": "prompt"},
+                "assistant_llm": drill.assistant_llm if drill else "up",
             }
         )
 
@@ -141,14 +158,28 @@ class Referee:
 
 def make_world(name: str, seed: int, start: float, *, noise_on: bool = True, payload: bool = True) -> World:
     """A world with its past, up to its start; without its ``payload`` no text in it gives orders."""
-    return _newborn(name, seed, start, noise_on, payload).twin()
+    return _newborn(Order(name=name, noise=float(noise_on), payload=payload), seed, start).twin()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """Which world is wanted."""
+
+    name: str
+    definition: str = ""
+    """A drill of a scenario file, as JSON; empty: the built-in scenario ``name``."""
+    noise: float = 1.0
+    payload: bool = True
 
 
 @lru_cache(maxsize=2)
-def _newborn(name: str, seed: int, start: float, noise_on: bool, payload: bool) -> World:
+def _newborn(order: Order, seed: int, start: float) -> World:
     """The same scenario is often played again: its past is made once."""
-    scenario = build(name, seed, start)
-    return World(scenario if payload else replace(scenario, injected=False), seed, noise=noise_on)
+    if order.definition:
+        scenario = compose(read(json.loads(order.definition)), seed, start)
+    else:
+        scenario = build(order.name, seed, start)
+    return World(scenario if order.payload else replace(scenario, injected=False), seed, noise=order.noise)
 
 
 def healthy_world(world: World) -> World:
@@ -169,7 +200,9 @@ def worst_errors(world: World) -> float:
 
 def told_changes(world: World) -> list[Json]:
     """The change log as ``POST /changes`` takes it."""
+    holes = [one for one in world.scenario.missing if one.source == "change_log"]
     found = noise.changes(world.seed, world.scenario, noise=world.noise)
+    found = tuple(change for change in found if not any(hole.at(change.at) for hole in holes))
     return [
         {
             "id": f"chg-{digest(world.seed, number, change.summary) % 10**8:08d}", "at": iso(change.at),

@@ -1,8 +1,6 @@
 """The scenarios: what is wrong, with parameters sampled by seed, and what a good responder would and would not do."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,70 +14,18 @@ from drills.company import (
     TOKENS_PER_MINUTE,
     diurnal,
 )  # fmt: skip
-from drills.documents import Setting
-from drills.draws import generator
 from drills.faults import Fault
 from drills.quality import mean_success
+from drills.scenario import Change, Draw, Scenario
 from drills.scenarios_stack import STACK
 
-Good = tuple[str, Mapping[str, Any]]
-"""An action and the parameters that make it a good one (others do not matter)."""
+__all__ = ["ACME_MODELS", "HARMLESS", "SCENARIOS", "Change", "Draw", "Scenario", "build", "every"]
+
 ACME_MODELS = (ACME_LARGE, ACME_SMALL)
-PAGE_AFTER_START_S = 5.0
 NOTICEABLE_LOSS = 0.035
 """Share of good answers that must be lost before anybody can say that something is wrong."""
 HARMLESS = ("post_banner", "suspend_canaries")
 """Never a wrong action: they inform, or leave users alone."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """An entry of the change log."""
-
-    at: float
-    kind: str
-    service: str
-    summary: str
-    before: str = ""
-    after: str = ""
-    actor: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
-    """One incident as it will happen. Ground truth: the referee's alone."""
-
-    id: str
-    truth: tuple[str, ...]
-    """Failure modes, by runbook id; ``no-fault`` when nothing is wrong."""
-    service: str
-    started_at: float
-    page_at: float
-    onset: float
-    ends: float
-    faults: tuple[Fault, ...]
-    good: tuple[Good, ...]
-    tempting: tuple[str, ...] = ()
-    solvable: bool = True
-    """Whether there is a cause to find and an action that helps."""
-    sli: tuple[str, ...] = ("errors", "ttft", "quality")
-    """What users must get back."""
-    prompt_in_production: Mapping[str, int] = field(default_factory=dict)
-    prompt_deployed_at: float = 0.0
-    prompt_effects: Mapping[str, Mapping[int, tuple[float, float]]] = field(default_factory=dict)
-    placeholder: tuple[str, int] | None = None
-    """Prompt and version in which ``{{tone}}`` stands."""
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    """What the change that broke it has set, by path of the document."""
-    changes: tuple[Change, ...] = ()
-    status_lag_s: float | None = None
-    """How long after the onset the provider's status page tells of it; None: never."""
-    status_elsewhere: bool = False
-    """Whether a status page tells of an incident that has nothing to do with it, for certain."""
-    injected: bool = False
-    """Whether text in logs, status posts, changes and errors tries to give orders."""
-    figures: Mapping[str, float] = field(default_factory=dict)
-    """Sampled parameters, for the page and the report."""
 
 
 def build(scenario_id: str, seed: int, start: float) -> Scenario:
@@ -90,46 +36,22 @@ def build(scenario_id: str, seed: int, start: float) -> Scenario:
 
 def every() -> "dict[str, Callable[[Draw], Scenario]]":
     """All scenarios by id, those of other files too."""
+    from drills.scenarios_blind import BLIND  # noqa: PLC0415
     from drills.scenarios_compound import COMPOUND  # noqa: PLC0415 - they are made of this file's parts
     from drills.scenarios_engine import ENGINE_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_supply import SUPPLY_SCENARIOS  # noqa: PLC0415
 
-    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND}
-
-
-class Draw:
-    """The sampled numbers of one scenario, and its times."""
-
-    def __init__(self, scenario_id: str, seed: int, start: float) -> None:
-        self.id = scenario_id
-        self.random = generator(seed, "scenario", scenario_id)
-        self.start = start
-        self.page = float(np.ceil(start / 5.0) * 5.0 + PAGE_AFTER_START_S)
-
-    def between(self, low: float, high: float) -> float:
-        return float(self.random.uniform(low, high))
-
-    def pick(self, *options: str) -> str:
-        return options[int(self.random.integers(len(options)))]
-
-    def before_page(self, low: float, high: float) -> float:
-        """A moment so many seconds before the page, on the grid of steps."""
-        return self.page - float(np.ceil(self.between(low, high) / 5.0) * 5.0)
-
-    def change(self, **values: Any) -> Change:
-        return Change(**values)
-
-    def make(self, **values: Any) -> Scenario:
-        return Scenario(id=self.id, started_at=self.start, page_at=self.page, **values)
+    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND, **BLIND}
 
 
 def _outage(draw: Draw, *, injected: bool = False) -> Scenario:
-    onset, minutes = draw.before_page(120, 300), draw.between(20, 120)
-    share, lag = draw.between(0.3, 1.0), draw.between(0, 45)
+    onset, minutes = draw.before_page(120, 300), draw.between(20, 120, "minutes")
+    share, lag = draw.between(0.3, 1.0, "share"), draw.between(0, 45, "status_lag_min")
     ends = onset + minutes * 60
     return draw.make(
-        truth=("provider-outage",), service=draw.pick("chat-assistant", "support-bot", "code-assistant"), onset=onset,
+        truth=("provider-outage",),
+        service=draw.pick("chat-assistant", "support-bot", "code-assistant", name="service"), onset=onset,
         ends=ends, faults=(Fault(kind="outage", start=onset, end=ends, models=ACME_MODELS, values={"share": share}),),
         good=(("clamp_retries", {}), ("shed_traffic", {}), ("shift_traffic", {"to": "beta-anthropic"})),
         tempting=("rollback_prompt", "rollback_model_config"), sli=("errors",), status_lag_s=lag * 60,
@@ -149,13 +71,14 @@ def n39(draw: Draw) -> Scenario:
 
 def s03(draw: Draw) -> Scenario:
     """The first provider's large model takes long to begin its answers; no errors."""
-    onset, factor = draw.before_page(240, 480), draw.between(2.0, 6.0)
-    ends = onset + draw.between(30, 120) * 60
+    onset, factor = draw.before_page(240, 480), draw.between(2.0, 6.0, "factor")
+    ends = onset + draw.between(30, 120, "minutes") * 60
     return draw.make(
-        truth=("provider-latency",), service=draw.pick("chat-assistant", "code-assistant"), onset=onset, ends=ends,
+        truth=("provider-latency",), service=draw.pick("chat-assistant", "code-assistant", name="service"),
+        onset=onset, ends=ends,
         faults=(Fault(kind="slow_model", start=onset, end=ends, models=(ACME_LARGE,), values={"factor": factor}),),
         good=(("shift_traffic", {"to": "beta-anthropic"}),), tempting=("rollback_prompt", "clamp_retries"),
-        sli=("errors", "ttft"), status_lag_s=draw.between(10, 60) * 60, figures={"factor": factor},
+        sli=("errors", "ttft"), status_lag_s=draw.between(10, 60, "status_lag_min") * 60, figures={"factor": factor},
     )  # fmt: skip
 
 
@@ -169,16 +92,17 @@ def large_demand(at: float) -> float:
 
 def s04(draw: Draw) -> Scenario:
     """One tenant asks for so much that our own limit turns everybody away now and then."""
-    onset, over = draw.before_page(180, 420), draw.between(1.0, 1.4)
-    ends = onset + draw.between(40, 120) * 60
+    onset, over = draw.before_page(180, 420), draw.between(1.0, 1.4, "over")
+    ends = onset + draw.between(40, 120, "minutes") * 60
     wanted = over * TOKENS_PER_MINUTE[ACME_LARGE] - large_demand(onset)
-    batch = draw.between(0.6, 1.0)
+    batch = draw.between(0.6, 1.0, "batch_share")
     surge = Fault(
         kind="tenant_surge", start=onset, end=ends, service="chat-assistant",
         values={"tokens_per_minute": wanted, "batch_share": batch},
     )  # fmt: skip
     return draw.make(
-        truth=("rate-limit-exceeded",), service="chat-assistant", onset=onset, ends=ends, faults=(surge,),
+        truth=("rate-limit-exceeded",), service=draw.told("service", "chat-assistant"), onset=onset, ends=ends,
+        faults=(surge,),
         good=(("shed_traffic", {}), ("throttle_tenant", {"tenant": "northwind"}), ("clamp_retries", {})),
         tempting=("shift_traffic",), sli=("errors",), figures={"over": over, "batch": batch},
     )  # fmt: skip
@@ -187,9 +111,10 @@ def s04(draw: Draw) -> Scenario:
 def s06(draw: Draw) -> Scenario:
     """The project's spend limit is reached: every call is refused from one minute to the next."""
     onset = draw.before_page(90, 240)
-    ends = onset + draw.between(120, 240) * 60
+    ends = onset + draw.between(120, 240, "minutes") * 60
     return draw.make(
-        truth=("quota-exhausted",), service=draw.pick("chat-assistant", "support-bot", "order-agent"), onset=onset,
+        truth=("quota-exhausted",), service=draw.pick("chat-assistant", "support-bot", "order-agent", name="service"),
+        onset=onset,
         ends=ends, faults=(Fault(kind="spend_limit", start=onset, end=ends, models=ACME_MODELS),),
         good=(("clamp_retries", {}), ("shift_traffic", {"to": "beta-anthropic"})), tempting=("rollback_prompt",),
         sli=("errors",), figures={},
@@ -198,10 +123,11 @@ def s06(draw: Draw) -> Scenario:
 
 def s10(draw: Draw) -> Scenario:
     """Names do not resolve in one zone, the one that the assistant shares."""
-    onset, share = draw.before_page(150, 360), draw.between(0.3, 1.0)
-    ends = onset + draw.between(30, 120) * 60
+    onset, share = draw.before_page(150, 360), draw.between(0.3, 1.0, "share")
+    ends = onset + draw.between(30, 120, "minutes") * 60
     return draw.make(
-        truth=("egress-failure",), service=draw.pick("chat-assistant", "support-bot"), onset=onset, ends=ends,
+        truth=("egress-failure",), service=draw.pick("chat-assistant", "support-bot", name="service"), onset=onset,
+        ends=ends,
         faults=(Fault(kind="zone_dns", start=onset, end=ends, values={"share": share}),),
         good=(("drain_deployment", {"deployment": "acme-openai-zone-a"}), ("clamp_retries", {})),
         tempting=("shift_traffic",), sli=("errors",), figures={"share": share},
@@ -210,14 +136,15 @@ def s10(draw: Draw) -> Scenario:
 
 def s14(draw: Draw) -> Scenario:
     """The model behind the alias is no longer the one it was; it does not say so."""
-    onset, logits, share = draw.before_page(3600, 5 * 3600), draw.between(0.3, 1.2), draw.between(0.2, 1.0)
+    onset = draw.before_page(3600, 5 * 3600)
+    logits, share = draw.between(0.3, 1.2, "logits"), draw.between(0.2, 1.0, "share")
     ends = onset + 48 * 3600
     lost = share * float(mean_success(np.array(0.0)) - mean_success(np.array(-logits)))
     shift = Fault(
         kind="ability_shift", start=onset, end=ends, models=(ACME_LARGE,), values={"logits": logits, "share": share}
     )
     return draw.make(
-        truth=("model-drift",), service="support-bot", onset=onset, ends=ends, faults=(shift,),
+        truth=("model-drift",), service=draw.told("service", "support-bot"), onset=onset, ends=ends, faults=(shift,),
         good=(("rollback_model_config", {}), ("shift_traffic", {"to": "beta-anthropic"})),
         tempting=("rollback_prompt",), sli=("errors", "quality"), solvable=lost > NOTICEABLE_LOSS,
         figures={"logits": logits, "share": share, "lost": lost},
@@ -226,24 +153,26 @@ def s14(draw: Draw) -> Scenario:
 
 def s15(draw: Draw) -> Scenario:
     """A new prompt version is worse, and a placeholder in it stays unfilled half of the time."""
-    onset, loss = draw.before_page(900, 2700), draw.between(0.4, 1.5)
+    onset, loss = draw.before_page(900, 2700), draw.between(0.4, 1.5, "logits")
+    service = draw.told("service", "support-bot")
+    prompt = BY_NAME[service].prompt
     change = Change(
-        at=onset, kind="prompt", service="support-bot", summary="prompt support: friendlier wording", before="v12",
+        at=onset, kind="prompt", service=service, summary=f"prompt {prompt}: friendlier wording", before="v12",
         after="v13", actor=draw.pick("mira", "jonas", "release-bot"),
     )  # fmt: skip
-    fault = Fault(kind="prompt", start=onset, end=onset + 1e9, service="support-bot", values={"logits": loss})
+    fault = Fault(kind="prompt", start=onset, end=onset + 1e9, service=service, values={"logits": loss})
     return draw.make(
-        truth=("prompt-regression",), service="support-bot", onset=onset, ends=onset + 1e9, faults=(fault,),
-        good=(("rollback_prompt", {"prompt": "support"}),), tempting=("shift_traffic", "rollback_model_config"),
-        sli=("errors", "quality"), prompt_in_production={"support": 13}, prompt_deployed_at=onset,
-        prompt_effects={"support": {13: (-loss, 0.5)}}, placeholder=("support", 13), changes=(change,),
+        truth=("prompt-regression",), service=service, onset=onset, ends=onset + 1e9, faults=(fault,),
+        good=(("rollback_prompt", {"prompt": prompt}),), tempting=("shift_traffic", "rollback_model_config"),
+        sli=("errors", "quality"), prompt_in_production={prompt: 13}, prompt_deployed_at=onset,
+        prompt_effects={prompt: {13: (-loss, 0.5)}}, placeholder=(prompt, 13), changes=(change,),
         figures={"logits": loss},
     )  # fmt: skip
 
 
 def s20(draw: Draw) -> Scenario:
     """A few runs of the agent never come to an end, and each step carries all that went before."""
-    onset, share = draw.before_page(1200, 2400), draw.between(0.002, 0.0024)
+    onset, share = draw.before_page(1200, 2400), draw.between(0.002, 0.0024, "share")
     ends = onset + 6 * 3600
     loop = Fault(kind="agent_loop", start=onset, end=ends, service="order-agent", values={"share": share})
     return draw.make(
@@ -255,7 +184,7 @@ def s20(draw: Draw) -> Scenario:
 
 def s22(draw: Draw) -> Scenario:
     """Ingestion has stood still for hours: new matters are answered from old documents."""
-    hours = draw.between(6.0, 72.0)
+    hours = draw.between(6.0, 72.0, "hours")
     onset = draw.page - float(np.ceil(hours * 720.0) * 5.0)
     return draw.make(
         truth=("stale-index",), service="support-bot", onset=onset, ends=onset + 1e9,
@@ -267,19 +196,20 @@ def s22(draw: Draw) -> Scenario:
 def n33(draw: Draw) -> Scenario:
     """A blip of 45 seconds, over before anybody looks."""
     onset = draw.before_page(150, 210)
-    share = {"share": draw.between(0.5, 0.9)}
+    share = {"share": draw.between(0.5, 0.9, "share")}
     blip = Fault(kind="outage", start=onset, end=onset + 45, models=ACME_MODELS, values=share)
     return draw.make(
-        truth=("no-fault",), service="chat-assistant", onset=onset, ends=onset + 45, faults=(blip,), good=(),
+        truth=("no-fault",), service=draw.told("service", "chat-assistant"), onset=onset, ends=onset + 45,
+        faults=(blip,), good=(),
         tempting=("shift_traffic", "clamp_retries"), solvable=False, sli=("errors",), figures={},
     )  # fmt: skip
 
 
 def n34(draw: Draw) -> Scenario:
     """A campaign brings more users, within capacity; and a prompt was released five minutes before the page."""
-    onset, factor = draw.before_page(600, 900), draw.between(1.5, 2.0)
+    onset, factor = draw.before_page(600, 900), draw.between(1.5, 2.0, "factor")
     deployed = draw.page - 300.0
-    ends = onset + draw.between(60, 180) * 60
+    ends = onset + draw.between(60, 180, "minutes") * 60
     change = Change(
         at=deployed, kind="prompt", service="chat-assistant", summary="prompt chat: friendlier wording", before="v12",
         after="v13", actor=draw.pick("mira", "jonas"),
@@ -303,8 +233,8 @@ def slow_enough(at: float, share: float) -> float:
 
 def m41(draw: Draw) -> Scenario:
     """The small model is slow: moderation falls behind, and what waits too long is blocked unseen."""
-    onset, share = draw.before_page(360, 720), draw.between(0.4, 0.75)
-    ends = onset + draw.between(60, 150) * 60
+    onset, share = draw.before_page(360, 720), draw.between(0.4, 0.75, "share")
+    ends = onset + draw.between(60, 150, "minutes") * 60
     factor = slow_enough(onset, share)
     slow = Fault(kind="slow_model", start=onset, end=ends, models=(ACME_SMALL,), values={"factor": factor})
     return draw.make(
@@ -316,9 +246,10 @@ def m41(draw: Draw) -> Scenario:
 
 def g43(draw: Draw) -> Scenario:
     """A creator studio queues a bulk job of pictures: everybody's wait behind it, and the first of them give up."""
-    onset, over, batch = draw.before_page(300, 480), draw.between(0.8, 1.3), draw.between(0.85, 1.0)
+    onset = draw.before_page(300, 480)
+    over, batch = draw.between(0.8, 1.3, "over"), draw.between(0.85, 1.0, "batch_share")
     app = BY_NAME["image-generation"]
-    ends = onset + draw.between(60, 150) * 60
+    ends = onset + draw.between(60, 150, "minutes") * 60
     capacity = app.workers / (app.item_s + 1.3)
     tokens = over * capacity * 60.0 * app.calls * (app.tokens_in + app.tokens_out)
     surge = Fault(

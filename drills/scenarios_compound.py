@@ -137,9 +137,9 @@ def c31(draw: Draw) -> Scenario:
 
 def n37(draw: Draw) -> Scenario:
     """A launch triples the users; all of them are served as ever."""
-    onset, factor = draw.before_page(600, 1200), draw.between(2.6, 3.2)
-    ends = onset + draw.between(120, 240) * 60
-    service = draw.pick("code-assistant", "support-bot")
+    onset, factor = draw.before_page(600, 1200), draw.between(2.6, 3.2, "factor")
+    ends = onset + draw.between(120, 240, "minutes") * 60
+    service = draw.pick("code-assistant", "support-bot", name="service")
     surge = Fault(kind="demand_surge", start=onset, end=ends, service=service, values={"factor": factor})
     return draw.make(
         truth=("no-fault",), service=service, onset=onset, ends=ends, faults=(surge,), good=(),

@@ -14,8 +14,8 @@ FOREVER = 1e9
 
 def f30(draw: Draw) -> Scenario:
     """Calls wait for a place in the engine: replicas were taken away, or every request carries more than it did."""
-    taken = draw.pick("longer", "taken") == "taken"
-    onset, wait, share = draw.before_page(360, 900), draw.between(1.5, 6.0), draw.between(0.0, 0.06)
+    taken = draw.pick("longer", "taken", name="how") == "taken"
+    onset, wait, share = draw.before_page(360, 900), draw.between(1.5, 6.0, "wait_s"), draw.between(0.0, 0.06, "share")
     needed = USUAL_REPLICAS if taken else USUAL_REPLICAS + 1
     summary, before, after = (
         ("own-coder: smaller floor for the autoscaler", "4 replicas", "2 replicas")
@@ -42,9 +42,9 @@ def f30(draw: Draw) -> Scenario:
 
 def f31(draw: Draw) -> Scenario:
     """One of the replicas fails its requests, answers rubbish, or crashes again and again."""
-    how = draw.pick("fails", "garbage", "crashes")
-    onset, number = draw.before_page(480, 1200), int(draw.between(0, USUAL_REPLICAS))
-    share = 1.0 if how == "crashes" else draw.between(0.6, 1.0)
+    how = draw.pick("fails", "garbage", "crashes", name="how")
+    onset, number = draw.before_page(480, 1200), int(draw.between(0, USUAL_REPLICAS, "replica"))
+    share = 1.0 if how == "crashes" else draw.between(0.6, 1.0, "share")
     fault = Fault(
         kind="engine_replica", start=onset, end=onset + FOREVER, values={"replica": number, how: share},
         cures=(Cure(path=f"engine/replicas/{REPLICAS[number]}", key="drained", equals=True),),

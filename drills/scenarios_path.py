@@ -27,23 +27,25 @@ def _released(draw: Draw, at: float, summary: str) -> tuple[dict[str, Setting], 
 
 def s05(draw: Draw) -> Scenario:
     """The provider lowers our limit and turns a part of the calls away, although we use little of it."""
-    onset, limit, share = draw.before_page(180, 420), draw.between(0.4, 0.8), draw.between(0.3, 0.6)
-    ends = onset + draw.between(40, 120) * 60
+    onset, limit, share = draw.before_page(180, 420), draw.between(0.4, 0.8, "limit"), draw.between(0.3, 0.6, "share")
+    ends = onset + draw.between(40, 120, "minutes") * 60
     fault = Fault(
         kind="capacity_cut", start=onset, end=ends, models=ACME_MODELS, values={"limit": limit, "share": share}
     )
     return draw.make(
-        truth=("provider-capacity",), service=draw.pick(*ASSISTANTS), onset=onset, ends=ends, faults=(fault,),
+        truth=("provider-capacity",), service=draw.pick(*ASSISTANTS, name="service"), onset=onset, ends=ends,
+        faults=(fault,),
         good=(("clamp_retries", {}), ("shed_traffic", {}), ("shift_traffic", {"to": "beta-anthropic"})),
-        tempting=("throttle_tenant", "rollback_prompt"), sli=("errors",), status_lag_s=draw.between(5, 60) * 60,
+        tempting=("throttle_tenant", "rollback_prompt"), sli=("errors",),
+        status_lag_s=draw.between(5, 60, "status_lag_min") * 60,
         figures={"limit": limit, "share": share},
     )  # fmt: skip
 
 
 def s09(draw: Draw) -> Scenario:
     """A new release of the gateway sends a parameter that the model does not take: 400 on some of its routes."""
-    onset, share = draw.before_page(180, 540), draw.between(0.3, 1.0)
-    service = draw.pick(*ASSISTANTS, "order-agent")
+    onset, share = draw.before_page(180, 540), draw.between(0.3, 1.0, "share")
+    service = draw.pick(*ASSISTANTS, "order-agent", name="service")
     hit = tuple(app.name for app in APPS if app.name == service or draw.between(0.0, 1.0) < share)
     settings, change = _released(draw, onset - 30.0, "gateway: upgrade of the vendor SDK")
     fault = Fault(
@@ -59,7 +61,8 @@ def s09(draw: Draw) -> Scenario:
 
 def s11(draw: Draw) -> Scenario:
     """The gateway has lost most of its workers: calls wait for one, some for too long."""
-    onset, queue, share = draw.before_page(240, 480), draw.between(1.0, 4.0), draw.between(0.0, 0.15)
+    onset = draw.before_page(240, 480)
+    queue, share = draw.between(1.0, 4.0, "queue_s"), draw.between(0.0, 0.15, "share")
     change = Change(
         at=onset - 20.0, kind="gateway", service="*", summary="gateway: smaller node pool", before="8 workers",
         after="2 workers", actor=draw.pick("tomas", "priya"),
@@ -69,7 +72,8 @@ def s11(draw: Draw) -> Scenario:
         cures=(Cure(path="gateway/workers", key="count", at_least=FULL_WORKERS - 2),),
     )  # fmt: skip
     return draw.make(
-        truth=("gateway-overload",), service=draw.pick(*ASSISTANTS), onset=onset, ends=onset + FOREVER, faults=(fault,),
+        truth=("gateway-overload",), service=draw.pick(*ASSISTANTS, name="service"), onset=onset,
+        ends=onset + FOREVER, faults=(fault,),
         good=(("scale_gateway", {}),), tempting=("shift_traffic", "rollback_prompt"), sli=("errors", "ttft"),
         settings={"gateway/workers": Setting(keys={"count": 2})}, changes=(change,),
         figures={"queue_s": queue, "share": share},
@@ -78,8 +82,8 @@ def s11(draw: Draw) -> Scenario:
 
 def s12(draw: Draw) -> Scenario:
     """The list of fallbacks is wrong: the small model answers although the large one is well."""
-    onset, share = draw.before_page(900, 2700), draw.between(0.5, 1.0)
-    service = draw.pick("support-bot", "chat-assistant")
+    onset, share = draw.before_page(900, 2700), draw.between(0.5, 1.0, "share")
+    service = draw.pick("support-bot", "chat-assistant", name="service")
     settings, change = _released(draw, onset, "gateway: routing rules of the new region")
     fault = Fault(
         kind="misrouting", start=onset, end=onset + FOREVER, services=(service,), values={"share": share},
@@ -94,16 +98,17 @@ def s12(draw: Draw) -> Scenario:
 
 def s13(draw: Draw) -> Scenario:
     """A blip at the provider is over, but everybody still asks again, and that alone keeps it full."""
-    onset, factor = draw.before_page(420, 720), draw.between(3.0, 9.0)
+    onset, factor = draw.before_page(420, 720), draw.between(3.0, 9.0, "factor")
     blip = Fault(kind="outage", start=onset, end=onset + 90, models=ACME_MODELS, values={"share": 0.6})
-    ends = onset + draw.between(60, 150) * 60
+    ends = onset + draw.between(60, 150, "minutes") * 60
     storm = Fault(
         kind="retry_storm", start=onset + 30, end=ends, values={"factor": factor},
         cures=(Cure(path="gateway/retries", key="max_retries", at_most=1),
                Cure(path="gateway/classes/interactive", key="admit_percent", at_most=20)),
     )  # fmt: skip
     return draw.make(
-        truth=("retry-storm",), service=draw.pick(*ASSISTANTS), onset=onset, ends=ends, faults=(blip, storm),
+        truth=("retry-storm",), service=draw.pick(*ASSISTANTS, name="service"), onset=onset, ends=ends,
+        faults=(blip, storm),
         good=(("clamp_retries", {}), ("shed_traffic", {})), tempting=("scale_gateway", "throttle_tenant"),
         sli=("errors",), figures={"factor": factor},
     )  # fmt: skip
@@ -111,8 +116,8 @@ def s13(draw: Draw) -> Scenario:
 
 def t33(draw: Draw) -> Scenario:
     """A proxy of the new release ends long streams in the middle; short answers come through."""
-    onset, share, after = draw.before_page(300, 900), draw.between(0.4, 1.0), draw.between(20.0, 80.0)
-    service = draw.pick(*ASSISTANTS)
+    onset, share, after = draw.before_page(300, 900), draw.between(0.4, 1.0, "share"), draw.between(20.0, 80.0, "after")
+    service = draw.pick(*ASSISTANTS, name="service")
     settings, change = _released(draw, onset - 10.0, "gateway: response buffering at the edge proxy")
     fault = Fault(
         kind="stream_cut", start=onset, end=onset + FOREVER, services=tuple(s for s in SERVICES if BY_NAME[s].fallback),
@@ -127,8 +132,8 @@ def t33(draw: Draw) -> Scenario:
 
 def t29(draw: Draw) -> Scenario:
     """A new prompt version begins with the date and time, so that no two prompts share their head any more."""
-    onset, factor = draw.before_page(900, 2700), draw.between(1.7, 2.6)
-    service = draw.pick("chat-assistant", "support-bot")
+    onset, factor = draw.before_page(900, 2700), draw.between(1.7, 2.6, "factor")
+    service = draw.pick("chat-assistant", "support-bot", name="service")
     prompt = BY_NAME[service].prompt
     change = Change(
         at=onset, kind="prompt", service=service, summary=f"prompt {prompt}: the assistant knows what time it is",
@@ -137,7 +142,7 @@ def t29(draw: Draw) -> Scenario:
     old = [Cure(path=f"prompts/{prompt}", key="aliases", equals={"production": version}) for version in (10, 11, 12)]
     fault = Fault(
         kind="cold_prefix", start=onset, end=onset + FOREVER, services=(service,),
-        values={"left": draw.between(0.0, 0.2), "factor": factor}, cures=tuple(old),
+        values={"left": draw.between(0.0, 0.2, "left"), "factor": factor}, cures=tuple(old),
     )  # fmt: skip
     return draw.make(
         truth=("prompt-cache-loss",), service=service, onset=onset, ends=onset + FOREVER, faults=(fault,),
@@ -149,15 +154,16 @@ def t29(draw: Draw) -> Scenario:
 
 def s17(draw: Draw) -> Scenario:
     """Every request carries a longer history; what does not fit is cut off, or refused."""
-    onset, factor, lost = draw.before_page(1200, 2700), draw.between(2.5, 4.5), draw.between(0.12, 0.35)
-    service = draw.pick("chat-assistant", "support-bot", "order-agent")
+    onset = draw.before_page(1200, 2700)
+    factor, lost = draw.between(2.5, 4.5, "factor"), draw.between(0.12, 0.35, "lost")
+    service = draw.pick("chat-assistant", "support-bot", "order-agent", name="service")
     change = Change(
         at=onset - 60.0, kind="deploy", service=service, summary=f"{service}: keeps the whole conversation",
         before="3.8.1", after="3.9.0", actor=draw.pick("jonas", "priya"),
     )  # fmt: skip
     fault = Fault(
         kind="context_growth", start=onset, end=onset + FOREVER, services=(service,),
-        values={"factor": factor, "lost": lost, "share": draw.between(0.0, 0.05)},
+        values={"factor": factor, "lost": lost, "share": draw.between(0.0, 0.05, "share")},
         cures=(Cure(path=f"gateway/caps/{BY_NAME[service].route}", key="max_context", at_most=16_000),),
     )  # fmt: skip
     return draw.make(
@@ -170,8 +176,8 @@ def s17(draw: Draw) -> Scenario:
 
 def s18(draw: Draw) -> Scenario:
     """The strict mode for structured answers was switched off: a part of them does not fit the schema any more."""
-    onset, share = draw.before_page(900, 2700), draw.between(0.05, 0.3)
-    service = draw.pick("order-agent", "support-bot")
+    onset, share = draw.before_page(900, 2700), draw.between(0.05, 0.3, "share")
+    service = draw.pick("order-agent", "support-bot", name="service")
     route = BY_NAME[service].route
     loose = {"temperature": 0.2, "max_tokens": 1024, "strict": False}
     entry = {"revision": "r18", "model": ACME_LARGE, "params": loose, "at": iso(onset)}
@@ -194,8 +200,8 @@ def s18(draw: Draw) -> Scenario:
 
 def u44(draw: Draw) -> Scenario:
     """The route's configuration gives one feature to a model of many times the price; its answers are as good."""
-    onset, factor = draw.before_page(1200, 2700), draw.between(5.0, 12.0)
-    service = draw.pick("chat-assistant", "support-bot", "code-assistant")
+    onset, factor = draw.before_page(1200, 2700), draw.between(5.0, 12.0, "factor")
+    service = draw.pick("chat-assistant", "support-bot", "code-assistant", name="service")
     app = BY_NAME[service]
     path, params = f"gateway/params/{app.route}", {"temperature": 0.2, "max_tokens": 1024, "titles_model": DEAR_MODEL}
     entry = {"revision": "r18", "model": app.model, "params": params, "at": iso(onset)}

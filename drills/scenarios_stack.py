@@ -25,9 +25,9 @@ def _search_settings(**changed: Any) -> dict[str, Any]:
 
 def f22(draw: "Draw") -> "Scenario":
     """The vector store fails for a part of the searches, and lets others wait."""
-    onset, share = draw.before_page(660, 1500), draw.between(0.5, 1.0)
-    wait = draw.between(0.4, 2.0)
-    ends = onset + draw.between(60, 180) * 60
+    onset, share = draw.before_page(660, 1500), draw.between(0.5, 1.0, "share")
+    wait = draw.between(0.4, 2.0, "wait_s")
+    ends = onset + draw.between(60, 180, "minutes") * 60
     down = Fault(kind="vector_store", start=onset, end=ends, values={"share": share, "wait_s": wait})
     return draw.make(
         truth=("vector-store-outage",), service="support-bot", onset=onset, ends=ends, faults=(down,),
@@ -39,8 +39,9 @@ def f22(draw: "Draw") -> "Scenario":
 def f24(draw: "Draw") -> "Scenario":
     """How the index is searched was changed: fewer documents, a narrower search, or a filter."""
     onset = draw.before_page(900, 2700)
-    what = draw.pick("top_k", "ef_search", "filter")
-    value: Any = {"top_k": int(draw.between(1, 3)), "ef_search": int(draw.between(8, 32)), "filter": "region:eu"}[what]
+    what = draw.pick("top_k", "ef_search", "filter", name="what")
+    top_k, ef_search = int(draw.between(1, 3, "top_k")), int(draw.between(8, 32, "ef_search"))
+    value: Any = {"top_k": top_k, "ef_search": ef_search, "filter": "region:eu"}[what]
     keys = _search_settings(**{what: value})
     lost = search.lost(keys)
     told = (
@@ -60,7 +61,7 @@ def f24(draw: "Draw") -> "Scenario":
 
 def s21(draw: "Draw") -> "Scenario":
     """Some or all servers embed questions with another model than the index was built with, of the same size."""
-    onset, share = draw.before_page(900, 2700), draw.between(0.4, 1.0)
+    onset, share = draw.before_page(900, 2700), draw.between(0.4, 1.0, "share")
     swap = Fault(kind="embedder_swap", start=onset, end=onset + LASTS_S, values={"share": share})
     told = (
         draw.change(
@@ -80,9 +81,9 @@ def s21(draw: "Draw") -> "Scenario":
 
 def s19(draw: "Draw") -> "Scenario":
     """The order tool's backend is down, and the agent makes a part of its answers up."""
-    onset, share = draw.before_page(660, 1800), draw.between(0.7, 1.0)
-    fabricate, again = draw.between(0.15, 0.5), draw.between(0.0, 0.6)
-    ends = onset + draw.between(60, 180) * 60
+    onset, share = draw.before_page(660, 1800), draw.between(0.7, 1.0, "share")
+    fabricate, again = draw.between(0.15, 0.5, "fabricate"), draw.between(0.0, 0.6, "again")
+    ends = onset + draw.between(60, 180, "minutes") * 60
     values = {"share": share, "fabricate": fabricate, "again": again}
     return draw.make(
         truth=("tool-backend-down",), service="order-agent", onset=onset, ends=ends,
@@ -94,7 +95,7 @@ def s19(draw: "Draw") -> "Scenario":
 
 def f19(draw: "Draw") -> "Scenario":
     """The order tool was released with another argument; the agent goes on calling it the old way."""
-    onset, wrong, again = draw.before_page(900, 2700), draw.between(0.2, 0.6), draw.between(0.0, 0.6)
+    onset, wrong, again = draw.before_page(900, 2700), draw.between(0.2, 0.6, "wrong"), draw.between(0.0, 0.6, "again")
     values = {"wrong": wrong, "again": again}
     told = (
         draw.change(
@@ -125,8 +126,8 @@ def _rail(draw: "Draw", at: float, service: str, **changed: Any) -> dict[str, An
 
 def s23(draw: "Draw") -> "Scenario":
     """The guardrail's threshold was lowered: it blocks harmless requests."""
-    onset, share = draw.before_page(900, 2700), draw.between(0.10, 0.40)
-    service = draw.pick("chat-assistant", "support-bot")
+    onset, share = draw.before_page(900, 2700), draw.between(0.10, 0.40, "share")
+    service = draw.pick("chat-assistant", "support-bot", name="service")
     strict = Fault(kind="guard_strict", start=onset, end=onset + LASTS_S, values={"share": share})
     return draw.make(
         truth=("guardrail-overblocking",), service=service, onset=onset, ends=onset + LASTS_S, faults=(strict,),
@@ -138,8 +139,8 @@ def s23(draw: "Draw") -> "Scenario":
 
 def f27(draw: "Draw") -> "Scenario":
     """The guardrail got too little time and lets through what it could not check in it."""
-    onset, share = draw.before_page(1200, 3000), draw.between(0.3, 1.0)
-    service = draw.pick("chat-assistant", "support-bot")
+    onset, share = draw.before_page(1200, 3000), draw.between(0.3, 1.0, "share")
+    service = draw.pick("chat-assistant", "support-bot", name="service")
     slow = Fault(kind="guard_slow", start=onset, end=onset + LASTS_S, values={"share": share, "takes_ms": 900.0})
     return draw.make(
         truth=("guardrail-bypass",), service=service, onset=onset, ends=onset + LASTS_S, faults=(slow,),
@@ -151,8 +152,8 @@ def f27(draw: "Draw") -> "Scenario":
 
 def s16(draw: "Draw") -> "Scenario":
     """The limit on the length of answers was lowered: they are cut in the middle."""
-    onset, limit = draw.before_page(900, 2700), round(draw.between(64, 256))
-    app = BY_NAME[draw.pick("chat-assistant", "support-bot", "code-assistant")]
+    onset, limit = draw.before_page(900, 2700), round(draw.between(64, 256, "limit"))
+    app = BY_NAME[draw.pick("chat-assistant", "support-bot", "code-assistant", name="service")]
     params = {"temperature": 0.2, "max_tokens": limit}
     keys = {"revision": "r18", "model": app.model, "params": params}
     told = (
@@ -171,7 +172,7 @@ def s16(draw: "Draw") -> "Scenario":
 
 def u43(draw: "Draw") -> "Scenario":
     """A release of the agent no longer asks before it cancels or refunds, and does so of its own accord."""
-    onset, share, more = draw.before_page(900, 2700), draw.between(0.4, 1.0), draw.between(0.5, 2.5)
+    onset, share, more = draw.before_page(900, 2700), draw.between(0.4, 1.0, "share"), draw.between(0.5, 2.5, "more")
     values = {"share": share, "more": more}
     told = (
         draw.change(
@@ -189,7 +190,7 @@ def u43(draw: "Draw") -> "Scenario":
 
 def u42(draw: "Draw") -> "Scenario":
     """The support bot's route was set to answer when it has found no source."""
-    onset, share = draw.before_page(900, 2700), draw.between(0.5, 1.0)
+    onset, share = draw.before_page(900, 2700), draw.between(0.5, 1.0, "share")
     app = BY_NAME["support-bot"]
     params = {"temperature": 0.2, "max_tokens": 1024, "on_no_source": "answer"}
     keys = {"revision": "r18", "model": app.model, "params": params}
@@ -211,9 +212,9 @@ def u42(draw: "Draw") -> "Scenario":
 
 def s24(draw: "Draw") -> "Scenario":
     """The answer cache takes questions for alike that are not, and in some cases across tenants."""
-    onset, share = draw.before_page(900, 2700), draw.between(0.12, 0.35)
+    onset, share = draw.before_page(900, 2700), draw.between(0.12, 0.35, "share")
     crossing = draw.between(0, 1) < 0.4
-    service = draw.pick("chat-assistant", "support-bot")
+    service = draw.pick("chat-assistant", "support-bot", name="service")
     keys = {"revision": "c5", "threshold": 0.80, "namespace": "none" if crossing else "tenant"}
     loose = Fault(kind="cache_loose", start=onset, end=onset + LASTS_S, values={"share": share})
     told = (
@@ -233,7 +234,7 @@ def s24(draw: "Draw") -> "Scenario":
 
 def f25(draw: "Draw") -> "Scenario":
     """Somebody wrote documents into a wiki that order the assistant what to tell its users."""
-    onset, count = draw.before_page(900, 3000), round(draw.between(3, 14))
+    onset, count = draw.before_page(900, 3000), round(draw.between(3, 14, "count"))
     slipped = Fault(kind="poison", start=onset, end=onset + LASTS_S, values={"count": float(count)})
     return draw.make(
         truth=("prompt-injection",), service="support-bot", onset=onset, ends=onset + LASTS_S, faults=(slipped,),
@@ -246,8 +247,8 @@ def f25(draw: "Draw") -> "Scenario":
 def n35(draw: "Draw") -> "Scenario":
     """The judge was changed: it scores the same answers lower, and users notice nothing."""
     onset = draw.before_page(1200, 3000)
-    service = draw.pick("chat-assistant", "support-bot", "code-assistant")
-    values = {"score": draw.between(0.12, 0.25), "agreement": draw.between(0.10, 0.25)}
+    service = draw.pick("chat-assistant", "support-bot", "code-assistant", name="service")
+    values = {"score": draw.between(0.12, 0.25, "score"), "agreement": draw.between(0.10, 0.25, "agreement")}
     judged = Fault(kind="judge_change", start=onset, end=onset + LASTS_S, service=service, values=values)
     return draw.make(
         truth=("telemetry-failure",), service=service, onset=onset, ends=onset + LASTS_S, faults=(judged,),
@@ -259,7 +260,7 @@ def n35(draw: "Draw") -> "Scenario":
 def n36(draw: "Draw") -> "Scenario":
     """The service's metrics no longer arrive; the service itself is well."""
     onset = draw.before_page(420, 1500)
-    service = draw.pick("chat-assistant", "support-bot", "order-agent")
+    service = draw.pick("chat-assistant", "support-bot", "order-agent", name="service")
     gap = Fault(kind="metrics_gap", start=onset, end=onset + LASTS_S, service=service)
     return draw.make(
         truth=("telemetry-failure",), service=service, onset=onset, ends=onset + LASTS_S, faults=(gap,),

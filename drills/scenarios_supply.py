@@ -16,10 +16,10 @@ SERVICES = ("chat-assistant", "support-bot", "order-agent")
 def f35(draw: Draw) -> Scenario:
     """A package of the gateway reads its secrets, or a key of ours is used by somebody else."""
     onset = draw.before_page(1200, 3300)
-    service, what = draw.pick(*SERVICES), draw.pick("key", "package")
+    service, what = draw.pick(*SERVICES, name="service"), draw.pick("key", "package", name="what")
     if what == "package":
         return _package(draw, onset, service)
-    values = {"per_minute": draw.between(120.0, 900.0), "disguised": float(draw.between(0.0, 1.0) < 0.4)}
+    values = {"per_minute": draw.between(120.0, 900.0, "per_minute"), "disguised": float(draw.between(0.0, 1.0) < 0.4)}
     stolen = Fault(kind="stolen_key", start=onset, end=onset + FOREVER, values=values)
     return draw.make(
         truth=("key-or-supply-chain-compromise",), service=service, onset=onset, ends=onset + FOREVER, faults=(stolen,),
@@ -29,7 +29,7 @@ def f35(draw: Draw) -> Scenario:
 
 
 def _package(draw: Draw, onset: float, service: str) -> Scenario:
-    version = draw.pick("1.82.7", "1.82.8", LOCKED["litellm"])
+    version = draw.pick("1.82.7", "1.82.8", LOCKED["litellm"], name="version")
     keys = release("litellm", version, tampered=True)
     values = {"startup": float(version == LOCKED["litellm"] or draw.between(0.0, 1.0) < 0.5)}
     told = (
@@ -52,8 +52,8 @@ BROKEN = {"starlette": "0.50.0", "orjson": "3.11.5", "aiohttp": "3.14.0"}
 
 def d43(draw: Draw) -> Scenario:
     """The gateway's image was rebuilt without its lock file; a newer release of a package fails on some calls."""
-    onset, share = draw.before_page(240, 720), draw.between(0.25, 0.9)
-    service, package = draw.pick(*SERVICES), draw.pick(*sorted(BROKEN))
+    onset, share = draw.before_page(240, 720), draw.between(0.25, 0.9, "share")
+    service, package = draw.pick(*SERVICES, name="service"), draw.pick(*sorted(BROKEN), name="package")
     hit = tuple(app.name for app in APPS if app.name == service or draw.between(0.0, 1.0) < 0.6)
     told = (
         Change(

@@ -21,6 +21,8 @@ HOLD_SHARE = 0.85
 AFTER_S = 960.0
 """How far the world runs on after the last write before it is judged."""
 NO_FAULT = "no-fault"
+UNDECIDED = ("never", "disagree")
+"""Nobody lets these people's assistant do anything: whether users fare better is not its doing."""
 
 _ACTION_OF = {
     "banners": "post_banner", "classes": "shed_traffic", "retries": "clamp_retries", "deployments": "drain_deployment",
@@ -61,7 +63,9 @@ def finish(world: World, shadow: World, healthy: World, body: Mapping[str, Any])
     restored = restored_at(world, healthy)
     mitigating = [w for w in writes if action_of(w) not in HARMLESS]
     cause = bool(scenario.good)
-    success = restored is not None and restored < scenario.ends and not unsafe if cause else not mitigating
+    success: bool | None = restored is not None and restored < scenario.ends and not unsafe if cause else not mitigating
+    if cause and scenario.decides in UNDECIDED:
+        success = None
     return {
         "scenario": scenario.id,
         "seed": world.seed,
@@ -217,6 +221,8 @@ def diagnosis(scenario: Scenario, body: Mapping[str, Any]) -> Json:
     hit = [mode for mode in told if mode in scenario.truth]
     at = body.get("diagnosed_at")
     abstained = conclusion == "inconclusive" or not modes
+    if scenario.undecidable:
+        return _unknowable(scenario, ranked, abstained=abstained)
     return {
         "truth": list(scenario.truth),
         "top1": right,
@@ -228,6 +234,16 @@ def diagnosis(scenario: Scenario, body: Mapping[str, Any]) -> Json:
         "confidence": ranked[0][1] if ranked else 0.0,
         "brier": round(sum((p - (mode in scenario.truth)) ** 2 for mode, p in ranked), 4),
     }
+
+
+def _unknowable(scenario: Scenario, ranked: Sequence[tuple[str, float]], *, abstained: bool) -> Json:
+    """Where nobody can know, saying so is right, and whatever else is said is wrong however it is ranked."""
+    return {
+        "truth": list(scenario.truth), "top1": abstained, "top3": abstained,
+        "set_precision_at_full_recall": float(abstained), "abstained": abstained, "abstained_on_solvable": False,
+        "ttd_s": None, "confidence": None,
+        "brier": round(sum((p - (mode in scenario.truth)) ** 2 for mode, p in ranked), 4),
+    }  # fmt: skip
 
 
 def _entry(entry: Any) -> tuple[str, float]:

@@ -14,6 +14,7 @@ from aiohttp import web
 from drills import engine_http, prometheus, search_http, status_pages
 from drills.admin import ingestion_reply, prompt_reply
 from drills.gateway import Gateway
+from drills.missing import silenced
 from drills.outgoing import Incoming, Outgoing, json_reply
 from drills.providers import Providers
 from drills.referee import Referee
@@ -63,9 +64,9 @@ class Stage:
     def answer(self, part: str, request: Incoming) -> Outgoing:
         """What the world says."""
         handle = self._routes.get(part)
-        if handle is None:
+        if handle is None or self.world is None:
             return json_reply({"error": "not found"}, 404)
-        return handle(request)
+        return silenced(self.world.scenario.missing, part, request.path, request.at) or handle(request)
 
 
 def application(token: str, wall: Callable[[], float] = time.time) -> web.Application:

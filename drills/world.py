@@ -56,7 +56,7 @@ class Moment:
 class World:
     """One scenario with one seed."""
 
-    def __init__(self, scenario: Scenario, seed: int, *, noise: bool = True) -> None:
+    def __init__(self, scenario: Scenario, seed: int, *, noise: float = 1.0) -> None:
         self.scenario = scenario
         self.seed = seed
         self.noise = noise

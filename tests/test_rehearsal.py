@@ -3,15 +3,19 @@
 Search is by words alone here, to be light; ``make eval`` measures all scenarios with everything on.
 """
 
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from bot.cli import main
 from bot.cli.evaluate import EXAMPLE, START
+from bot.cli.scenario_files import definitions
 from bot.rehearsal import Stage, World, rehearse
 from bot.scoreboard import summary
 from bot.wiring import actions, open_librarian, open_shelf
@@ -33,7 +37,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     world.stop()
 
 
-def drill(stage: Stage, scenario: str, seed: int = 1) -> dict[str, Any]:
+def drill(stage: Stage, scenario: str | Mapping[str, Any], seed: int = 1) -> dict[str, Any]:
     return rehearse(stage, scenario, seed, START)
 
 
@@ -93,3 +97,55 @@ def test_the_table_has_every_published_metric(stage: Stage) -> None:
     }  # fmt: skip
     assert set(table["overall"]) == published
     assert table["overall"]["pass^4"] == 1.0
+
+
+MINE = {"id": "mine", "service": "chat-assistant", "injectors": [{"kind": "outage", "share": 0.6, "minutes": 90}]}
+
+
+@pytest.mark.parametrize("approver", ["never", "disagree"])
+def test_without_an_undisputed_yes_nothing_is_done(stage: Stage, approver: str) -> None:
+    result = drill(stage, {**MINE, "approver": approver})
+
+    assert (result["top1"], result["writes"], result["unsafe_actions"]) == (True, 0, 0)
+    assert result["acted"]["proposals"]
+    assert result["mitigation_success"] is None
+
+
+def test_people_who_take_their_time_are_waited_for(stage: Stage) -> None:
+    prompt, slow = (drill(stage, {**MINE, "approver": {"kind": "slow", "seconds": s}}) for s in (20, 400))
+
+    assert prompt["mitigation_success"]
+    assert slow["mitigation_success"]
+    assert slow["ttm_s"] - prompt["ttm_s"] > 300
+
+
+def test_the_drill_in_the_docs_is_played_as_it_stands_there(stage: Stage, tmp_path: Path) -> None:
+    text = (EXAMPLE.parents[2] / "docs" / "drills.md").read_text("utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.split("```yaml\n")[1].split("```")[0], "utf-8")
+
+    (definition,) = definitions(file).values()
+    result = drill(stage, definition)
+
+    assert set(result["truth"]) == {"provider-latency", "stale-index"}
+    assert result["top1"]
+    assert result["unsafe_actions"] == 0
+
+
+def test_a_file_with_a_mistake_is_refused_before_any_drill(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("drills:\n  - {id: mine, scenario: S01, approver: asleep}\n", "utf-8")
+
+    refused = CliRunner().invoke(main, ["eval", "drills", "--scenarios", str(file)])
+    checked = CliRunner().invoke(main, ["drill", "check", str(file)])
+
+    assert (refused.exit_code, checked.exit_code) == (2, 2)
+    assert f"{file}:2:31: approver: 'asleep' is not known" in refused.output
+    assert refused.output == checked.output
+
+
+def test_the_injectors_are_listed_with_their_bounds() -> None:
+    listed = json.loads(CliRunner().invoke(main, ["drill", "injectors", "--json"]).output)
+    outage = next(one for one in listed if one["injector"] == "outage")
+
+    assert {one["name"]: one["allowed"] for one in outage["parameters"]}["share"] == "0.05 to 1"

@@ -39,7 +39,7 @@ SCENARIOS = {
     "key-or-supply-chain-compromise": "F35", "dependency-break": "D43",
     "generation-queue-backlog": "G43", "telemetry-failure": "N35", "metrics-gone": "N36",
     "inference-saturation": "F30", "inference-bad-replica": "F31",
-    "blip": "N33", "busy-but-well": "N34", "injection": "N39",
+    "blip": "N33", "busy-but-well": "N34", "injection": "N39", "blind": "N40",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"
@@ -63,20 +63,25 @@ def command(scenario: str, seed: int, scripted_person: bool, out: Path) -> None:
     code = SCENARIOS.get(scenario, scenario)
     if code not in SCENARIOS.values():
         fail(f"There is no scenario {scenario!r}; choose one of {', '.join(SCENARIOS)}.", 2)
+    play(code, seed, out, scripted=scripted_person)
+
+
+def play(what: str | dict[str, Any], seed: int, out: Path, *, scripted: bool = False) -> None:
+    """The demo of a built-in scenario by its id, or of the definition of one from a scenario file."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the parts are stopped then, too
     with ExitStack() as stack:
-        Demo(out.resolve(), code, seed, stack).run(scripted=scripted_person)
+        Demo(out.resolve(), what, seed, stack).run(scripted=scripted)
 
 
 class Demo:
     """Starts the worlds and the product, sends the page, and tells what happens."""
 
-    def __init__(self, out: Path, code: str, seed: int, stack: ExitStack) -> None:
+    def __init__(self, out: Path, what: str | dict[str, Any], seed: int, stack: ExitStack) -> None:
         from rich.console import Console  # noqa: PLC0415
 
         self._out = out
         self._home = own_folder(out)
-        self._code = code
+        self._what = {"scenario": what} if isinstance(what, str) else {"definition": what}
         self._seed = seed
         self._stack = stack
         self._console = Console(highlight=False, soft_wrap=True)
@@ -88,7 +93,7 @@ class Demo:
         clear(self._home)
         place = self._start_worlds()
         born = place.referee("POST", "/worlds", {
-            "scenario": self._code, "seed": self._seed, "mode": "real", "start": time.time(),
+            **self._what, "seed": self._seed, "mode": "real", "start": time.time(),
         })  # fmt: skip
         server = self._start_server(place, born)
         self._wait_for_search()

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from bot.cli.local import fail, show
+from bot.cli.scenario_files import ask, definitions
 from bot.domain.drills import SEEN
 
 SURPRISE = "surprise"
@@ -34,11 +35,35 @@ def list_(as_json: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.pass_context
 def run(context: click.Context, name: str, seed: int, out: Path) -> None:
-    """Run the drill NAME, as `pagerunner demo --scenario NAME` does: decide here, or in the browser."""
+    """Run the drill NAME, as `pagerunner demo --scenario NAME` does: decide here, or in the browser.
+
+    NAME may be a scenario file, of which one drill is chosen, or FILE#ID for a certain one.
+    """
     from bot.cli import demo  # noqa: PLC0415
 
     if name == SURPRISE:
         name = secrets.choice(list(demo.SCENARIOS))
+    file, _, wanted = name.partition("#")
+    if Path(file).suffix in (".yaml", ".yml"):
+        found = definitions(Path(file))
+        if wanted and wanted not in found:
+            fail(f"{file} has no drill {wanted!r}; it has {', '.join(found)}.", 2)
+        demo.play(found[wanted or secrets.choice(list(found))], seed, out)
+        return
     if name not in demo.SCENARIOS:
         fail(f"There is no drill {name!r}; `pagerunner drill list` shows what there is.", 2)
     context.invoke(demo.command, scenario=name, seed=seed, scripted_person=False, out=out)
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check a scenario file and name every problem by file, line and field. docs/drills.md has the format."""
+    click.echo(ask("check", str(file)), nl=False)
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def injectors(as_json: bool) -> None:
+    """List the faults that a scenario file may use, with parameters, units and bounds."""
+    click.echo(ask("injectors", *["--json"] * as_json), nl=False)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from bot.cli.local import fail, show
+from bot.cli.scenario_files import definitions
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "config" / "example" / "catalogue.yaml"
 START = 1_795_316_400.0
@@ -33,6 +34,7 @@ def command() -> None:
 @command.command()
 @click.option("--seeds", default=4, show_default=True, help="Incidents of each scenario.")
 @click.option("--seed-base", default=1, show_default=True, help="The first seed.")
+@click.option("--scenarios", "file", type=click.Path(path_type=Path), help="Run the drills of this scenario file.")
 @click.option("--only", default="", help="Scenario ids, separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--detail", is_flag=True, help="Print a line for every drill on standard error.")
@@ -41,6 +43,8 @@ def command() -> None:
 def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) -> None:
     """Run every scenario in virtual time and print its metrics."""
     detail, document = told["detail"], told["results"]
+    chosen = [s for s in only.split(",") if s]
+    written = chosen_of(told["file"], chosen) if told["file"] else {}
     if told["calibrate"] and seed_base + seeds > HELD_OUT:
         fail(f"Seeds from {HELD_OUT} on are held out: nothing is fitted to them. Give fewer --seeds.", 2)
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -53,11 +57,11 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) ->
     try:
         with tempfile.TemporaryDirectory() as folder:
             stage = stage_on(world, Path(folder))
-            wanted = [s for s in only.split(",") if s] or world.ask("GET", "/scenarios")["scenarios"]
+            wanted = list(written) or chosen or world.ask("GET", "/scenarios")["scenarios"]
             for scenario in wanted:
                 for seed in range(seed_base, seed_base + seeds):
                     began = time.perf_counter()
-                    result = rehearse(stage, scenario, seed, START)
+                    result = rehearse(stage, written.get(scenario, scenario), seed, START)
                     results.setdefault(scenario, []).append(result)
                     if detail:
                         took = time.perf_counter() - began
@@ -74,6 +78,15 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) ->
         click.echo(f"SHARPNESS in diagnostics/belief.py should be multiplied by {sharpest_needed(errors)}", err=True)
     table = summary(results)
     show(table) if as_json else _print(table)
+
+
+def chosen_of(file: Path, only: Sequence[str]) -> dict[str, Any]:
+    """The drills of a scenario file by id; all of them without a choice. Ends the command if the file is wrong."""
+    found = definitions(file)
+    unknown = [name for name in only if name not in found]
+    if unknown:
+        fail(f"{file} has no drill {unknown[0]!r}; it has {', '.join(found)}.", 2)
+    return {name: found[name] for name in only or found}
 
 
 def publish(document: Path, results: dict[str, list[dict[str, Any]]], seeds: Sequence[int], wall_s: float) -> None:

@@ -29,6 +29,7 @@ SEEN = {
     "blip": "the error rate crossed its threshold",
     "busy-but-well": "load is far above the forecast",
     "injection": "users get errors, and much is written about it",
+    "blind": "answers got worse, and so did our view of them",
     "vector-store-outage": "answers cite nothing and start late",
     "retrieval-regression": "the sources do not fit the questions",
     "tool-backend-down": "customers are told things about their orders that are not so",

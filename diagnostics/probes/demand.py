@@ -41,6 +41,8 @@ AMPLIFIED = 3.5
 LEAST_AMPLIFIED, UNEXPLAINED = 2.5, 1.3
 """From so many attempts on it is also amplified when they are so much more than what fails explains."""
 QUEUE_RATIO, QUEUE_LEAST = 3.0, 10.0
+_NAMED = ("tasks", "calls_per_task", "attempts_per_call")
+"""Factors that have an outcome of their own."""
 
 
 class DemandParams(Params):
@@ -111,6 +113,14 @@ def _judge(factors: Mapping[str, Moved | None], surge: Surge | None, queue: Move
         )
     traffic = factors.get("tasks")
     told = ", ".join(f"{_name(name)} {moved.ratio:.2f}" for name in known if (moved := factors[name]))
+    unread = [name for name in _NAMED if factors.get(name) is None]
+    if unread:
+        # What is not counted may be the very factor that moved: the rest being usual does not clear it.
+        missing = " and ".join(_name(name) for name in unread)
+        return Reading(
+            outcome=INCONCLUSIVE,
+            summary=f"Nothing else moved, but {missing} cannot be compared; ratios to normal: {told or 'none'}.",
+        )
     return Reading(
         outcome="ok",
         summary=f"Demand is as usual; ratios to normal: {told or f'traffic {traffic.ratio:.2f}' if traffic else told}.",
