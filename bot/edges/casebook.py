@@ -103,7 +103,11 @@ class SqlCasebook:
 
     async def findings(self, incident_id: str, number: int | None = None) -> Mapping[str, Finding]:
         def read(connection: Connection) -> dict[str, Finding]:
-            query = select(finding).where(finding.c.incident == incident_id).order_by(finding.c.at, finding.c.id)
+            query = (
+                select(finding)
+                .where(finding.c.incident == incident_id)
+                .order_by(finding.c.at, finding.c.call, finding.c.id)
+            )
             if number is not None:
                 query = query.where(finding.c.investigation == number)
             return {

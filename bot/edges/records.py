@@ -139,7 +139,9 @@ def _waits(pv: ProposalView) -> bool:
 
 def _findings(connection: Connection, incident_id: str) -> tuple[Finding, ...]:
     rows = connection.execute(
-        select(finding.c.data).where(finding.c.incident == incident_id).order_by(finding.c.at, finding.c.id)
+        select(finding.c.data)
+        .where(finding.c.incident == incident_id)
+        .order_by(finding.c.at, finding.c.call, finding.c.id)
     )
     return tuple(codec.load(Finding, row.data) for row in rows)
 
