@@ -59,6 +59,7 @@ class World:
 
     def __init__(self, port: int, token: str, process: "subprocess.Popen[bytes]") -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.pid = process.pid
         self._process = process
         self._client = httpx.Client(base_url=self.url, headers={"x-referee-token": token}, timeout=120, trust_env=False)
 

@@ -1,5 +1,7 @@
 """The Prometheus HTTP API over the world's series."""
 
+import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,11 +11,15 @@ import numpy as np
 from drills.exported import catalogue
 from drills.missing import windows
 from drills.outgoing import Incoming, Outgoing, json_reply
-from drills.promql import PromqlError, parse
+from drills.promql import PromqlError, Selector, parse
 from drills.promql_eval import Labels, Source, evaluate
+from drills.store import Series
 from drills.world import World
 
 _MAX_POINTS = 11_000
+_MOST_SELECTORS = 2_000
+_CHOSEN: dict[Selector, Sequence[Series]] = {}
+"""What has been asked for: the catalogue is the same in every world."""
 
 
 def handle(world: World, request: Incoming) -> Outgoing:
@@ -41,7 +47,10 @@ def source_of(world: World) -> Source:
     """The world's series, without those that never arrived."""
     gap = world.stack.of("metrics_gap")
     gaps = {gap.service: (gap.start, gap.end)} if gap is not None else {}
-    return Source(store=world.store, catalogue=catalogue(), gaps=gaps, absent=windows(world.scenario.missing))
+    if len(_CHOSEN) > _MOST_SELECTORS:
+        _CHOSEN.clear()
+    absent = windows(world.scenario.missing)
+    return Source(store=world.store, catalogue=catalogue(), gaps=gaps, absent=absent, chosen=_CHOSEN)
 
 
 def _instant(world: World, values: dict[str, str], now: float) -> Outgoing:
@@ -63,13 +72,11 @@ def _range(world: World, values: dict[str, str]) -> Outgoing:
     if (end - start) / step > _MAX_POINTS:
         raise PromqlError(f"exceeded maximum resolution of {_MAX_POINTS:,} points per timeseries")
     moments = start + step * np.arange(int((end - start) / step) + 1, dtype=np.float64)
-    found = evaluate(parse(_query(values)), source_of(world), moments)
+    found, times = evaluate(parse(_query(values)), source_of(world), moments), moments.tolist()
     result = [
         {
             "metric": dict(labels),
-            "values": [
-                [float(at), _number(float(v))] for at, v in zip(moments, series, strict=True) if not np.isnan(v)
-            ],
+            "values": [[at, _number(v)] for at, v in zip(times, series.tolist(), strict=True) if not math.isnan(v)],
         }
         for labels, series in _ordered(found)
         if not np.isnan(series).all()

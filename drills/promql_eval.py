@@ -28,6 +28,8 @@ class Source:
     """Service -> from when until when none of its samples came in."""
     absent: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Metric -> the same."""
+    chosen: dict[Selector, Sequence[Series]] = field(default_factory=dict)
+    """What selectors choose from this catalogue, for whoever asks more than once."""
 
     def gap(self, series: Series) -> tuple[float, float] | None:
         """When no samples of a series came in; None: they all did."""
@@ -47,7 +49,13 @@ def evaluate(expr: Expr, source: Source, moments: Floats) -> Vector:
     return _aggregated(expr, evaluate(expr.of, source, moments))
 
 
-def _chosen(selector: Selector, source: Source) -> list[Series]:
+def _chosen(selector: Selector, source: Source) -> Sequence[Series]:
+    if selector not in source.chosen:
+        source.chosen[selector] = _matching(selector, source)
+    return source.chosen[selector]
+
+
+def _matching(selector: Selector, source: Source) -> list[Series]:
     names = [selector.name] if selector.name else [m.value for m in selector.matchers if m.label == "__name__"]
     found = source.catalogue.get(names[0], ())
     return [series for series in found if all(matcher.matches(series.labels) for matcher in selector.matchers)]

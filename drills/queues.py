@@ -48,10 +48,11 @@ def advance(flow: Flow, controls: Controls, depth: Floats, step_s: float) -> tup
             if controls.hold[number]
             else {"hold": "held", "pass": "timeout_passed"}.get(controls.on_timeout[number], "timeout_blocked")
         )
-        for row in range(rows):
-            rate = arriving[row, number]
-            capacity = app.workers / max(service_s[row, number] + app.item_s, 1e-3) * answered[row, number]
-            waiting = depth[number]
+        rates = arriving[:, number].tolist()
+        capacities = (app.workers / np.maximum(service_s[:, number] + app.item_s, 1e-3) * answered[:, number]).tolist()
+        waiting_now, missed = float(depth[number]), np.zeros(rows)
+        for row, (rate, capacity) in enumerate(zip(rates, capacities, strict=True)):
+            waiting = waiting_now
             overdue = max(waiting - capacity * app.timeout_s, 0.0)
             if late == "held":
                 # Overdue items leave for the people who review them; the workers see fresh ones only.
@@ -59,13 +60,16 @@ def advance(flow: Flow, controls: Controls, depth: Floats, step_s: float) -> tup
             decided = min(capacity, rate + waiting / step_s)
             in_time = decided if late == "held" else decided * (1.0 if overdue <= 0.0 else 0.0)
             in_time = min(in_time, rate)
-            depth[number] = min(max(waiting + (rate - decided) * step_s, 0.0), _DEPTH_MAX)
+            waiting_now = min(max(waiting + (rate - decided) * step_s, 0.0), _DEPTH_MAX)
             busy = min(rate / max(capacity, 1e-9), 0.97)
-            depths[row, number] = np.round(depth[number] + app.workers * busy / (1.0 - busy) * 0.2)
-            missing = max(rate - in_time, 0.0) if overdue > 0.0 or depth[number] > capacity * app.timeout_s else 0.0
-            decisions[row, number, OUTCOMES.index("allowed")] = (rate - missing) * (1.0 - _FLAGGED)
-            decisions[row, number, OUTCOMES.index("blocked")] = (rate - missing) * _FLAGGED
-            decisions[row, number, OUTCOMES.index(late)] += missing
-            undecided[row, number] = missing / max(rate, 1e-9)
+            depths[row, number] = waiting_now + app.workers * busy / (1.0 - busy) * 0.2
+            missed[row] = max(rate - in_time, 0.0) if overdue > 0.0 or waiting_now > capacity * app.timeout_s else 0.0
+        depth[number] = waiting_now
+        handled = arriving[:, number] - missed
+        decisions[:, number, OUTCOMES.index("allowed")] = handled * (1.0 - _FLAGGED)
+        decisions[:, number, OUTCOMES.index("blocked")] = handled * _FLAGGED
+        decisions[:, number, OUTCOMES.index(late)] += missed
+        undecided[:, number] = missed / np.maximum(arriving[:, number], 1e-9)
+    depths = np.round(depths)
     harm = decisions[:, :, OUTCOMES.index("timeout_blocked")] + decisions[:, :, OUTCOMES.index("timeout_passed")]
     return QueueFlow(depth=depths, decisions=decisions, undecided=undecided, complaints=harm * 0.02), depth

@@ -252,9 +252,11 @@ def _limits(
         missed = 1.0 - passing * (1.0 - rejected)
         tries = 1.0 + missed * 0.6 * controls.max_retries
         util = demand * tries * passing / _LIMITS
-        if util.max() < _AT_EASE:
+        # Each moment by itself, so that how many are worked out together changes nothing.
+        tight = util.max(axis=1) >= _AT_EASE
+        if not tight.any():
             break
-        rejected = 0.5 * rejected + 0.5 * turned_away(util)
+        rejected = np.where(tight[:, None], 0.5 * rejected + 0.5 * turned_away(util), rejected)
     return turned_away(util), util, failures
 
 

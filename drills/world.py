@@ -37,6 +37,8 @@ PAST_S = 26 * 3600.0
 FINE_BEFORE_S = 3600.0
 """How long before the page the five-second steps begin."""
 _CHUNK = 12
+_MOST_STEPS = 240
+"""Steps that are worked out together: many small ones cost as much as a few large ones."""
 USUAL_TOKENS = 1024
 
 
@@ -97,14 +99,20 @@ class World:
         self.latest = max(self.latest, to)
         steps = int((to - self.reached) // STEP_S)
         while steps > 0:
-            number, offset = divmod(round((self.reached - self.fine_from) / STEP_S), _CHUNK)
-            count = min(steps, _CHUNK - offset)
-            first = chunk(self.seed, "steps", number, _CHUNK, DRAWS)
-            draws = np.concatenate([first, chunk(self.seed, "steps-more", number, _CHUNK, MORE_DRAWS)], axis=1)
-            draws = draws[offset : offset + count]
-            own = chunk(self.seed, "steps-engine", number, _CHUNK, ENGINE_DRAWS)[offset : offset + count]
+            count = min(steps, _MOST_STEPS)
+            first = round((self.reached - self.fine_from) / STEP_S)
+            draws = np.concatenate(
+                [self._draws("steps", first, count, DRAWS), self._draws("steps-more", first, count, MORE_DRAWS)], axis=1
+            )
+            own = self._draws("steps-engine", first, count, ENGINE_DRAWS)
             self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws, own)
             steps -= count
+
+    def _draws(self, component: str, first: int, count: int, columns: int) -> Floats:
+        """The uniforms of these steps, which belong to fixed chunks of steps."""
+        numbers = range(first // _CHUNK, (first + count - 1) // _CHUNK + 1)
+        drawn = np.concatenate([chunk(self.seed, component, number, _CHUNK, columns) for number in numbers])
+        return drawn[first % _CHUNK : first % _CHUNK + count]
 
     def _block(self, starts: Floats, step_s: float, draws: Floats, engine_draws: Floats) -> None:
         acting = effects(self.seed, self.faults, starts, noise=self.noise)

@@ -19,7 +19,11 @@ from typing import IO, Any
 from knowledge.index_check import Manifest, chunks_digest, persisted_function
 from knowledge.model import Chunk, Embedder, KnowledgeError
 
-FORMAT = 1
+FORMAT = 2
+"""Raised when an index has to be built anew."""
+EXACT = 2_000
+"""Up to so many chunks every one is compared: the graph is built with chance in it, so an index that misses some misses
+others the next time, and what is learned from it is never the same twice."""
 _BATCH = 2_000
 
 
@@ -154,7 +158,7 @@ class ChromaIndex:
             "max_neighbors": 48,
             "ef_construction": 200,
             # A fixed width misses true neighbours as the index grows: measured against exact search.
-            "ef_search": min(max(256, len(chunks) // 8), 5_000),
+            "ef_search": len(chunks) if len(chunks) <= EXACT else min(max(256, len(chunks) // 8), 5_000),
             "num_threads": 1,
         }
         if name in {collection.name for collection in self._client.list_collections()}:  # an unfinished rebuild

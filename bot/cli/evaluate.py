@@ -2,10 +2,8 @@
 
 import json
 import os
-import secrets
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import click
 
+from bot.cli.drill_jobs import DrillFailed, Played, Wanted, every_scenario, played
 from bot.cli.local import fail, show
 from bot.cli.scenario_files import definitions
 
@@ -36,6 +35,7 @@ def command() -> None:
 @click.option("--seed-base", default=1, show_default=True, help="The first seed.")
 @click.option("--scenarios", "file", type=click.Path(path_type=Path), help="Run the drills of this scenario file.")
 @click.option("--only", default="", help="Scenario ids, separated by commas.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Processes that play drills; otherwise one for each core.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--detail", is_flag=True, help="Print a line for every drill on standard error.")
 @click.option("--results", type=click.Path(path_type=Path), help="Write them as a document as well, red or green.")
@@ -47,31 +47,21 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) ->
     written = chosen_of(told["file"], chosen) if told["file"] else {}
     if told["calibrate"] and seed_base + seeds > HELD_OUT:
         fail(f"Seeds from {HELD_OUT} on are held out: nothing is fitted to them. Give fewer --seeds.", 2)
-    os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
-    from bot.rehearsal import World, rehearse  # noqa: PLC0415
-    from bot.scoreboard import calibration, sharpest_needed, summary  # noqa: PLC0415
+    from bot.scoreboard import calibration, sharpest_needed, summary  # noqa: PLC0415 - help must not wait for it
 
-    started = time.perf_counter()
-    world = World.start(secrets.token_hex(16))
-    results: dict[str, list[dict[str, Any]]] = {}
+    started, numbers = time.perf_counter(), range(seed_base, seed_base + seeds)
+    wanted = list(written) or chosen or every_scenario()
+    every = [Wanted(scenario=name, seed=seed, what=written.get(name, name)) for name in wanted for seed in numbers]
+    done: dict[tuple[str, int], dict[str, Any]] = {}
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            stage = stage_on(world, Path(folder))
-            wanted = list(written) or chosen or world.ask("GET", "/scenarios")["scenarios"]
-            for scenario in wanted:
-                for seed in range(seed_base, seed_base + seeds):
-                    began = time.perf_counter()
-                    result = rehearse(stage, written.get(scenario, scenario), seed, START)
-                    results.setdefault(scenario, []).append(result)
-                    if detail:
-                        took = time.perf_counter() - began
-                        click.echo(f"{scenario} {seed} {took:.1f} s {json.dumps(result)}", err=True)
-                    elif sys.stderr.isatty():
-                        click.echo(f"\r{scenario} {seed} ", nl=False, err=True)
-    finally:
-        world.stop()
+        for one in played(every, told["jobs"] or os.cpu_count() or 1):
+            done[one.wanted.scenario, one.wanted.seed] = one.result
+            _progress(one, len(done), len(every), detail=detail)
+    except DrillFailed as error:
+        fail(str(error), 1)
+    results = {name: [done[name, seed] for seed in numbers] for name in dict.fromkeys(wanted)}
     if document is not None:
-        publish(document, results, range(seed_base, seed_base + seeds), time.perf_counter() - started)
+        publish(document, results, numbers, time.perf_counter() - started)
     if told["calibrate"]:
         errors = calibration([drill for each in results.values() for drill in each])
         click.echo("calibration error by power of the present posterior: " + json.dumps(errors), err=True)
@@ -87,6 +77,14 @@ def chosen_of(file: Path, only: Sequence[str]) -> dict[str, Any]:
     if unknown:
         fail(f"{file} has no drill {unknown[0]!r}; it has {', '.join(found)}.", 2)
     return {name: found[name] for name in only or found}
+
+
+def _progress(one: Played, number: int, of: int, *, detail: bool) -> None:
+    if detail:
+        told = f"{one.wanted.scenario} {one.wanted.seed} {one.took_s:.1f} s {json.dumps(one.result)}"
+        click.echo(told, err=True)
+    elif sys.stderr.isatty():
+        click.echo(f"\r{number} of {of}: {one.wanted}\033[K" + ("\n" if number == of else ""), nl=False, err=True)
 
 
 def publish(document: Path, results: dict[str, list[dict[str, Any]]], seeds: Sequence[int], wall_s: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from bot.domain import codec
 from bot.domain.approval import counts
@@ -30,6 +30,9 @@ from bot.ports import NOTHING, Follow, VoteContext
 
 LEAST_REASON = 3
 """Letters and digits of a reason for break-glass."""
+_OVERDUE = select(proposal).where(
+    proposal.c.state == ProposalState.OPEN.value, proposal.c.votable, proposal.c.expires_at <= bindparam("moment")
+)
 
 
 class SqlBallots:
@@ -158,13 +161,7 @@ class SqlBallots:
         put to the vote waits for nobody, and looking again every quarter of an hour would cost."""
 
         def work(connection: Connection) -> list[tuple[str, str]]:
-            over = connection.execute(
-                select(proposal).where(
-                    proposal.c.state == ProposalState.OPEN.value,
-                    proposal.c.votable,
-                    proposal.c.expires_at <= codec.stamp(now),
-                )
-            ).all()
+            over = connection.execute(_OVERDUE, {"moment": codec.stamp(now)}).all()
             for row in over:
                 expire_row(connection, row, now)
             return [(row.incident, row.id) for row in over]

@@ -28,6 +28,10 @@ from knowledge.model import Retrieval
 
 log = logging.getLogger("pagerunner.casebook")
 
+# Made once: every sweep asks.
+_WANTED = select(incident.c.id, incident.c.investigations).where(incident.c.investigated < incident.c.investigations)
+_TO_CLOSE = select(incident.c.id).where(incident.c.status == Status.RESOLVED.value)
+
 
 class SqlCasebook:
     """See :class:`bot.ports.Casebook`."""
@@ -99,7 +103,11 @@ class SqlCasebook:
 
     async def findings(self, incident_id: str, number: int | None = None) -> Mapping[str, Finding]:
         def read(connection: Connection) -> dict[str, Finding]:
-            query = select(finding).where(finding.c.incident == incident_id).order_by(finding.c.at, finding.c.id)
+            query = (
+                select(finding)
+                .where(finding.c.incident == incident_id)
+                .order_by(finding.c.at, finding.c.call, finding.c.id)
+            )
             if number is not None:
                 query = query.where(finding.c.investigation == number)
             return {
@@ -151,18 +159,12 @@ class SqlCasebook:
 
     async def wanted(self) -> Sequence[tuple[str, int]]:
         def read(connection: Connection) -> list[tuple[str, int]]:
-            rows = connection.execute(
-                select(incident.c.id, incident.c.investigations).where(
-                    incident.c.investigated < incident.c.investigations
-                )
-            )
-            return [(row.id, row.investigations) for row in rows]
+            return [(row.id, row.investigations) for row in connection.execute(_WANTED)]
 
         return await self._database.run(read)
 
     async def to_close(self) -> Sequence[str]:
-        query = select(incident.c.id).where(incident.c.status == Status.RESOLVED.value)
-        return await self._database.run(lambda c: list(c.execute(query).scalars()))
+        return await self._database.run(lambda c: list(c.execute(_TO_CLOSE).scalars()))
 
     async def move(self, incident_id: str, status: Status, facts: Sequence[Fact], now: datetime, *,
                    pager: str = "", by: str = "") -> bool:  # fmt: skip

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -53,6 +53,13 @@ class Database:
     def run_now(self, work: Callable[[Connection], T]) -> T:
         """The same for callers without an event loop."""
         return self._thread.submit(self._transaction, work).result()
+
+    @staticmethod
+    def version(connection: Connection) -> tuple[int, int]:
+        """Is another after anything was written, through this connection or by another process; for what was read to be
+        kept at hand. Only inside :meth:`run`."""
+        driver: Any = connection.connection.driver_connection
+        return driver.total_changes, driver.execute("PRAGMA data_version").fetchone()[0]
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         if self._engine is None:

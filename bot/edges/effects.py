@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from bot.domain import codec
 from bot.domain.incident import Status
@@ -34,6 +34,27 @@ _ENDED = {
     EffectStatus.FAILED: (EffectState.FAILED, ProposalState.FAILED, "effect_failed"),
     EffectStatus.UNKNOWN: (EffectState.UNKNOWN, ProposalState.UNKNOWN, "effect_unknown"),
 }
+_BY_HAND = proposal.c.plan["effect"].as_string() == EffectClass.MANUAL.value
+_OVER = incident.c.status.in_((Status.RESOLVED.value, Status.CLOSED.value))
+_DUE = {
+    # A step by hand waits for its person, until the incident is over: then it is called off.
+    "mitigate": select(proposal.c.id)
+    .join(incident, incident.c.id == proposal.c.incident)
+    .where(
+        (proposal.c.state == ProposalState.APPROVED.value)
+        | ((proposal.c.state == ProposalState.EXECUTING.value) & (~_BY_HAND | _OVER))
+    ),
+    "verify": select(effect.c.id).where(
+        effect.c.state == EffectState.DONE.value, effect.c.next_check_at <= bindparam("moment")
+    ),
+    "lease": select(effect.c.id).where(effect.c.lease_until <= bindparam("moment")),
+    "revert": select(effect.c.proposal).where(
+        effect.c.kind == "revert",
+        effect.c.state.in_((EffectState.PENDING.value, EffectState.CLAIMED.value)),
+        effect.c.next_check_at.is_(None) | (effect.c.next_check_at <= bindparam("moment")),
+    ),
+}
+"""What rows imply a job, by kind. Made once: every sweep asks."""
 
 
 class SqlEffects:
@@ -154,33 +175,8 @@ class SqlEffects:
         """What rows imply a job: approved proposals, interrupted effects, checks and leases that are due."""
 
         def read(connection: Connection) -> dict[str, Sequence[str]]:
-            moment = codec.stamp(now)
-            by_hand = proposal.c.plan["effect"].as_string() == EffectClass.MANUAL.value
-            over = incident.c.status.in_((Status.RESOLVED.value, Status.CLOSED.value))
-            # A step by hand waits for its person, until the incident is over: then it is called off.
-            approved = (
-                select(proposal.c.id)
-                .join(incident, incident.c.id == proposal.c.incident)
-                .where(
-                    (proposal.c.state == ProposalState.APPROVED.value)
-                    | ((proposal.c.state == ProposalState.EXECUTING.value) & (~by_hand | over))
-                )
-            )
-            checks = select(effect.c.id).where(
-                effect.c.state == EffectState.DONE.value, effect.c.next_check_at <= moment
-            )
-            leases = select(effect.c.id).where(effect.c.lease_until <= moment)
-            reverts = select(effect.c.proposal).where(
-                effect.c.kind == "revert",
-                effect.c.state.in_((EffectState.PENDING.value, EffectState.CLAIMED.value)),
-                effect.c.next_check_at.is_(None) | (effect.c.next_check_at <= moment),
-            )
-            return {
-                "mitigate": connection.execute(approved).scalars().all(),
-                "verify": connection.execute(checks).scalars().all(),
-                "lease": connection.execute(leases).scalars().all(),
-                "revert": connection.execute(reverts).scalars().all(),
-            }
+            moment = {"moment": codec.stamp(now)}
+            return {kind: connection.execute(rows, moment).scalars().all() for kind, rows in _DUE.items()}
 
         return await self._database.run(read)
 

@@ -74,11 +74,15 @@ class SqlHistory:
 
         def work(connection: Connection) -> None:
             self._known.clear()
-            for series, one in samples:
-                values = {"service": service, "series": series, "at": codec.stamp(one.at), "value": one.value}
-                connection.execute(insert(sample).values(**values))
-            for key, at, data in documents:
-                connection.execute(insert(document).values(service=service, key=key, at=codec.stamp(at), data=data))
+            if samples:  # at once: a day of baselines is thousands of rows
+                connection.execute(insert(sample), [
+                    {"service": service, "series": series, "at": codec.stamp(one.at), "value": one.value}
+                    for series, one in samples
+                ])  # fmt: skip
+            if documents:
+                connection.execute(insert(document), [
+                    {"service": service, "key": key, "at": codec.stamp(at), "data": data} for key, at, data in documents
+                ])  # fmt: skip
 
         await self._database.run(work)
 

@@ -25,6 +25,9 @@ from knowledge.model import Retrieval
 Names = Callable[[str], tuple[Awaited, ...]]
 """Who may approve for a team, by name, as far as that is known now; answers at once."""
 
+REMEMBERED = 8
+"""Views that are kept at hand."""
+
 
 def not_known(team: str) -> tuple[Awaited, ...]:  # noqa: ARG001 - the signature of Names
     return ()
@@ -37,10 +40,21 @@ class SqlRecords:
         self._database = database
         self._catalogue = catalogue
         self._names = names
+        self._read: dict[str, tuple[tuple[int, int], IncidentView | None]] = {}
+        """The views last read, with the version of the data that they are of: people and ticks look far more often than
+        anything happens."""
 
     async def view(self, incident_id: str) -> IncidentView | None:
-        view = await self._database.run(lambda c: read_view(c, incident_id, self._catalogue))
+        view = await self._database.run(lambda c: self._view(c, incident_id))
         return None if view is None else _with_people(view, self._catalogue, self._names)
+
+    def _view(self, connection: Connection, incident_id: str) -> IncidentView | None:
+        version = self._database.version(connection)
+        if self._read.get(incident_id, (None, None))[0] != version:
+            while len(self._read) >= REMEMBERED:
+                del self._read[next(iter(self._read))]
+            self._read[incident_id] = version, read_view(connection, incident_id, self._catalogue)
+        return self._read[incident_id][1]
 
     async def debts(self, *, open_only: bool = True) -> Sequence[Debt]:
         return await self._database.run(lambda c: debts.listed(c, open_only=open_only))
@@ -125,7 +139,9 @@ def _waits(pv: ProposalView) -> bool:
 
 def _findings(connection: Connection, incident_id: str) -> tuple[Finding, ...]:
     rows = connection.execute(
-        select(finding.c.data).where(finding.c.incident == incident_id).order_by(finding.c.at, finding.c.id)
+        select(finding.c.data)
+        .where(finding.c.incident == incident_id)
+        .order_by(finding.c.at, finding.c.call, finding.c.id)
     )
     return tuple(codec.load(Finding, row.data) for row in rows)
 
