@@ -1,7 +1,7 @@
 """From a runbook's steps to a proposal that people can vote on, and whether its approval still holds when it counts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from bot.domain.approval import break_glass, counts, requirement, stricter
@@ -12,7 +12,7 @@ from bot.domain.provenance import used_fact
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import line
 from bot.parts import Parts
-from bot.ports import Investigated, Planned
+from bot.ports import Investigated, Planned, Step
 from config.catalogue import Service
 
 HELD_FOR = timedelta(minutes=5)
@@ -20,6 +20,7 @@ HELD_FOR = timedelta(minutes=5)
 _NOT_AGAIN = (ProposalState.REJECTED, ProposalState.DONE, ProposalState.FAILED, ProposalState.UNKNOWN)
 SPENT = {state.value for state in _NOT_AGAIN}
 """What became of a step that is not proposed again."""
+CARRIED_OUT = SPENT - {ProposalState.REJECTED.value}
 UNDER_WAY = {ProposalState.APPROVED.value, ProposalState.EXECUTING.value}
 """Meanwhile no step is proposed, neither this again nor another: it would hide this one on the card."""
 
@@ -49,7 +50,7 @@ class Proposer:
             ended["next"] = "an approved step is not over yet; nothing else is proposed meanwhile"
             return [_ended(ended)], ""
         spent = {step for step, state in tried if state in SPENT}
-        for step in found.steps if service else ():
+        for step in _by_turns(found.steps, tried) if service else ():
             if step.key in spent:
                 passed.append({"step": step.reference, "why": "already tried or rejected"})
                 continue
@@ -145,6 +146,13 @@ class Proposer:
         if hidden:
             return plan, f"this plan cannot be shown whole on a card, so nobody can approve it: {hidden}"
         return plan, ""
+
+
+def _by_turns(steps: Sequence[Step], tried: Iterable[tuple[str, str]]) -> Sequence[Step]:
+    """Where several causes are named and a step against one did not do, another cause's steps come first: of the few
+    attempts that are left, none should go to the same idea."""
+    had = {step.partition("/")[0] for step, state in tried if state in CARRIED_OUT}
+    return sorted(steps, key=lambda step: step.runbook in had)
 
 
 def _ended(data: Mapping[str, object]) -> Fact:

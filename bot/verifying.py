@@ -58,7 +58,7 @@ class Verification:
         own = {finding.id for finding in after.values()}
         known = {id_: f for id_, f in (await self._.casebook.findings(incident.id)).items() if id_ not in own}
         before, earlier = _latest(known, round_=0), _latest(known, round_=proposal.plan.attempt)
-        judgement = judge(proposal.plan, before, after, earlier)
+        judgement = judge(proposal.plan, before, after, earlier, last=last)
         if judgement.answer == "pending" and not last:
             await self._again(effect)
             return ""

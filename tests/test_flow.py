@@ -149,6 +149,52 @@ async def test_too_early_to_tell_is_looked_at_again_until_the_time_is_over(rig: 
     assert rig.target.effects == ["apply shift_traffic", "revert acme"]
 
 
+async def test_users_who_are_served_again_keep_what_they_recovered_with(rig: Rig) -> None:
+    before = finding("user_signal", "server_error", Verdict.ABNORMAL)
+    incident_id = await settle(rig.inbox, rig.casebook, page())
+    await rig.casebook.found(incident_id, 1, "user_signal:{}", before, START)
+    await rig.tick()
+    slowly = finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.3, n=10)
+    rig.verifier.default = [slowly, finding("user_signal", "ok", Verdict.NORMAL)]
+
+    await approve(rig, incident_id)
+    for _ in range(5):
+        await rig.tick(6)
+    assert (await latest(rig, incident_id)).apply.verdict == ""  # type: ignore[union-attr]
+    for _ in range(8):
+        await rig.tick(6)
+
+    shown = await view(rig, incident_id)
+    assert rig.target.effects == ["apply shift_traffic"]
+    verified = shown.entries("verification_made")[-1].fact.data
+    assert verified["verdict"] == "better"
+    assert "user_signal says ok; gateway_canary is not ok yet: gateway_canary says server_error" in verified["reason"]
+
+
+async def test_the_second_attempt_goes_to_the_other_cause(rig: Rig) -> None:
+    other = step(1, "cap_generation", key="agent-runaway/1", reference="agent-runaway#cap", runbook="agent-runaway")
+    rig.triage.steps = [step(1), step(2, "drain"), other]
+    rig.verifier.default = [finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10)]
+    incident_id = await opened(rig)
+    await approve(rig, incident_id)
+    for _ in range(14):
+        await rig.tick(6)
+
+    assert (await latest(rig, incident_id)).proposal.plan.action == "cap_generation"
+
+
+async def test_a_rejected_step_gives_way_to_the_next_of_the_same_cause(rig: Rig) -> None:
+    other = step(1, "cap_generation", key="agent-runaway/1", reference="agent-runaway#cap", runbook="agent-runaway")
+    rig.triage.steps = [step(1), step(2, "drain"), other]
+    incident_id = await opened(rig)
+    one = (await latest(rig, incident_id)).proposal
+    await rig.desk.vote(one.id, one.plan_hash, "reject", LOCAL, NOWHERE)
+    await rig.desk.again(incident_id, LOCAL)
+    await rig.tick(1)
+
+    assert (await latest(rig, incident_id)).proposal.plan.action == "drain"
+
+
 async def test_after_two_attempts_a_person_must_look(rig: Rig) -> None:
     rig.triage.steps = [step(1), step(2, "drain"), step(3, "shed")]
     rig.verifier.default = [finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10)]

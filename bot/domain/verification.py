@@ -31,11 +31,13 @@ def deciding_probes(plan: Plan, diagnosis: Diagnosis | None, specs: Mapping[str,
 
 
 def judge(
-    plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding], earlier: Mapping[str, Finding]
-) -> Judgement:
+    plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding], earlier: Mapping[str, Finding], *,
+    last: bool = False,
+) -> Judgement:  # fmt: skip
     """Better: the named probe shows the wanted outcome and nothing that was well has become ill. Worse: something well
     has become ill, or the named probe's number got clearly worse, and the look before (``earlier``) saw the same: one
-    reading alone undoes nothing. Otherwise it is too early to tell."""
+    reading alone undoes nothing. Otherwise it is too early to tell; but at the ``last`` look users who are served again
+    decide: to take away what they recovered with would be worse than a number that is not yet as usual."""
     named = after.get(plan.verify_probe)
     spoiled = [name for name in after if _spoiled(before.get(name), after[name])]
     confirmed = [name for name in spoiled if _spoiled(before.get(name), earlier.get(name))]
@@ -44,11 +46,14 @@ def judge(
         worst = after[(confirmed or spoiled)[0]]
         reason = f"{worst.probe} was well before: {worst.reading.summary}"
         return Judgement(answer="worse" if confirmed else "pending", reason=reason, evidence=cited)
+    if last and _served_again(before.get(GUARD), after.get(GUARD)) and not _met(plan, named):
+        still = named.reading.summary if named else "it was not read"
+        reason = f"{after[GUARD].reading.summary}; {plan.verify_probe} is not {plan.verify_outcome} yet: {still}"
+        return Judgement(answer="better", reason=reason, evidence=cited)
     if named is None or named.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.NOT_RUN):
         why = named.reading.summary if named else "it was not read"
         return Judgement(answer="pending", reason=f"{plan.verify_probe} cannot tell: {why}", evidence=cited)
-    well = named.probe == GUARD and named.verdict is Verdict.NORMAL  # recovered is as good as ok
-    if named.outcome == plan.verify_outcome or well:
+    if _met(plan, named):
         first = before.get(plan.verify_probe)
         was = f"; before: {first.outcome}, {first.reading.summary}" if first else ""
         return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)
@@ -57,6 +62,20 @@ def judge(
         twice = _clearly_higher(before.get(plan.verify_probe), earlier.get(plan.verify_probe))
         return Judgement(answer="worse" if twice else "pending", reason=reason, evidence=cited)
     return Judgement(answer="pending", reason=named.reading.summary, evidence=cited)
+
+
+def _met(plan: Plan, named: Finding | None) -> bool:
+    """Whether the check that the plan names is fulfilled; of users, recovered is as good as ok."""
+    if named is None:
+        return False
+    return named.outcome == plan.verify_outcome or (named.probe == GUARD and named.verdict is Verdict.NORMAL)
+
+
+def _served_again(before: Finding | None, after: Finding | None) -> bool:
+    """Whether users felt it before, and are served now."""
+    if before is None or after is None:
+        return False
+    return before.verdict is Verdict.ABNORMAL and after.verdict is Verdict.NORMAL
 
 
 def _spoiled(before: Finding | None, after: Finding | None) -> bool:
