@@ -152,7 +152,8 @@ class _Crew:
                 told = self._answer(worker)
                 worker.drill = next(left, None)
                 if worker.drill is not None:
-                    worker.line.send(worker.drill)
+                    with contextlib.suppress(BrokenPipeError):  # its end is what is heard of it next
+                        worker.line.send(worker.drill)
                 if isinstance(told, Played):
                     missing -= 1
                     yield told
