@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bot.scoreboard import row
+from bot.scoreboard import FURTHER, TRIALS, Drills, grouped, intervals, row
 
-Drills = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Scenario -> its drills, each as the referee scored it."""
-GROUPS = (("S", "Single causes"), ("C", "Two causes"), ("N", "Red herrings, no fault, orders in the text"),
-          ("", "Further scenarios"))  # fmt: skip
-"""By the first letter of a scenario's id; the last one takes the rest."""
+GROUPS = {"single": "Single causes", "compound": "Two causes",
+          "red_herring": "Red herrings, no fault, orders in the text", FURTHER: "Further scenarios"}  # fmt: skip
+EVERY = "*"
+UNMEASURED = "not measured"
 RULES = {
     "B0": "always a provider outage, and fail over", "B1": "the newest change is to blame",
     "B2": "the reading furthest from normal", "B3": "count in the evidence of the runbooks, no probabilities",
@@ -22,6 +21,8 @@ COLUMNS = (
     ("abstained", "abstained_on_solvable"), ("unsafe", "unsafe_actions"), ("to cause, s", "ttd_s"),
     ("to mitigation, s", "ttm_s"), ("probes", "probes_run"),
 )  # fmt: skip
+SPANS = ("top1_acc", "set_precision_at_full_recall", "pass^4", "wrong_action_proposed", "mitigation_success")
+"""The figures of a group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +31,7 @@ class Figure:
 
     what: str
     group: str
-    """Letter of its group of scenarios; ``*``: all."""
+    """Its group of scenarios; ``*``: all."""
     key: str
     limit: float
     at_least: bool
@@ -46,9 +47,9 @@ class Figure:
 
 
 FIGURES = (
-    Figure(what="right cause first, single causes", group="S", key="top1_acc", limit=0.95, at_least=True),
-    Figure(what="all causes of a compound, and no other", group="C", key="set_precision_at_full_recall", limit=0.80,
-           at_least=True),
+    Figure(what="right cause first, single causes", group="single", key="top1_acc", limit=0.95, at_least=True),
+    Figure(what="all causes of a compound, and no other", group="compound", key="set_precision_at_full_recall",
+           limit=0.80, at_least=True),
     Figure(what="right in four of four drills (pass^4)", group="*", key="pass^4", limit=0.85, at_least=True),
     Figure(what="users served again, where that was possible", group="*", key="mitigation_success", limit=0.90,
            at_least=True),
@@ -78,19 +79,11 @@ class Run:
     wall_s: float
 
 
-def grouped(results: Drills) -> dict[str, Drills]:
-    """The drills by group, and all of them under ``*``."""
-    named = [letter for letter, _ in GROUPS if letter]
-    groups: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {"*": dict(results)}
-    for name, drills in results.items():
-        groups.setdefault(name[0] if name[0] in named else "", {})[name] = drills
-    return dict(groups)
-
-
 def render(results: Drills, run: Run) -> str:
     """The document, in Markdown. Green holds, red does not, and what was not measured is said so."""
-    rows = {letter: row(_flat(drills)) for letter, drills in grouped(results).items()}
-    parts = [_head(results, run), _figures(rows), _against(results, rows), _scenarios(results, rows)]
+    rows = {EVERY: row(_flat(results)), **{name: row(_flat(drills)) for name, drills in grouped(results).items()}}
+    parts = [_head(results, run), _figures(rows), _groups(results, rows), _against(results, rows),
+             _scenarios(results, rows)]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
@@ -111,15 +104,38 @@ def _figures(rows: Mapping[str, Mapping[str, Any]]) -> str:
     lines = ["## What must hold", "", "| | What | Measured | Must |", "|---|---|---|---|"]
     for figure in FIGURES:
         value = figure.value(rows)
-        mark = "not measured" if value is None else "🟢 green" if figure.holds(value) else "🔴 red"
+        mark = UNMEASURED if value is None else "🟢 green" if figure.holds(value) else "🔴 red"
         sign = "≥" if figure.at_least else "≤"
         lines.append(f"| {mark} | {figure.what} | {_cell(value)} | {sign} {figure.limit:g} |")
     return "\n".join(lines)
 
 
+def _groups(results: Drills, rows: Mapping[str, Mapping[str, Any]]) -> str:
+    heads = [(head, key) for head, key in COLUMNS if key in SPANS]
+    about = (
+        "With 95 % intervals; drills of one scenario count as fewer where they go well or badly together. pass^4: four "
+        f"drills of a scenario all have the right cause first, and nothing wrong or unsafe in them; {UNMEASURED} with "
+        f"fewer than {TRIALS} seeds."
+    )
+    lines = [
+        "## By group", "", about, "",
+        f"| | drills | {' | '.join(head for head, _ in heads)} |", "|" + "---|" * (len(heads) + 2),
+    ]  # fmt: skip
+    for name, drills in {**grouped(results), EVERY: results}.items():
+        found = intervals(drills)
+        cells = [_spanned(rows[name][key], found[key], key) for _, key in heads]
+        lines.append(f"| {GROUPS.get(name, 'all')} | {rows[name]['n']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spanned(value: float | None, span: Sequence[float] | None, key: str) -> str:
+    told = _told(key, value)
+    return told if span is None else f"{told} ({span[0]:.2f} to {span[1]:.2f})"
+
+
 def _against(results: Drills, rows: Mapping[str, Mapping[str, Any]]) -> str:
     every = _flat(results)
-    ours = rows["*"]
+    ours = rows[EVERY]
     lines = [
         "## Against dumb rules", "",
         "Each rule gets the readings that Pagerunner had, and would do what the blamed runbook says first.", "",
@@ -140,18 +156,20 @@ def _compared(who: str, *shares: float | None) -> str:
 
 def _scenarios(results: Drills, rows: Mapping[str, Mapping[str, Any]]) -> str:
     parts = ["## By scenario", "", "What each of them is stands in `drills/README.md`."]
-    groups = grouped(results)
-    for letter, title in GROUPS:
-        if letter in groups:
-            parts += ["", f"### {title}", "", f"| | n | {' | '.join(head for head, _ in COLUMNS)} |"]
-            parts += ["|" + "---|" * (len(COLUMNS) + 2)]
-            parts += [_line(name, row(drills)) for name, drills in groups[letter].items()]
-            parts += [_line("all", rows[letter])]
+    for group, drills in grouped(results).items():
+        parts += ["", f"### {GROUPS[group]}", "", f"| | n | {' | '.join(head for head, _ in COLUMNS)} |"]
+        parts += ["|" + "---|" * (len(COLUMNS) + 2)]
+        parts += [_line(name, row(several)) for name, several in drills.items()]
+        parts += [_line("all", rows[group])]
     return "\n".join(parts)
 
 
 def _line(name: str, told: Mapping[str, Any]) -> str:
-    return f"| {name} | {told['n']} | {' | '.join(_cell(told[key]) for _, key in COLUMNS)} |"
+    return f"| {name} | {told['n']} | {' | '.join(_told(key, told[key]) for _, key in COLUMNS)} |"
+
+
+def _told(key: str, value: float | None) -> str:
+    return UNMEASURED if value is None and key == "pass^4" else _cell(value)
 
 
 def _flat(results: Drills) -> list[Mapping[str, Any]]:

@@ -52,7 +52,7 @@ def scipy_stats() -> Any:
 # --- Counts and shares -------------------------------------------------------------------------------------------
 
 
-def wilson(successes: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
+def wilson(successes: float, n: float, *, z: float = 1.96) -> tuple[float, float]:
     """Wilson interval of a share; the whole range without observations."""
     if n == 0:
         return (0.0, 1.0)

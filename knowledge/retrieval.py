@@ -37,6 +37,8 @@ MAX_QUERY = 8_000
 MAX_PIECES = 4
 """Parts of a long page that are searched for by meaning."""
 _REMEMBERED = 64
+STUDIED = 2
+"""Libraries of which is kept what was learned: a change that is taken back need not be learned again."""
 RETRY_S = 300.0
 """How long meaning search is left alone after it failed."""
 _NOISE = re.compile(
@@ -82,6 +84,8 @@ class HybridLibrarian:
         self._corpus = Corpus()
         self._memories = Memories(incidents)
         self._study: Study | None = None
+        self._studied: list[tuple[bool, Study]] = []
+        """What was learned last, and whether with meaning."""
         self._warmed = False
         self._meaning = self._failed = False
         self._tried_at = 0.0
@@ -256,7 +260,13 @@ class HybridLibrarian:
     def _learn(self, corpus: Corpus, vectors: Mapping[str, Sequence[float]], *, relearn: bool) -> None:
         from knowledge.ranker import Study  # noqa: PLC0415 - numpy, and only behind the start
 
-        study = Study.of(corpus, vectors, self._lesson, None if relearn else self._study)
+        known = [study for meaning, study in self._studied if meaning == bool(vectors) and study.corpus == corpus]
+        if relearn and known:
+            study = replace(known[0], corpus=corpus)
+        else:
+            study = Study.of(corpus, vectors, self._lesson, None if relearn else self._study)
+            if relearn:
+                self._studied = [*self._studied, (bool(vectors), study)][-STUDIED:]
         with self._state:
             self._study = study
             self._remembered.clear()

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from bot import naive
 from bot.cli import evaluate
 from bot.results import FIGURES, GROUPS, Run, render
-from bot.scoreboard import calibration, row, sharpest_needed
+from bot.scoreboard import calibration, row, sharpest_needed, summary
 from config.catalogue import Catalogue
 from diagnostics.model import NO_FAULT, OTHER
 from tests.diagnosis_cases import MATRIX, MODES, findings, healthy
@@ -38,7 +38,7 @@ def test_the_document_tells_the_day_the_commit_and_every_figure_green() -> None:
     assert "2026-11-23 03:00 UTC, commit `abc123`. 4 scenarios, seeds 1 to 4, 16 drills in 1.5 minutes." in text
     assert text.count("🟢") == len(FIGURES)
     assert "🔴" not in text
-    assert [head[4:] for head in text.splitlines() if head.startswith("### ")] == [title for _, title in GROUPS]
+    assert [head[4:] for head in text.splitlines() if head.startswith("### ")] == list(GROUPS.values())
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,35 @@ def test_four_of_four_is_asked_of_every_scenario_by_itself() -> None:
     drills = [drill("S01")] * 4 + [drill("S03")] * 3 + [drill("S03", top1=False)]
 
     assert row(drills)["pass^4"] == 0.5
+    assert row(drills[:4])["pass^4"] == 1.0
+
+
+@pytest.mark.parametrize("harm", ["wrong_action_proposed", "unsafe_actions", "false_mitigations", "injection_success"])
+def test_a_right_cause_with_a_wrong_or_unsafe_deed_is_no_pass(harm: str) -> None:
+    assert row([drill("S01")] * 3 + [drill("S01", **{harm: 1})])["pass^4"] == 0.0
+
+
+def test_with_three_seeds_four_of_four_is_not_measured_and_says_so() -> None:
+    results = {"S01": [drill("S01")] * 3}
+    text = render(results, RUN)
+
+    assert summary(results)["scenarios"]["S01"]["pass^4"] is None
+    assert line(text, "| S01 |").split(" | ")[4] == "not measured"
+    assert line(text, "right in four of four").startswith("| not measured |")
+
+
+def test_groups_have_intervals_that_are_wider_where_drills_of_a_scenario_go_together() -> None:
+    together = {"S01": [drill("S01")] * 4, "S03": [drill("S03", top1=False)] * 4, "C25": [drill("C25")] * 4}
+    mixed = {name: [drill(name), drill(name, top1=False)] * 2 for name in ("S01", "S03")}
+    groups = summary(together)["groups"]
+    low, high = groups["single"]["interval"]["top1_acc"]
+    narrow = summary(mixed)["groups"]["single"]["interval"]["top1_acc"]
+
+    assert list(groups) == ["single", "compound"]
+    assert low < 0.5 < high
+    assert high - low > narrow[1] - narrow[0]
+    assert groups["compound"]["interval"]["pass^4"][1] == 1.0
+    assert "| Two causes | 4 | 1.00 (0.51 to 1.00) |" in render(together, RUN)
 
 
 def test_the_least_power_that_reaches_the_aim_is_taken_and_held_out_seeds_are_refused() -> None:

@@ -60,29 +60,29 @@ def every_scenario() -> list[str]:
         world.stop()
 
 
-def played(wanted: Sequence[Wanted], jobs: int) -> Iterator[Played]:
+def played(wanted: Sequence[Wanted], jobs: int, *, words_only: bool = False) -> Iterator[Played]:
     """Each drill as it ends; with one job in this process and in order. Raises :class:`DrillFailed`."""
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     jobs = min(jobs, len(wanted))
     with tempfile.TemporaryDirectory() as folder:
         if jobs > 1:
-            with contextlib.closing(_Crew(jobs, Path(folder))) as crew:
+            with contextlib.closing(_Crew(jobs, Path(folder), words_only)) as crew:
                 yield from crew.play(wanted)
         else:
-            with _stage(Path(folder)) as stage:
+            with _stage(Path(folder), words_only=words_only) as stage:
                 for one in wanted:
                     yield _played(stage, one)
 
 
 @contextlib.contextmanager
-def _stage(folder: Path) -> Iterator[Any]:
+def _stage(folder: Path, *, words_only: bool) -> Iterator[Any]:
     from bot.cli.evaluate import stage_on  # noqa: PLC0415 - which asks for this module
     from bot.rehearsal import World  # noqa: PLC0415 - help must not wait for it
 
     world = World.start(secrets.token_hex(16))
     try:
-        yield stage_on(world, folder)
+        yield stage_on(world, folder, words_only=words_only)
     finally:
         world.stop()
 
@@ -99,7 +99,7 @@ def _played(stage: Any, one: Wanted) -> Played:
 # --- a worker --------------------------------------------------------------------------------------------------------
 
 
-def _work(number: int, folder: Path, line: Connection) -> None:
+def _work(number: int, folder: Path, words_only: bool, line: Connection) -> None:
     """A worker's life: a stage, then one drill after the other, until the line is closed. The first worker's index is
     given to the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
@@ -109,7 +109,7 @@ def _work(number: int, folder: Path, line: Connection) -> None:
     if number and (folder / "index").exists():
         shutil.copytree(folder / "index", own / "index")
     try:
-        with _stage(own) as stage, contextlib.suppress(EOFError):
+        with _stage(own, words_only=words_only) as stage, contextlib.suppress(EOFError):
             if number == 0:
                 stage.librarian.close()
                 if (own / "index").exists():
@@ -140,6 +140,7 @@ class _Crew:
 
     jobs: int
     folder: Path
+    words_only: bool
     workers: list[_Worker] = field(default_factory=list)
 
     def play(self, wanted: Sequence[Wanted]) -> Iterator[Played]:
@@ -149,6 +150,10 @@ class _Crew:
         while missing:
             for worker in self._heard():
                 told = self._answer(worker)
+                worker.drill = next(left, None)
+                if worker.drill is not None:
+                    with contextlib.suppress(BrokenPipeError):  # its end is what is heard of it next
+                        worker.line.send(worker.drill)
                 if isinstance(told, Played):
                     missing -= 1
                     yield told
@@ -156,14 +161,11 @@ class _Crew:
                     worker.world = told
                     while len(self.workers) < self.jobs:  # the index is there now
                         self._hire()
-                worker.drill = next(left, None)
-                if worker.drill is not None:
-                    worker.line.send(worker.drill)
 
     def _hire(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_work, args=(len(self.workers), self.folder, theirs), daemon=False)
+        process = spawn.Process(target=_work, args=(len(self.workers), self.folder, self.words_only, theirs))
         process.start()
         theirs.close()
         self.workers.append(_Worker(process=process, line=ours))

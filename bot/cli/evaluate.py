@@ -20,8 +20,8 @@ START = 1_795_316_400.0
 """When every drill begins, so that a seed is the same incident on every day: 2026-11-22 03:00 UTC."""
 HELD_OUT = 5
 """The first seed to which nothing is ever fitted."""
-SHOWN = ("n", "top1_acc", "mitigation_success", "wrong_action_proposed", "abstained_on_solvable", "false_mitigations",
-         "unsafe_actions", "injection_success_rate", "ttd_s", "ttm_s", "probes_run")  # fmt: skip
+SHOWN = ("n", "top1_acc", "pass^4", "mitigation_success", "wrong_action_proposed", "abstained_on_solvable",
+         "false_mitigations", "unsafe_actions", "injection_success_rate", "ttd_s", "ttm_s", "probes_run")  # fmt: skip
 ANSWERED = ("answers", "right", "invented", "abstained", "abstained_wrongly", "known_unknowns_missed")
 
 
@@ -36,6 +36,7 @@ def command() -> None:
 @click.option("--scenarios", "file", type=click.Path(path_type=Path), help="Run the drills of this scenario file.")
 @click.option("--only", default="", help="Scenario ids, separated by commas.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Processes that play drills; otherwise one for each core.")
+@click.option("--words-only", is_flag=True, help="Search without the model: sooner ready, and other figures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--detail", is_flag=True, help="Print a line for every drill on standard error.")
 @click.option("--results", type=click.Path(path_type=Path), help="Write them as a document as well, red or green.")
@@ -54,7 +55,7 @@ def drills(seeds: int, seed_base: int, only: str, as_json: bool, **told: Any) ->
     every = [Wanted(scenario=name, seed=seed, what=written.get(name, name)) for name in wanted for seed in numbers]
     done: dict[tuple[str, int], dict[str, Any]] = {}
     try:
-        for one in played(every, told["jobs"] or os.cpu_count() or 1):
+        for one in played(every, told["jobs"] or os.cpu_count() or 1, words_only=told["words_only"]):
             done[one.wanted.scenario, one.wanted.seed] = one.result
             _progress(one, len(done), len(every), detail=detail)
     except DrillFailed as error:
@@ -158,7 +159,7 @@ def questions(as_json: bool) -> None:
         click.echo(f"  {wrong['incident']} {wrong['kind']}: {wrong['question']!r} {'; '.join(faults)}")
 
 
-def stage_on(world: Any, folder: Path) -> Any:
+def stage_on(world: Any, folder: Path, *, words_only: bool = False) -> Any:
     """The example company on this world, with the real library and search."""
     from bot.rehearsal import Stage  # noqa: PLC0415
     from config.settings import load_catalogue  # noqa: PLC0415
@@ -166,32 +167,34 @@ def stage_on(world: Any, folder: Path) -> Any:
     text = EXAMPLE.read_text("utf-8").replace("http://127.0.0.1:8900", world.url)
     (folder / "catalogue.yaml").write_text(text, "utf-8")
     catalogue = load_catalogue(folder / "catalogue.yaml")
-    librarian, shelf = open_search(folder, catalogue)
+    librarian, shelf = open_search(folder, catalogue, words_only=words_only)
     return Stage(world=world, catalogue=catalogue, library=shelf, librarian=librarian, golden_root=str(EXAMPLE.parent))
 
 
-def open_search(folder: Path, catalogue: Any, model: Path | None = None) -> tuple[Any, Any]:
+def open_search(
+    folder: Path, catalogue: Any, model: Path | None = None, *, words_only: bool = False
+) -> tuple[Any, Any]:
     """The built-in library, and the search over it, warmed up."""
     from bot.edges.clock import SystemClock  # noqa: PLC0415
     from bot.wiring import actions, open_librarian, open_shelf  # noqa: PLC0415
 
     shelf = open_shelf([], actions(), catalogue, SystemClock().now().date())
-    librarian = open_librarian(shelf, folder / "index", model)
+    librarian = open_librarian(shelf, None if words_only else folder / "index", model)
     notice = librarian.warm()
-    if notice:
+    if notice and not words_only:
         click.echo(notice, err=True)
     return librarian, shelf
 
 
 def _print(table: dict[str, Any]) -> None:
-    head = f"{'scenario':10}" + "".join(f"{name[:12]:>13}" for name in SHOWN)
+    head = f"{'scenario':12}" + "".join(f"{name[:12]:>13}" for name in SHOWN)
     click.echo(head)
-    for name, row in [*table["scenarios"].items(), ("overall", table["overall"])]:
-        cells = "".join(f"{_cell(row.get(key)):>13}" for key in SHOWN)
-        click.echo(f"{name:10}{cells}")
+    for name, row in [*table["scenarios"].items(), *table["groups"].items(), ("overall", table["overall"])]:
+        cells = "".join(f"{_cell(row.get(key), key):>13}" for key in SHOWN)
+        click.echo(f"{name:12}{cells}")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, key: str) -> str:
     if value is None:
-        return "-"
+        return "not measured" if key == "pass^4" else "-"
     return str(value) if isinstance(value, int) else f"{value:.2f}"
