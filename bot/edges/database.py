@@ -27,8 +27,8 @@ class SchemaMismatch(Exception):
 
 
 class Database:
-    """Runs functions inside transactions, one at a time, off the event loop. Not ``durable``: a commit does not wait for
-    the disk, for what ends with its process."""
+    """Runs functions inside transactions, one at a time, off the event loop. Not ``durable``: a commit does not wait
+    for the disk, for what ends with its process."""
 
     def __init__(self, path: Path, *, read_only: bool = False, durable: bool = True) -> None:
         self.path = path
@@ -117,7 +117,7 @@ class Database:
             self._engine = None
 
     def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
-        # SQLAlchemy begins transactions itself (BEGIN IMMEDIATE above); the driver's own BEGIN must stay out of the way.
+        # SQLAlchemy begins transactions itself (BEGIN IMMEDIATE above); the driver's own BEGIN must stay away.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")

@@ -99,7 +99,8 @@ class Line:
 
 
 def open_line(target: Target, resolve: Resolve, max_connections: int, kept: int) -> Line:
-    """Prepare to talk to a target; connects to nothing. ``kept``: connections that stay open while idle. Raises :class:`HttpError` ``refused`` for a bad declaration."""
+    """Prepare to talk to a target; connects to nothing. ``kept``: connections that stay open while idle. Raises
+    :class:`HttpError` ``refused`` for a bad declaration."""
     try:
         endpoint = endpoint_of(target)
         networks(target)
