@@ -50,6 +50,8 @@ GIVES_UP_AFTER_S = 1_800.0
 STARTS_WITHIN_S = 60.0
 TOKENS: int = Settings.model_fields["canary_tokens_per_incident"].default
 """What an installation may spend that has set nothing else."""
+CONNECTIONS = 2
+"""To each part of the world, which answers one request after the other; the pool looks at all of them each time."""
 WATCHES_S = 660.0
 """The drill goes on for so long after the last event, so that the referee sees whether it stays well."""
 
@@ -163,9 +165,10 @@ async def _drill(
 ) -> dict[str, Any]:
     clock = VirtualClock(datetime.fromtimestamp(born["page_at"], UTC), loop)
     with tempfile.TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "drill.sqlite")
+        database = Database(Path(folder) / "drill.sqlite", durable=False)
         database.open()
-        http = SafeHttp(stage.catalogue, {t.auth_env: "drill" for t in stage.catalogue.targets if t.auth_env})
+        secrets = {t.auth_env: "drill" for t in stage.catalogue.targets if t.auth_env}
+        http = SafeHttp(stage.catalogue, secrets, max_connections=CONNECTIONS, kept=CONNECTIONS)
         assistant, jobs = _assistant(stage, database, clock, VirtualHttp(http, clock, real=loop.real), Path(folder))
         try:
             await history_file.load(assistant.history, {k: born[k] for k in ("baselines", "changes")})

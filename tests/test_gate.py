@@ -1,6 +1,8 @@
 """The gate: who may, once, and exactly what was shown."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -245,3 +247,19 @@ async def test_the_view_shows_votes_and_effects(
     assert [v.name for v in shown.votes] == ["Ana"]
     assert shown.apply is not None
     assert shown.apply.state is EffectState.CLAIMED
+
+
+async def test_a_view_is_read_again_only_when_something_was_written_by_whomever(
+    database: Database, incident: str, catalogue: Catalogue
+) -> None:
+    records = SqlRecords(database, catalogue)
+    before = await records.view(incident)
+    again = await records.view(incident)
+    with closing(sqlite3.connect(database.path)) as elsewhere, elsewhere:
+        elsewhere.execute("UPDATE incident SET title = 'written by another process'")
+    after = await records.view(incident)
+    await database.run(lambda c: c.execute(update(schema.incident).values(title="written here")))
+    last = await records.view(incident)
+
+    assert again is before
+    assert [view.incident.title for view in (after, last) if view] == ["written by another process", "written here"]

@@ -278,3 +278,14 @@ def test_more_chunks_than_the_database_takes_names_for_are_all_known_again(tmp_p
 
     assert len(again.known()) == len(texts)
     again.close()
+
+
+def test_a_small_index_answers_exactly_so_that_every_build_answers_alike(tmp_path: Path) -> None:
+    chunks, vectors = [chunk(f"c{n}") for n in range(900)], unit_vectors(900, 64, seed=3)
+    exact = ExactSearch({one.id: vector for one, vector in zip(chunks, vectors, strict=True)})
+    for build in ("first", "second"):
+        index = ChromaIndex(tmp_path / build, EMBEDDER)
+        index.replace(chunks, vectors)
+        for vector in unit_vectors(20, 64, seed=4):
+            assert [name for name, _ in index.nearest(vector, 400)] == [name for name, _ in exact.nearest(vector, 400)]
+        index.close()

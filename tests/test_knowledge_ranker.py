@@ -80,6 +80,16 @@ class TestWhatIsLearned:
         assert librarian._study is not None
         assert librarian._study.learned == less
 
+    def test_a_change_that_is_taken_back_is_not_learned_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        learned: list[int] = []
+        monkeypatch.setattr("knowledge.ranker.lessons", lambda corpus, *_: learned.append(len(corpus.documents)) or ())
+        librarian = made(library())
+        further = [*library(), document("further", ["the printer is out of paper"])]
+        for documents in (further, library(), further, library()):
+            librarian.reload(documents)
+
+        assert learned == [len(library()), len(further)]
+
     def test_a_change_that_is_only_tried_out_keeps_the_weights(self) -> None:
         librarian = made(library())
         before = librarian._study

@@ -27,11 +27,13 @@ class SchemaMismatch(Exception):
 
 
 class Database:
-    """Runs functions inside transactions, one at a time, off the event loop."""
+    """Runs functions inside transactions, one at a time, off the event loop. Not ``durable``: a commit does not wait
+    for the disk, for what ends with its process."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, durable: bool = True) -> None:
         self.path = path
         self._read_only = read_only
+        self._durable = durable
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._engine: Engine | None = None
 
@@ -78,7 +80,7 @@ class Database:
         mode = "ro" if self._read_only else "rw"
         url = f"sqlite:///file:{self.path}?mode={mode}&uri=true"
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5})
-        event.listen(engine, "connect", _prepare_read_only if self._read_only else _prepare)
+        event.listen(engine, "connect", _prepare_read_only if self._read_only else self._prepare)
         begin = "BEGIN" if self._read_only else "BEGIN IMMEDIATE"
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         try:
@@ -114,13 +116,12 @@ class Database:
             self._engine.dispose()
             self._engine = None
 
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # SQLAlchemy begins transactions itself (BEGIN IMMEDIATE above); the driver's own BEGIN must stay out of the way.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
+        # SQLAlchemy begins transactions itself (BEGIN IMMEDIATE above); the driver's own BEGIN must stay away.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+        connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _prepare_read_only(connection: sqlite3.Connection, _record: object) -> None:

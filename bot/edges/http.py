@@ -29,14 +29,15 @@ _OWN_HEADERS = frozenset({
 
 
 class SafeHttp:
-    """Implements :class:`config.http.Http`. ``secrets`` maps environment variable names to credentials."""
+    """Implements :class:`config.http.Http`. ``secrets`` maps environment variable names to credentials.
+    ``max_connections`` at once to each target, of which ``kept`` stay open while idle."""
 
     def __init__(self, catalogue: Catalogue, secrets: Mapping[str, str], *, resolve: Resolve = system_resolve,
-                 max_connections: int = 32) -> None:  # fmt: skip
+                 max_connections: int = 32, kept: int = 16) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._secrets = secrets
         self._resolve = resolve
-        self._max_connections = max_connections
+        self._max_connections, self._kept = max_connections, kept
         self._lines: dict[str, Line] = {}
 
     async def __aenter__(self) -> Self:
@@ -92,7 +93,7 @@ class SafeHttp:
             target = self._catalogue.target(name)
             if target is None:
                 raise HttpError("refused", name, "no target of this name in the catalogue")
-            self._lines[name] = open_line(target, self._resolve, self._max_connections)
+            self._lines[name] = open_line(target, self._resolve, self._max_connections, self._kept)
         return self._lines[name]
 
     def _headers(self, target: Target, wanted: Mapping[str, str]) -> dict[str, str]:

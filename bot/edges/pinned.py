@@ -98,8 +98,9 @@ class Line:
         await self.fresh.aclose()
 
 
-def open_line(target: Target, resolve: Resolve, max_connections: int) -> Line:
-    """Prepare to talk to a target; connects to nothing. Raises :class:`HttpError` ``refused`` for a bad declaration."""
+def open_line(target: Target, resolve: Resolve, max_connections: int, kept: int) -> Line:
+    """Prepare to talk to a target; connects to nothing. ``kept``: connections that stay open while idle. Raises
+    :class:`HttpError` ``refused`` for a bad declaration."""
     try:
         endpoint = endpoint_of(target)
         networks(target)
@@ -109,9 +110,9 @@ def open_line(target: Target, resolve: Resolve, max_connections: int) -> Line:
     backend = Pinned(target, endpoint, resolve)
     pools = [
         httpcore.AsyncConnectionPool(
-            ssl_context=tls, max_connections=max_connections, max_keepalive_connections=kept,
+            ssl_context=tls, max_connections=max_connections, max_keepalive_connections=idle,
             keepalive_expiry=KEEP_ALIVE_S, network_backend=backend, retries=0,
         )
-        for kept in (max_connections // 2, 0)
+        for idle in (kept, 0)
     ]  # fmt: skip
     return Line(target, endpoint, backend, tls, pools[0], pools[1])
