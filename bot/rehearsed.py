@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.cited import Registries, counted
+from bot.domain.plan_card import watching_users
 from bot.domain.timeline import Entry
 from bot.domain.view import IncidentView, ProposalView
 
@@ -20,10 +21,12 @@ def over(view: IncidentView) -> bool:
     ]
     undoing = [p for p in view.proposals if p.apply is not None and p.apply.verdict in ("worse", "unknown")
                and p.revert is None and p.proposal.plan.effect != "manual"]  # fmt: skip
-    # What helped may not have been all: while users still feel it, it is looked at again.
-    felt = [p for p in view.proposals if p.apply is not None and p.apply.verdict == "better"
-            and p.apply.next_check_at is not None]  # fmt: skip
-    return not (waiting or unverified or undoing or felt)
+    return not (waiting or unverified or undoing or felt(view))
+
+
+def felt(view: IncidentView) -> bool:
+    """Whether something helped and users are still watched: it may not have been all; then it is looked at again."""
+    return any(watching_users(p) for p in view.proposals)
 
 
 def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str, Any]:
