@@ -33,7 +33,7 @@ from bot.edges.virtual import VirtualClock, VirtualLoop
 from bot.edges.virtual_http import VirtualHttp
 from bot.naive import Case, judged
 from bot.ports import Received, VoteContext
-from bot.rehearsed import over, report
+from bot.rehearsed import felt, over, report
 from bot.scripted import PEOPLE, Approver
 from bot.triage.graph import GraphTriage
 from bot.triage.late import LateTriage
@@ -252,9 +252,9 @@ class Observer:
 
     async def watch(self, incident_id: str) -> None:
         """Sweep and decide until nothing more will happen."""
-        until = self._clock.now().timestamp() + GIVES_UP_AFTER_S
+        until, pause = self._clock.now().timestamp() + GIVES_UP_AFTER_S, 2.0
         while self._clock.now().timestamp() < until:
-            await self._clock.sleep(2)
+            await self._clock.sleep(pause)
             await self._assistant.flow.sweep()
             view = await self._assistant.records.view(incident_id)
             assert view is not None
@@ -263,6 +263,8 @@ class Observer:
             await self._decide(view)
             if not self._jobs.busy and over(view):
                 return
+            # Users are watched for minutes: nobody has to decide anything meanwhile.
+            pause = 10.0 if felt(view) and view.open_proposal is None else 2.0
 
     async def undo(self, incident_id: str) -> None:
         """Some drills end with everything put back: the target must then be as it was before."""

@@ -13,7 +13,7 @@ async def test_a_world_comes_with_page_baselines_and_changes() -> None:
     async with running() as client:
         born = await client.make("S15", 2, baselines="service")
     assert set(born) == {"world", "page", "started_at", "page_at", "service", "baselines", "changes", "solvable",
-                         "injected", "documents", "rollback_drill"}  # fmt: skip
+                         "injected", "documents", "rollback_drill", "approver", "assistant_llm"}  # fmt: skip
     assert born["started_at"] == START < born["page_at"] < START + 60
     names = {entry.get("series") or entry["document"] for entry in born["baselines"]}
     assert all(series.known(name) for name in names)
