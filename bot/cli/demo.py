@@ -132,8 +132,8 @@ class Demo:
             "ACME_OPENAI_KEY": "sk-simulated-acme", "BETA_ANTHROPIC_KEY": "sk-simulated-beta",
         }  # fmt: skip
         pagerunner = [sys.executable, "-m", "bot"]
-        subprocess.run([*pagerunner, "history", str(self._home / "history.json")], env=environment, check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run([*pagerunner, "history", "baselines", str(self._home / "history.json")], env=environment,
+                       check=True, stdout=subprocess.DEVNULL)  # fmt: skip
         self._spawn("pagerunner", [*pagerunner, "serve"], environment)
         self._wait_for(port, "pagerunner", ready="Pagerunner is ready")
         return Server(f"http://127.0.0.1:{port}", self._home / "data", secret, environment)
