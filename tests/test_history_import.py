@@ -16,6 +16,7 @@ from bot.cli import main
 from bot.domain import conversation
 from bot.domain.card import known_references
 from bot.domain.detail import detail, similar_line
+from bot.domain.presentation import Redaction
 from bot.domain.redaction import redacted
 from bot.edges.casebook import SqlCasebook
 from bot.edges.database import Database
@@ -36,6 +37,7 @@ TOLD = {
     "body": "overloaded_error from acme", "cause": "provider-outage", "confirmed_by": "Eva Example",
     "helped": "shifted traffic to the second provider", "link": "https://example.com/incidents/1",
 }  # fmt: skip
+LEVELS: tuple[Redaction, ...] = ("company", "public")
 UNTOLD = {"id": "INC-2", "title": "Lobby printer is on fire", "at": "2026-04-01T10:00:00Z", "service": "billing"}
 
 
@@ -321,5 +323,7 @@ class TestShown:
         assert "its cause was not confirmed" in similar_line(replace(self.SIMILAR, cause=""))
 
     def test_it_stays_inside_the_company(self) -> None:
-        for level in ("company", "public"):
-            assert redacted(self.view(), level).retrieval.similar == ()
+        for level in LEVELS:
+            shown = redacted(self.view(), level).retrieval
+            assert shown is not None
+            assert shown.similar == ()
