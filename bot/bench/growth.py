@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.bench.figures import Figure, quantity
+from bot.cli.runbook_library import vector_file
 from bot.edges.clock import SystemClock
 from bot.wiring import actions, open_shelf, specs
 from diagnostics.differential import diagnose
@@ -21,6 +22,7 @@ from knowledge.ingest import documents, text_digest
 from knowledge.lexical_index import LexicalIndex
 from knowledge.model import Chunk, Document, Query
 from knowledge.retrieval import HybridLibrarian
+from knowledge.vector_cache import CachingEmbedder
 
 SIZES = (40, 1_000, 10_000)
 MODES = 400
@@ -53,7 +55,7 @@ class _Known:
     measured."""
 
     def __init__(self) -> None:
-        self._model = SentenceTransformerEmbedder()
+        self._model = CachingEmbedder(SentenceTransformerEmbedder(), vector_file())
         self.given: dict[str, Sequence[float]] = {}
 
     @property

@@ -1,5 +1,6 @@
 """``pagerunner drill``: practise an incident. The list tells what people see, never why."""
 
+import os
 import secrets
 import signal
 import sys
@@ -85,6 +86,7 @@ def run(name: str, seed: int, out: Path, runbooks: Path | None, minutes: int, sc
     Ctrl-C ends it early. Beside the score stands what a rehearsal of the same incident came to, with an approver who
     agrees at once: it is what the runbooks in use would have done.
     """
+    os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports it
     from bot.cli import demo  # noqa: PLC0415
 
     if name == SURPRISE:
