@@ -3,7 +3,8 @@
 import math
 import random
 import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from bot.bench.figures import Figure, quantity
 from bot.edges.clock import SystemClock
@@ -31,6 +32,12 @@ def _growth(what: str, costs: Mapping[int, float], detail: str) -> Figure:
     table = ", ".join(f"{size:,}: {quantity(1_000 * cost, 'ms')}" for size, cost in costs.items())
     return Figure(what=what, value=exponent(small, large), unit="", must=0.99,
                   detail=f"{table}; from {small[0]:,} to {large[0]:,}, below 1 is sub-linear; {detail}")  # fmt: skip
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before
 
 
 def _differential() -> Figure:
