@@ -74,6 +74,6 @@ def test_a_game_day_with_a_runbook_that_is_not_merged_ends_with_its_score(tmp_pa
     assert found["yours"]["right_cause"] is True
     assert [one["action"] for one in found["yours"]["approvals"]][:1] == ["shift_traffic"]
     assert found["rehearsal"]["mitigated"] is True
-    assert found["rehearsal"]["steps"][0]["runbook"] == "provider-outage"
+    assert found["rehearsal"]["steps"][0]["runbook"] == "provider-outage#1-our-own-way-out"
     assert "# Score of the drill provider-outage, seed 1" in done.stdout
     assert (tmp_path / "out" / "score.md").read_text("utf-8") in done.stdout
