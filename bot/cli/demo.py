@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import click
 
 from bot.cli.local import fail
-from bot.cli.story import LONGEST_S, Ending, Server, Story
+from bot.cli.story import Ending, Server, Story
 from config.settings import without_settings
 
 SCENARIOS = {
@@ -103,7 +103,7 @@ class Demo:
         server.send(born["page"])
         self._say(f"Sent the page: [bold]{born['page']['event']['data']['title']}[/bold]")
         interactive = sys.stdin.isatty() and not scripted
-        longest_s = game.longest_s if game is not None else LONGEST_S
+        longest_s = game.longest_s if game is not None else None
         story = Story(server, self._console, self._began, interactive=interactive, longest_s=longest_s)
         patient = interactive or scripted or game is not None
         try:

@@ -73,12 +73,12 @@ class Story:
     """Follows the one incident of the demo."""
 
     def __init__(self, server: Server, console: "Console", began: float, *, interactive: bool,
-                 longest_s: float = LONGEST_S) -> None:  # fmt: skip
+                 longest_s: float | None = None) -> None:  # fmt: skip
         self._server = server
         self._console = console
         self._began = began
         self._interactive = interactive
-        self._longest_s = longest_s
+        self._longest_s = LONGEST_S if longest_s is None else longest_s
         self._seen = 0
         self._incident = ""
         self._asked = ""
