@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostics import likelihood
 from diagnostics.model import NO_FAULT, OTHER, Argument, Finding, Hypothesis, Mode, ProbeSpec, Weight
@@ -50,23 +50,44 @@ class Belief:
 
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """With their arguments, most probable first."""
+        sums = self._sums()
         titles = {NO_FAULT: "No fault, or already over", OTHER: "A cause that no runbook describes"}
         return tuple(
             Hypothesis(
                 mode=h,
                 title=self.modes[h].title if h in self.modes else titles[h],
                 probability=self.posterior[h],
-                arguments=self._arguments(h),
+                arguments=self._arguments(h, sums),
             )
             for h in self.ranked()
         )
 
-    def _arguments(self, h: str) -> tuple[Argument, ...]:
-        others = [other for other in self.prior if other != h]
-        weight = sum(self.prior[other] for other in others) or 1.0
+    def narrowed(self, most: int) -> "Belief":
+        """With the hypotheses that the page or the findings speak for most, and no other; as it is, if there are no
+        more than ``most``. What it costs to look ahead then does not grow with the library."""
+        if len(self.posterior) <= most:
+            return self
+        weighed = sorted(self.posterior, key=lambda h: (-max(self.posterior[h], self.prior[h]), h))
+        kept = {*weighed[:most], NO_FAULT, OTHER}
+        total = sum(self.posterior[h] for h in self.posterior if h in kept)
+        return replace(
+            self,
+            prior={h: share for h, share in self.prior.items() if h in kept},
+            posterior={h: share / total for h, share in self.posterior.items() if h in kept},
+            modes={h: mode for h, mode in self.modes.items() if h in kept},
+        )
+
+    def _sums(self) -> tuple[float, list[float]]:
+        """The chances before the findings added up, and how likely each finding is by them: once for all hypotheses."""
+        expected = [math.fsum(share * likely[h] for h, share in self.prior.items()) for likely in self.seen]
+        return math.fsum(self.prior.values()), expected
+
+    def _arguments(self, h: str, sums: tuple[float, list[float]]) -> tuple[Argument, ...]:
+        own, (total, expected) = self.prior[h], sums
+        others = total - own or 1.0
         arguments = []
-        for finding, exponent, likely in zip(self.findings, self.exponents, self.seen, strict=True):
-            average = sum(self.prior[other] * likely[other] for other in others) / weight
+        for finding, exponent, likely, all_ in zip(self.findings, self.exponents, self.seen, expected, strict=True):
+            average = (all_ - own * likely[h]) / others
             bits = exponent * math.log2(likely[h] / average) if average > 0 else 0.0
             word = self._word(h, finding, bits)
             arguments.append(

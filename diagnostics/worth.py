@@ -14,6 +14,8 @@ SECONDS_PER_TOKEN = 0.01
 """What a token costs beside time: a thousand tokens weigh like ten seconds."""
 ASKING_S = 5.0
 """What asking costs beside that, free or not: a call to somebody's system, and a line that somebody reads."""
+MOST = 64
+"""Hypotheses that are looked at: of a larger library, those that the page or the findings speak for most."""
 INFORMATIVE = 0.01
 """Bits below which one more probe is not worth asking."""
 CRUMB = 0.1
@@ -27,6 +29,7 @@ AS_TELLING = 0.1
 def next_probes(belief: Belief, findings: Sequence[Finding], specs: Specs) -> tuple[NextProbe, ...]:
     """Probes that were not asked yet, by expected information for their cost, best first."""
     asked = {f.probe for f in findings}
+    belief = belief.narrowed(MOST)
     further = _further(belief)
     answered = {m: max((_shows(belief, m, other) for other in asked if other in belief.specs), default=0.0)
                 for m in further}  # fmt: skip

@@ -1,4 +1,5 @@
-"""Closed incidents whose cause a person confirmed, found again by meaning: exact, in memory, the newest ones.
+"""Closed incidents, found again by meaning: exact, in memory, the newest ones. Only those whose cause a person
+confirmed rank runbooks; all can be shown.
 
 They stand outside of the index of runbooks, so that many of them cannot crowd a runbook out of an answer.
 """
@@ -7,15 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from knowledge.ingest import MAX_CHUNK
-from knowledge.model import Embedder, PastIncident
+from knowledge.model import Embedder, PastIncident, Similar
 
 MOST = 2_000
 """Incidents that are remembered: three megabytes of vectors."""
 _NEAREST = 3
+SHOWN = 3
+SHOWN_FROM = 0.5
+"""Similarity from which a person would say that two pages are about much the same."""
 
 
 class Memories:
-    """``incidents``: newest first."""
+    """``incidents``: newest first, and those that may rank before those that may not."""
 
     def __init__(self, incidents: Iterable[PastIncident] = ()) -> None:
         self.incidents: Sequence[PastIncident] = tuple(incidents)[:MOST]
@@ -53,6 +57,21 @@ class Memories:
             for name in self.incidents[place].confirmed:
                 by_runbook.setdefault(name, []).append((float(similar[place]), self.incidents[place].id))
         return {name: (_typical([score for score, _ in hits]), hits[0][1]) for name, hits in by_runbook.items()}
+
+    def alike(self, vectors: Sequence[Sequence[float]]) -> tuple[Similar, ...]:
+        """The few that read most like the page whose parts have these vectors, the nearest first."""
+        if self._vectors is None or not self.incidents or not len(vectors):
+            return ()
+        import numpy as np  # noqa: PLC0415
+
+        scores = (self._vectors @ np.asarray(vectors, dtype=np.float32).T).max(axis=1)
+        near = [n for n in np.argsort(-scores, kind="stable") if self.incidents[n].title]
+        return tuple(_shown(self.incidents[n], float(scores[n])) for n in near[:SHOWN] if scores[n] >= SHOWN_FROM)
+
+
+def _shown(one: PastIncident, score: float) -> Similar:
+    return Similar(id=one.id, title=one.title, score=round(score, 4), service=one.service, at=one.at,
+                   cause=", ".join(one.confirmed), helped=one.helped, origin=one.origin, link=one.link)  # fmt: skip
 
 
 def _typical(scores: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol
 
 
@@ -65,6 +66,24 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Similar:
+    """A past incident whose pages said much the same. For people to read; it moves no probability."""
+
+    id: str
+    title: str
+    score: float
+    """Cosine similarity."""
+    service: str = ""
+    at: datetime | None = None
+    cause: str = ""
+    """The runbook that people confirmed; empty: nobody did."""
+    helped: str = ""
+    origin: str = ""
+    """Where it was imported from; empty: it was an incident here."""
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Retrieval:
     """An answer: matches, best first, and how it was made."""
 
@@ -72,6 +91,8 @@ class Retrieval:
     mode: Literal["fused", "lexical"]
     notice: str = ""
     """What a person should know, such as ``meaning search unavailable: model not found; searched by words alone``."""
+    similar: tuple[Similar, ...] = ()
+    """Past incidents that read alike, the nearest first."""
 
 
 class Embedder(Protocol):
@@ -140,10 +161,17 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastIncident:
-    """A closed incident whose cause a person confirmed. It informs the ranking and can authorise nothing."""
+    """A closed incident. If a person confirmed its cause, it informs the ranking; it can authorise nothing."""
 
     id: str
     text: str
     """What its pages said."""
     confirmed: tuple[str, ...]
-    """Ids of the runbooks that were right; usually one."""
+    """Ids of the runbooks that were right; usually one. None: it is only shown, and ranks nothing."""
+    title: str = ""
+    """Empty: it is not shown."""
+    service: str = ""
+    at: datetime | None = None
+    helped: str = ""
+    origin: str = ""
+    link: str = ""

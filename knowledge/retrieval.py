@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from knowledge.ingest import pieces
 from knowledge.leaving_out import without
@@ -23,6 +23,7 @@ from knowledge.model import (
     PastIncident,
     Query,
     Retrieval,
+    Similar,
     VectorIndex,
     WordIndex,
 )
@@ -31,6 +32,7 @@ from knowledge.scoring import UNIFORM_SHARE, Corpus, Hits, rank, unexamined
 if TYPE_CHECKING:
     from knowledge.ranker import Study
 
+Answer = tuple[tuple[Match, ...], tuple[Similar, ...]]
 DEPTH = 400
 """Chunks that each index is asked for."""
 MAX_QUERY = 8_000
@@ -91,7 +93,7 @@ class HybridLibrarian:
         self._tried_at = 0.0
         off = embedder is None or vectors is None
         self._notice = "searched by words alone: meaning search is off" if off else "meaning search is warming up"
-        self._remembered: OrderedDict[Query, tuple[Match, ...]] = OrderedDict()
+        self._remembered: OrderedDict[Query, Answer] = OrderedDict()
         self._state = threading.Lock()
         self._building = threading.Lock()
         self.reload(documents)
@@ -171,14 +173,15 @@ class HybridLibrarian:
 
     def search(self, query: Query, *, limit: int = 5) -> Retrieval:
         """The best documents."""
-        corpus, ranked = self._corpus, self._ranked(query)
+        corpus, (ranked, similar) = self._corpus, self._ranked(query)
         if limit > len(ranked):
             ranked = (*ranked, *unexamined(corpus, ranked))
-        return Retrieval(matches=ranked[:limit], mode="fused" if self._meaning else "lexical", notice=self._notice)
+        mode: Literal["fused", "lexical"] = "fused" if self._meaning else "lexical"
+        return Retrieval(matches=ranked[:limit], mode=mode, notice=self._notice, similar=similar)
 
     def search_without(self, query: Query, *, limit: int = 5) -> Retrieval:
         """The best documents if the title of this query, a phrase of the library, stood nowhere in it."""
-        corpus, ranked = self._corpus, self._rank(query, alone=True)
+        corpus, ranked = self._corpus, self._rank(query, alone=True)[0]
         if limit > len(ranked):
             ranked = (*ranked, *unexamined(corpus, ranked))
         return Retrieval(matches=ranked[:limit], mode="fused" if self._meaning else "lexical", notice=self._notice)
@@ -187,9 +190,9 @@ class HybridLibrarian:
         """Every document's prior, summing to 1."""
         documents = self._corpus.documents
         even = dict.fromkeys(documents, UNIFORM_SHARE / max(len(documents), 1))
-        return even | {match.document: match.prior for match in self._ranked(query)}
+        return even | {match.document: match.prior for match in self._ranked(query)[0]}
 
-    def _ranked(self, query: Query) -> tuple[Match, ...]:
+    def _ranked(self, query: Query) -> Answer:
         with self._state:
             known = self._remembered.get(query)
             corpus = self._corpus
@@ -203,15 +206,16 @@ class HybridLibrarian:
                     self._remembered.popitem(last=False)
         return ranked
 
-    def _rank(self, query: Query, *, alone: bool = False) -> tuple[Match, ...]:
+    def _rank(self, query: Query, *, alone: bool = False) -> Answer:
         corpus = self._corpus
         text = _searchable(query.text)
         vectors = self._embedded(_searchable(query.title), text)
-        hits = self._hits(text, vectors)
+        hits, similar = self._hits(text, vectors), self._memories.alike(vectors)
         study = self._study
         if study is not None and study.corpus is corpus:
-            return study.ranked(query, text, vectors if hits.meaning is not None else (), hits, alone=alone)
-        return rank(corpus, query, without(corpus, hits, query.title)[0] if alone else hits)
+            meant = vectors if hits.meaning is not None else ()
+            return study.ranked(query, text, meant, hits, alone=alone), similar
+        return rank(corpus, query, without(corpus, hits, query.title)[0] if alone else hits), similar
 
     def _embedded(self, title: str, text: str) -> Sequence[Sequence[float]]:
         """The vectors of the parts of a page; none when there is no meaning search now."""

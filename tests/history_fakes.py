@@ -34,6 +34,10 @@ class Account:
     alerts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    author: dict[str, Any] = field(
+        default_factory=lambda: {"id": "PEVA", "type": "user_reference", "summary": "Eva Example"}
+    )
+    """Who wrote the notes."""
     page_size: int = 100
     requests: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -88,7 +92,8 @@ class Account:
 
     async def _notes(self, request: web.Request) -> web.Response:
         notes = [
-            {"id": f"PN{n}", "content": text} for n, text in enumerate(self.notes.get(request.match_info["id"], ()))
+            {"id": f"PN{n}", "content": text, "user": self.author}
+            for n, text in enumerate(self.notes.get(request.match_info["id"], ()))
         ]
         return web.json_response({"notes": notes})
 

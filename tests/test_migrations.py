@@ -24,6 +24,7 @@ DROP TABLE author_note;
 DROP TABLE room;
 DROP TABLE installation;
 DROP TABLE oauth_state;
+DROP TABLE imported;
 ALTER TABLE incident DROP COLUMN reopened_at;
 ALTER TABLE incident DROP COLUMN attempts_before;
 ALTER TABLE incident ADD COLUMN pager_at FLOAT NOT NULL DEFAULT 0;

@@ -12,7 +12,7 @@ from bot.bench.figures import Figure, Report
 from bot.bench.machine import facts, references
 from bot.bench.stage import StageError
 
-NAMES = ("help", "start", "memory", "search", "card", "storm", "cause", "kill", "export")
+NAMES = ("help", "start", "memory", "search", "growth", "card", "storm", "cause", "kill", "export")
 
 
 @click.command()
@@ -48,6 +48,10 @@ def _bench(name: str) -> Callable[[], list[Figure]]:
         from bot.bench import search  # noqa: PLC0415 - the only one that loads the model into this process
 
         return search.figures
+    if name == "growth":
+        from bot.bench import growth  # noqa: PLC0415 - the same
+
+        return growth.figures
     return {
         "help": process.helps, "start": process.starts, "memory": process.memory, "card": incident.figures,
         "storm": storm.in_full, "cause": storm.of_one_cause, "kill": storm.with_a_kill, "export": exports.figures,

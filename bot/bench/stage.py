@@ -80,8 +80,9 @@ class Stage:
         history = self.home / "history.json"
         history.write_text(json.dumps({key: born[key] for key in ("baselines", "changes")}), "utf-8")
         subprocess.run(
-            [*pagerunner(), "history", str(history)], env=self.environment(), check=True, stdout=subprocess.DEVNULL
-        )
+            [*pagerunner(), "history", "baselines", str(history)], env=self.environment(), check=True,
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def messages(self, channel: str) -> int:
         """How many messages the workspace was given for a channel and its threads; edits do not count."""

@@ -33,7 +33,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "drill": ("bot.cli.drill", "List and run drills."),
     "eval": ("bot.cli.evaluate", "Measure retrieval and drills."),
     "gate": ("bot.cli.gate", "Compare a candidate's answers with the baseline's before it is deployed."),
-    "history": ("bot.cli.history", "Import recorded baselines and changes."),
+    "history": ("bot.cli.history", "Import past incidents, recorded baselines and changes."),
     "audit": ("bot.cli.audit", "Verify the timeline's hash chain."),
 }
 

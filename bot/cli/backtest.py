@@ -56,7 +56,7 @@ def command(config: Path | None, since: int, services: tuple[str, ...], file: Pa
     from bot.ports import RetryLater, Undeliverable  # noqa: PLC0415
 
     tester = _tester(where, words_only=words_only)
-    _known(services, tester.catalogue)
+    known(services, tester.catalogue)
     try:
         rows = _rows(where, tester, file=file, cache=cache, days_=since, services=services, limit=limit)
     except UnreadableHistory as error:
@@ -112,7 +112,7 @@ def _asked(where: Installed, tester: "Tester", cache: Path | None, days_: int, s
     pager = PagerDutyHistory(key, chosen.pagerduty_api, wait=time.sleep, tell=lambda why: click.echo(why, err=True))
     kept = Cache(cache) if cache else None
     now = SystemClock().now()
-    for incident in pager.incidents(now - timedelta(days=days_), now, _ids(services, tester.catalogue)):
+    for incident in pager.incidents(now - timedelta(days=days_), now, ids_of(services, tester.catalogue)):
         record = kept.get(incident) if kept else None
         if record is None:
             record = pager.record(incident)
@@ -123,7 +123,7 @@ def _asked(where: Installed, tester: "Tester", cache: Path | None, days_: int, s
             yield found
 
 
-def _ids(services: tuple[str, ...], catalogue: "Catalogue") -> list[str]:
+def ids_of(services: tuple[str, ...], catalogue: "Catalogue") -> list[str]:
     """PagerDuty's ids of what was asked for; none: of all."""
     ids: list[str] = []
     for name in services:
@@ -132,7 +132,8 @@ def _ids(services: tuple[str, ...], catalogue: "Catalogue") -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _known(services: tuple[str, ...], catalogue: "Catalogue") -> None:
+def known(services: tuple[str, ...], catalogue: "Catalogue") -> None:
+    """Ends with a message if one of these is no service."""
     for name in services:
         own = catalogue.service(name)
         if own is None and not (name.isascii() and name.isalnum() and name.isupper()):

@@ -14,10 +14,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -66,11 +67,13 @@ def command(scenario: str, seed: int, scripted_person: bool, out: Path) -> None:
     play(code, seed, out, scripted=scripted_person)
 
 
-def play(what: str | dict[str, Any], seed: int, out: Path, *, scripted: bool = False) -> None:
+def play(
+    what: str | dict[str, Any], seed: int, out: Path, *, scripted: bool = False, game: "Game | None" = None
+) -> None:
     """The demo of a built-in scenario by its id, or of the definition of one from a scenario file."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the parts are stopped then, too
     with ExitStack() as stack:
-        Demo(out.resolve(), what, seed, stack).run(scripted=scripted)
+        Demo(out.resolve(), what, seed, stack).run(scripted=scripted, game=game)
 
 
 class Demo:
@@ -87,14 +90,17 @@ class Demo:
         self._console = Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
+        self._settings: dict[str, str] = {}
 
-    def run(self, *, scripted: bool) -> None:
-        """The whole demo; ends when the postmortem is written, or with the proposal open."""
+    def run(self, *, scripted: bool, game: "Game | None" = None) -> None:
+        """The whole demo; ends when the postmortem is written, or with the proposal open. ``game``: it is a game day,
+        which waits for people, and is scored."""
         clear(self._home)
-        place = self._start_worlds()
-        born = place.referee("POST", "/worlds", {
-            **self._what, "seed": self._seed, "mode": "real", "start": time.time(),
-        })  # fmt: skip
+        if game is not None and game.runbooks is not None:
+            self._settings["PAGERUNNER_RUNBOOKS"] = str(game.runbooks)
+        place, start = self._start_worlds(), time.time()
+        order = {**self._what, "seed": self._seed, "mode": "real", "start": start}
+        born = place.referee("POST", "/worlds", order)
         server = self._start_server(place, born)
         self._wait_for_search()
         self._say(f"[bold]Open {place.slack}[/bold] to see the incident channel as the people on call do.")
@@ -104,9 +110,19 @@ class Demo:
         server.send(born["page"])
         self._say(f"Sent the page: [bold]{born['page']['event']['data']['title']}[/bold]")
         interactive = sys.stdin.isatty() and not scripted
-        story = Story(server, self._console, self._began, interactive=interactive)
-        ended = story.tell(patient=interactive or scripted, on_mitigated=lambda: _recover(place, server, born))
+        longest_s = game.longest_s if game is not None else None
+        story = Story(server, self._console, self._began, interactive=interactive, longest_s=longest_s)
+        patient = interactive or scripted or game is not None
+        try:
+            ended = story.tell(patient=patient, on_mitigated=lambda: _recover(place, server, born))
+        except KeyboardInterrupt:
+            if game is None:
+                raise
+            ended = Ending(why="You ended the drill.")
         self._finish(ended)
+        if game is not None:
+            self._say("Rehearsing the same incident with an approver who agrees at once ...")
+            game.score(place, story.incident(), start, ended.why)
 
     def _start_worlds(self) -> "Place":
         world, slack = _free_port(8900), _free_port(8901)
@@ -134,11 +150,11 @@ class Demo:
             "PAGERUNNER_SLACK": "socket", "PAGERUNNER_SLACK_API": f"{place.slack}/api/",
             "PAGERUNNER_SLACK_BOT_TOKEN": "xoxb-loopback", "PAGERUNNER_SLACK_APP_TOKEN": "xapp-loopback",
             "PAGERUNNER_PAGERDUTY_SECRETS": secret, "PAGERUNNER_CANARY_TOKENS_PER_HOUR": "0",
-            "ACME_OPENAI_KEY": "sk-simulated-acme", "BETA_ANTHROPIC_KEY": "sk-simulated-beta",
+            "ACME_OPENAI_KEY": "sk-simulated-acme", "BETA_ANTHROPIC_KEY": "sk-simulated-beta", **self._settings,
         }  # fmt: skip
         pagerunner = [sys.executable, "-m", "bot"]
-        subprocess.run([*pagerunner, "history", str(self._home / "history.json")], env=environment, check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run([*pagerunner, "history", "baselines", str(self._home / "history.json")], env=environment,
+                       check=True, stdout=subprocess.DEVNULL)  # fmt: skip
         self._spawn("pagerunner", [*pagerunner, "serve"], environment)
         self._wait_for(port, "pagerunner", ready="Pagerunner is ready")
         return Server(f"http://127.0.0.1:{port}", self._home / "data", secret, environment)
@@ -188,6 +204,24 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  {text}")
+
+
+class Game(Protocol):
+    """What makes a game day of a demo."""
+
+    @property
+    def runbooks(self) -> Path | None:
+        """A folder of runbooks to rehearse beside the built-in ones."""
+        ...
+
+    @property
+    def longest_s(self) -> float:
+        """How long people have."""
+        ...
+
+    def score(self, place: "Place", incident: Mapping[str, Any] | None, start: float, why: str) -> None:
+        """Tell what it came to. ``incident``: as exported; ``why`` it ended before the postmortem, if it did."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""``pagerunner history``: baselines and changes from a file, as another system recorded them."""
+"""``pagerunner history``: what another system recorded: past incidents, baselines and changes."""
 
 import asyncio
 import json
@@ -6,35 +6,34 @@ from pathlib import Path
 
 import click
 
-from bot.cli.local import fail, settings
+from bot.cli import history_incidents
+from bot.cli.local import WRONG, fail, settings
 
 
-@click.command(name="history")
+@click.group(name="history")
+def command() -> None:
+    """Past incidents, baselines and changes from elsewhere."""
+
+
+@command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def command(file: Path) -> None:
+def baselines(file: Path) -> None:
     """Import recorded baselines and changes from FILE (JSON with "baselines" and "changes"), before the first start."""
-    from bot.edges.database import Database, SchemaMismatch  # noqa: PLC0415
     from bot.edges.history import SqlHistory  # noqa: PLC0415
     from bot.edges.history_file import HistoryError, load  # noqa: PLC0415
-    from bot.edges.jobs import AlreadyRunning, DataLock  # noqa: PLC0415
-    from bot.ports import StorageDown  # noqa: PLC0415
 
-    chosen = settings()
     try:
         data = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        fail(f"{file}: {error}", 2)
-    chosen.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock, database = DataLock(chosen.data), Database(chosen.data / "pagerunner.sqlite")
-    try:
-        lock.acquire()
-        database.open()
-        samples, documents, changes = asyncio.run(load(SqlHistory(database), data))
-    except HistoryError as error:
-        fail(f"{file}: {error}", 2)
-    except (AlreadyRunning, StorageDown, SchemaMismatch) as error:
-        fail(str(error))
-    finally:
-        database.close()
-        lock.release()
+        fail(f"{file}: {error}", WRONG)
+    with history_incidents.writing(settings()) as database:
+        try:
+            samples, documents, changes = asyncio.run(load(SqlHistory(database), data))
+        except HistoryError as error:
+            fail(f"{file}: {error}", WRONG)
     click.echo(f"{samples} samples, {documents} documents and {changes} changes imported")
+
+
+command.add_command(history_incidents.import_)
+command.add_command(history_incidents.list_)
+command.add_command(history_incidents.forget)

@@ -72,11 +72,13 @@ class Ending:
 class Story:
     """Follows the one incident of the demo."""
 
-    def __init__(self, server: Server, console: "Console", began: float, *, interactive: bool) -> None:
+    def __init__(self, server: Server, console: "Console", began: float, *, interactive: bool,
+                 longest_s: float | None = None) -> None:  # fmt: skip
         self._server = server
         self._console = console
         self._began = began
         self._interactive = interactive
+        self._longest_s = LONGEST_S if longest_s is None else longest_s
         self._seen = 0
         self._incident = ""
         self._asked = ""
@@ -85,7 +87,7 @@ class Story:
     def tell(self, *, patient: bool, on_mitigated: Callable[[], None]) -> Ending:
         """Until the postmortem is written; without patience, until the proposal is open or nothing is to be done."""
         helped = resolved = False
-        while time.monotonic() - self._began < LONGEST_S:
+        while time.monotonic() - self._began < self._longest_s:
             facts = self._news()
             for fact in facts:
                 self._line(fact)
@@ -109,7 +111,14 @@ class Story:
             if proposal is not None and self._interactive:
                 self._ask(proposal)
             time.sleep(0.25)
-        return Ending(why=f"Stopped after {LONGEST_S:.0f} s. {self._waits}: it did not come.")
+        return Ending(why=f"Stopped after {self._longest_s:.0f} s. {self._waits}: it did not come.")
+
+    def incident(self) -> Mapping[str, Any] | None:
+        """All that is known of the incident, as the internal export has it; None before there is one."""
+        if not self._incident:
+            return None
+        whole: Mapping[str, Any] = self._server.get(f"/incidents/{self._incident}/export", format="json")
+        return whole
 
     def _wait_for(self, what: str) -> None:
         """Say what is waited for, once for each."""

@@ -79,6 +79,7 @@ def known_references(view: IncidentView) -> frozenset[str]:
     known |= {pv.proposal.plan.runbook for pv in view.proposals}
     for match in view.retrieval.matches if view.retrieval else ():
         known |= {match.document, match.best_chunk}
+    known |= {one.id for one in view.retrieval.similar} if view.retrieval else set()
     return frozenset(known)
 
 

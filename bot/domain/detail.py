@@ -11,6 +11,7 @@ from bot.domain.timeline import Entry
 from bot.domain.untrusted import escape, line, quote
 from bot.domain.view import IncidentView
 from diagnostics.model import Argument, Finding, Hypothesis, Weight
+from knowledge.model import Similar
 
 MAX_HYPOTHESES = 5
 MAX_ARGUMENTS = 6
@@ -136,7 +137,22 @@ def retrieval(view: IncidentView) -> list[str]:
         lines += [f"    {quote(reason.text, 160)} ({reason.contribution:+.2f})" for reason in match.reasons[:3]]
     if view.retrieval.notice:
         lines.append(quote(view.retrieval.notice, 200))
+    similar = [one for one in view.retrieval.similar if one.id != view.incident.id]
+    if similar:
+        lines += ["*Similar past incidents*", *(f"{similar_line(one)} `{escape(line(one.id, 80))}`" for one in similar)]
     return lines
+
+
+def similar_line(one: Similar) -> str:
+    """A past incident that reads alike: when, where, what it was, what helped, and where it is from."""
+    when = f"{one.at:%Y-%m-%d} " if one.at else ""
+    service = f" ({escape(line(one.service, 40))})" if one.service else ""
+    outcome = f"cause {quote(one.cause, 64)}, confirmed" if one.cause else "its cause was not confirmed"
+    helped = f"; helped: {quote(one.helped, 120)}" if one.helped else ""
+    origin = f"; imported from {quote(one.origin, 64)}" if one.origin else ""
+    # A link is escaped and not made one of Slack's: its text would be what somebody else chose.
+    link = f" {escape(one.link)}" if one.link else ""
+    return f"• {when}{quote(one.title)}{service}: {outcome}{helped}{origin}{link}"
 
 
 def finding_line(finding: Finding) -> str:

@@ -98,7 +98,8 @@ def _retrieval(retrieval: Retrieval | None, document: Any, title: Any) -> Retrie
         )
         for match in retrieval.matches
     )  # fmt: skip
-    return replace(retrieval, matches=matches, notice="" if document is not str else retrieval.notice)
+    notice = "" if document is not str else retrieval.notice
+    return replace(retrieval, matches=matches, notice=notice, similar=())
 
 
 def numbers(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bot.edges.schema import (
     cli_link,
     cli_link_try,
     debt,
+    imported,
     installation,
     oauth_state,
     page,
@@ -41,5 +42,10 @@ def _to_3(connection: Connection) -> None:
         table.create(connection)
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
+def _to_4(connection: Connection) -> None:
+    """Past incidents can be imported."""
+    imported.create(connection)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
 """Version -> what makes the next one of it."""

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from bot.domain import codec, searching
 from bot.domain.incident import Status
 from bot.domain.page import Page
+from bot.edges.imported import remembered
 from bot.edges.schema import incident, page, timeline
 from knowledge.ingest import MAX_CHUNK
 from knowledge.memories import MOST
@@ -17,17 +18,26 @@ OVER = (Status.RESOLVED.value, Status.CLOSED.value)
 
 
 def confirmed(connection: Connection) -> Sequence[PastIncident]:
-    """The newest closed incidents for which everybody who judged it said that the cause was right, newest first. What
-    only the assistant concluded is not among them, or it would learn from its own mistakes."""
+    """The newest closed incidents for which everybody who judged it said that the cause was right, ours and imported
+    ones, newest first. What only the assistant concluded is not among them, or it would learn from its own mistakes.
+    Imported ones whose cause nobody confirmed come last, if there is room: they are shown, and rank nothing."""
     runbooks = _agreed(connection)
     rows = connection.execute(
-        select(incident.c.id, incident.c.title).where(incident.c.status.in_(OVER)).order_by(incident.c.opened_at.desc())
+        select(incident.c.id, incident.c.title, incident.c.service, incident.c.opened_at)
+        .where(incident.c.status.in_(OVER))
+        .order_by(incident.c.opened_at.desc())
     ).all()
-    chosen = [row for row in rows if row.id in runbooks][:MOST]
-    return [
-        PastIncident(id=row.id, text=_text(connection, row.id, row.title), confirmed=(runbooks[row.id],))
-        for row in chosen
-    ]
+    ours = [
+        PastIncident(id=row.id, text=_text(connection, row.id, row.title), confirmed=(runbooks[row.id],),
+                     title=row.title, service=row.service, at=codec.at(row.opened_at))
+        for row in [row for row in rows if row.id in runbooks][:MOST]
+    ]  # fmt: skip
+    ranking = sorted((*ours, *remembered(connection, confirmed=True)), key=_when, reverse=True)
+    return [*ranking, *remembered(connection, confirmed=False)][:MOST]
+
+
+def _when(one: PastIncident) -> float:
+    return one.at.timestamp() if one.at else 0.0
 
 
 def _agreed(connection: Connection) -> dict[str, str]:

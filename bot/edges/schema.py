@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of the schema; a step in :mod:`bot.edges.migrations` makes it of the one before."""
 
 metadata = MetaData()
@@ -317,3 +317,15 @@ cli_link_try = Table(  # wrong codes, counted
     Column("at", Float, nullable=False),
 )  # fmt: skip
 Index("cli_link_try_at", cli_link_try.c.at)
+
+imported = Table(  # past incidents from elsewhere, for people to read; what a person confirmed ranks
+    "imported", metadata,
+    Column("id", String, primary_key=True),  # names its source too
+    Column("batch", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("imported_at", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("data", JSON, nullable=False),
+)  # fmt: skip
+Index("imported_at", imported.c.at)
+Index("imported_batch", imported.c.batch)

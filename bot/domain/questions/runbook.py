@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from bot.domain import plan_card, wording
+from bot.domain.detail import similar_line
 from bot.domain.next_step import next_step
 from bot.domain.questions.kind import SPECIFIC, USUAL, Case, Kind
 from bot.domain.questions.words import would_tell
@@ -60,9 +61,14 @@ def last_time(case: Case) -> Iterator[Statement]:
     past = [match for match in matches if match.document.startswith("inc-")]
     for match in past[:2]:
         yield Statement(text=f"• {quote(match.title)}", refs=(match.document,))
-    for old in _like(view, case.earlier or ())[: 3 - len(past[:2])]:
+    similar = [one for one in (view.retrieval.similar if view.retrieval else ()) if one.id != view.incident.id]
+    for one in similar[:2]:
+        yield Statement(text=similar_line(one), refs=(one.id,))
+    known = {one.id for one in similar[:2]}
+    others = [old for old in _like(view, case.earlier or ()) if old.incident.id not in known]
+    for old in others[: 3 - len(past[:2]) - len(known)]:
         yield _told(old)
-    if past or case.earlier:
+    if past or similar or case.earlier:
         return
     if case.earlier is None:
         yield Statement(text="I don't know: no earlier incident was found by the search for runbooks.", known=False)
