@@ -310,7 +310,7 @@ def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str
     return {
         "conclusion": final.conclusion if final else "inconclusive",
         "diagnosis": [[h.mode, h.probability] for h in (final.ranked if final else ())],
-        "causes": list(final.causes) if final else [],
+        "causes": causes(view),
         "diagnosed_at": _settled_at(view.entries("diagnosis_made")),
         "proposals": [
             {"action": p.proposal.plan.action, "params": dict(p.proposal.plan.params),
@@ -323,6 +323,16 @@ def report(view: IncidentView, known: Registries, *, reverted: bool) -> dict[str
         "citations": counted(view, known),
         "reverted": reverted,
     }  # fmt: skip
+
+
+def causes(view: IncidentView) -> list[str]:
+    """What was wrong: what the last diagnosis names, and what was found before and a mitigation has ended since."""
+    final = list(view.diagnosis.causes) if view.diagnosis else []
+    named = {cause for entry in view.entries("diagnosis_made") for cause in entry.fact.data["causes"]}
+    ended = [
+        p.proposal.plan.runbook.partition("#")[0] for p in view.proposals if p.apply and p.apply.verdict == "better"
+    ]
+    return list(dict.fromkeys([*final, *(cause for cause in ended if cause in named)]))
 
 
 def _settled_at(diagnoses: Sequence[Any]) -> float | None:
