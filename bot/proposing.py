@@ -7,7 +7,7 @@ from datetime import timedelta
 from bot.domain.approval import break_glass, counts, requirement, stricter
 from bot.domain.incident import MAX_ATTEMPTS, Incident
 from bot.domain.plan_card import why_uninspectable
-from bot.domain.proposal import Plan, Principal, Proposal, ProposalState
+from bot.domain.proposal import SPENT, Plan, Principal, Proposal, ProposalState
 from bot.domain.provenance import used_fact
 from bot.domain.timeline import Fact, Provenance
 from bot.domain.untrusted import line
@@ -17,9 +17,6 @@ from config.catalogue import Service
 
 HELD_FOR = timedelta(minutes=5)
 """How long after its expiry an approved plan may still be executed, when a freeze held it up."""
-_NOT_AGAIN = (ProposalState.REJECTED, ProposalState.DONE, ProposalState.FAILED, ProposalState.UNKNOWN)
-SPENT = {state.value for state in _NOT_AGAIN}
-"""What became of a step that is not proposed again."""
 CARRIED_OUT = SPENT - {ProposalState.REJECTED.value}
 UNDER_WAY = {ProposalState.APPROVED.value, ProposalState.EXECUTING.value}
 """Meanwhile no step is proposed, neither this again nor another: it would hide this one on the card."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from bot.domain.detail import verified
 from bot.domain.incident import Incident
 from bot.domain.plan_card import title
-from bot.domain.proposal import Effect, Proposal
+from bot.domain.proposal import SPENT, Effect, Proposal
 from bot.domain.timeline import Fact, computed
 from bot.domain.untrusted import quote
 from bot.domain.verification import GUARD, Judgement, deciding_probes, judge
@@ -77,12 +77,29 @@ class Verification:
             facts.append(computed("lease_started", {"proposal": proposal.id, "until": lease.isoformat()}))
         said = verified(title(plan), verdict, pairs)
         follow = replace(_after_verdict(proposal, verdict, judgement.reason), say=said)
+        left = await self._left(proposal) if verdict == "better" else ()
+        if left:
+            why = f"{plan.action} helped, and nothing was done yet about {' and '.join(left)}, which was found too"
+            follow = replace(follow, again=computed("investigation_started", {"why": why}))
         next_at = self._next(effect) if verdict == "better" and users_ill else None
         if not await self._.gate.checked(effect.id, next_at, verdict, facts, lease, now, follow):
             return ""
         if verdict == "better":
             await self._.publish(plan.incident_id)
         return proposal.id if follow.undo else ""
+
+    async def _left(self, proposal: Proposal) -> tuple[str, ...]:
+        """The causes of the diagnosis of which no step was tried or rejected yet: one of several was dealt with, and
+        users may be well while another goes on unseen. Looked into again, because what helped may have ended it too."""
+        incident_id, runbook = proposal.plan.incident_id, proposal.plan.runbook.partition("#")[0]
+        incident, diagnosis = await self._.casebook.incident(incident_id), await self._.casebook.diagnosis(incident_id)
+        if incident is None or not incident.active or diagnosis is None or diagnosis.conclusion != "cause":
+            return ()
+        tried = {key.rpartition("/")[0] for key, state in await self._.gate.steps_tried(incident_id) if state in SPENT}
+        # A step that is of none of the causes was a person's choice: what is left is theirs, too.
+        if runbook not in diagnosis.causes:
+            return ()
+        return tuple(cause for cause in diagnosis.causes if cause != runbook and cause not in tried)
 
     async def _users(self, effect: Effect, proposal: Proposal, incident: Incident) -> None:
         """Whether users are well, too: their window holds the time before, and they may fail for another reason."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from drills.company import APPS, PROVIDERS, TENANTS
+from drills.company import APPS, CLASSES, PROVIDERS, TENANTS
 from drills.draws import Floats
 from drills.engine_state import ENGINE_REPLICAS, USUAL_REPLICAS
 from drills.stack_documents import stack_settings
@@ -19,7 +19,7 @@ class Controls:
     weights: Floats
     """Share of a service's traffic that goes to each provider: services x providers."""
     admit: Floats
-    """Share of each traffic class that is admitted, 0 to 1."""
+    """Share of each traffic class that is admitted, 0 to 1: services x classes."""
     max_retries: int
     drained: tuple[bool, ...]
     """For each deployment."""
@@ -27,8 +27,8 @@ class Controls:
     """For each service."""
     max_tokens: tuple[float | None, ...]
     max_context: tuple[float | None, ...]
-    tenant_limit: tuple[float | None, ...]
-    """Tokens a minute, for each tenant."""
+    tenant_limit: tuple[tuple[float | None, ...], ...]
+    """Tokens a minute, for each service and tenant."""
     param_tokens: tuple[float | None, ...]
     """For each service: a limit on answers in its parameters that is lower than usual."""
     unsourced: tuple[bool, ...]
@@ -54,13 +54,13 @@ def neutral() -> Controls:
     weights[:, 0] = 1.0
     return Controls(
         weights=weights,
-        admit=np.ones(2),
+        admit=np.ones((count, len(CLASSES))),
         max_retries=2,
         drained=(False, False, False),
         max_steps=(None,) * count,
         max_tokens=(None,) * count,
         max_context=(None,) * count,
-        tenant_limit=(None,) * len(TENANTS),
+        tenant_limit=((None,) * len(TENANTS),) * count,
         param_tokens=(None,) * count,
         unsourced=(False,) * count,
         pinned=(False,) * count,

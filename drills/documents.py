@@ -237,12 +237,8 @@ def gateway_documents(times: Mapping[str, str]) -> dict[str, Document]:
             fixed={"history": [{"release": "gw-46", "at": times["r16"]}, {"release": RELEASE, "at": times["r17"]}]},
         ),
     }
-    for name in CLASSES:
-        found[f"gateway/classes/{name}"] = Document(version=2, keys={"admit_percent": 100}, fixed={"class": name})
     for name in DEPLOYMENTS:
         found[f"gateway/deployments/{name}"] = Document(version=1, keys={"drained": False}, fixed={"id": name})
-    for name in TENANTS:
-        found[f"gateway/limits/{name}"] = Document(version=1, keys={"tokens_per_minute": None}, fixed={"tenant": name})
     for app in APPS:
         route = app.route
         weights = {PROVIDERS[0]: 100, PROVIDERS[1]: 0} if app.fallback else {PROVIDERS[0]: 100}
@@ -251,6 +247,14 @@ def gateway_documents(times: Mapping[str, str]) -> dict[str, Document]:
         found[f"gateway/caps/{route}"] = Document(
             version=1, keys={"max_steps": None, "max_tokens": None, "max_context": None}, fixed={"route": route}
         )
+        for name in CLASSES:
+            found[f"gateway/classes/{route}/{name}"] = Document(
+                version=2, keys={"admit_percent": 100}, fixed={"route": route, "class": name}
+            )
+        for name in TENANTS:
+            found[f"gateway/limits/{route}/{name}"] = Document(
+                version=1, keys={"tokens_per_minute": None}, fixed={"route": route, "tenant": name}
+            )
         found[f"gateway/params/{route}"] = _params_document(app.route, app.model, times)
         if app.kind.startswith("moderation"):
             found[f"gateway/moderation/{route}"] = Document(

@@ -239,7 +239,8 @@ def m41(draw: Draw) -> Scenario:
     slow = Fault(kind="slow_model", start=onset, end=ends, models=(ACME_SMALL,), values={"factor": factor})
     return draw.make(
         truth=("moderation-backlog",), service="text-moderation", onset=onset, ends=ends, faults=(slow,),
-        good=(("hold_for_review", {}), ("shed_traffic", {}), ("cap_generation", {})), tempting=("fail_open",), sli=("errors", "undecided"),
+        good=(("hold_for_review", {}), ("shed_traffic", {}), ("cap_generation", {})),
+        tempting=("fail_open",), sli=("errors", "undecided"),
         figures={"factor": factor},
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from drills import search
-from drills.company import ACME_LARGE, BETA_HAIKU, BETA_SONNET
+from drills.company import ACME_LARGE, BETA_HAIKU, BETA_SONNET, BY_NAME
 from drills.documents import Setting
 from drills.faults import Fault
 from drills.path import Cure
@@ -19,14 +19,14 @@ def c25(draw: Draw) -> Scenario:
     onset, share, factor = draw.before_page(120, 300), draw.between(0.5, 0.9), draw.between(3.0, 9.0)
     ends = onset + 55 * 60
     outage = Fault(kind="outage", start=onset, end=onset + 900, models=ACME_MODELS, values={"share": share})
+    service = draw.pick("chat-assistant", "support-bot", "code-assistant")
     storm = Fault(
         kind="retry_storm", start=onset + 30, end=ends, values={"factor": factor},
         cures=(Cure(path="gateway/retries", key="max_retries", at_most=1),
-               Cure(path="gateway/classes/interactive", key="admit_percent", at_most=20)),
+               Cure(path=f"gateway/classes/{BY_NAME[service].route}/interactive", key="admit_percent", at_most=20)),
     )  # fmt: skip
     return draw.make(
-        truth=("provider-outage", "retry-storm"), service=draw.pick("chat-assistant", "support-bot", "code-assistant"),
-        onset=onset, ends=ends, faults=(outage, storm),
+        truth=("provider-outage", "retry-storm"), service=service, onset=onset, ends=ends, faults=(outage, storm),
         good=(("clamp_retries", {}), ("shed_traffic", {}), ("shift_traffic", {"to": "beta-anthropic"})),
         tempting=("rollback_prompt", "scale_gateway"), sli=("errors",), status_lag_s=draw.between(5, 45) * 60,
         figures={"share": share, "factor": factor},

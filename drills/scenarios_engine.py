@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from drills.company import BY_NAME
 from drills.documents import Setting
 from drills.engine_state import REPLICAS, SCALE, USUAL_REPLICAS
 from drills.faults import Fault
@@ -29,7 +30,7 @@ def f30(draw: Draw) -> Scenario:
     fault = Fault(
         kind="engine_full", start=onset, end=onset + FOREVER, values={"wait_s": wait, "share": share},
         cures=(Cure(path=SCALE, key="replicas", at_least=needed),
-               Cure(path="gateway/classes/batch", key="admit_percent", at_most=20)),
+               Cure(path=f"gateway/classes/{BY_NAME[SERVICE].route}/batch", key="admit_percent", at_most=20)),
     )  # fmt: skip
     return draw.make(
         truth=("inference-saturation",), service=SERVICE, onset=onset, ends=onset + FOREVER, faults=(fault,),

@@ -101,14 +101,14 @@ def s13(draw: Draw) -> Scenario:
     onset, factor = draw.before_page(420, 720), draw.between(3.0, 9.0, "factor")
     blip = Fault(kind="outage", start=onset, end=onset + 90, models=ACME_MODELS, values={"share": 0.6})
     ends = onset + draw.between(60, 150, "minutes") * 60
+    service = draw.pick(*ASSISTANTS, name="service")
     storm = Fault(
         kind="retry_storm", start=onset + 30, end=ends, values={"factor": factor},
         cures=(Cure(path="gateway/retries", key="max_retries", at_most=1),
-               Cure(path="gateway/classes/interactive", key="admit_percent", at_most=20)),
+               Cure(path=f"gateway/classes/{BY_NAME[service].route}/interactive", key="admit_percent", at_most=20)),
     )  # fmt: skip
     return draw.make(
-        truth=("retry-storm",), service=draw.pick(*ASSISTANTS, name="service"), onset=onset, ends=ends,
-        faults=(blip, storm),
+        truth=("retry-storm",), service=service, onset=onset, ends=ends, faults=(blip, storm),
         good=(("clamp_retries", {}), ("shed_traffic", {})), tempting=("scale_gateway", "throttle_tenant"),
         sli=("errors",), figures={"factor": factor},
     )  # fmt: skip

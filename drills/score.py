@@ -20,6 +20,8 @@ HOLD_SHARE = 0.85
 """Part of that time that must be good: the ambient latency spikes of a minute are not held against anybody."""
 AFTER_S = 960.0
 """How far the world runs on after the last write before it is judged."""
+DRAINS_S = 2100.0
+"""The same where a queue has to be worked off first: a right step shows after as long as it takes to empty it."""
 NO_FAULT = "no-fault"
 UNDECIDED = ("never", "disagree")
 """Nobody lets these people's assistant do anything: whether users fare better is not its doing."""
@@ -55,7 +57,8 @@ def finish(world: World, shadow: World, healthy: World, body: Mapping[str, Any])
     """Let the world run on for a quarter of an hour, then score. ``body``: see ``drills/README.md``."""
     scenario = world.scenario
     writes = world.documents.writes
-    world.advance(max([world.latest, *(write.at for write in writes)]) + AFTER_S)
+    runs_on = DRAINS_S if "undecided" in scenario.sli else AFTER_S
+    world.advance(max([world.latest, *(write.at for write in writes)]) + runs_on)
     proposals = [p for p in body.get("proposals") or () if isinstance(p, dict)]
     told = acted(world, body, proposals)
     wrong = [p for p in proposals if not is_good(scenario, p) and p.get("action") not in HARMLESS]

@@ -206,11 +206,12 @@ def _admitted(
     tasks[:, :, TOP_TENANT, 0] += surge * (1.0 - effects.surge_batch)
     tasks[:, :, TOP_TENANT, 1] += surge * effects.surge_batch
     offered = tasks.sum(axis=(2, 3))
-    tasks = tasks * controls.admit
-    for tenant, limit in enumerate(controls.tenant_limit):
-        if limit is not None:
-            asked = (tasks[:, :, tenant, :].sum(axis=2) * tokens_per_task).sum(axis=1) * 60.0
-            tasks[:, :, tenant, :] *= np.minimum(1.0, limit / np.maximum(asked, 1e-9))[:, None, None]
+    tasks = tasks * controls.admit[:, None, :]
+    for number, limits in enumerate(controls.tenant_limit):
+        for tenant, limit in enumerate(limits):
+            if limit is not None:
+                asked = tasks[:, number, tenant, :].sum(axis=1) * tokens_per_task[:, number] * 60.0
+                tasks[:, number, tenant, :] *= np.minimum(1.0, limit / np.maximum(asked, 1e-9))[:, None]
     return tasks, offered
 
 

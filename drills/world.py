@@ -13,7 +13,7 @@ import numpy as np
 from drills import engine, queues
 from drills.answers import PromptEffects
 from drills.columns import DRAWS, ENGINE_DRAWS, MORE_DRAWS
-from drills.company import ACME, APPS, BY_NAME, DEPLOYMENTS, PROVIDERS, TENANTS
+from drills.company import ACME, APPS, BY_NAME, CLASSES, DEPLOYMENTS, PROVIDERS, TENANTS
 from drills.controls import Controls
 from drills.documents import Document, DocumentError, Documents, Json, engine_documents, gateway_documents
 from drills.draws import Floats, chunk, digest, generator
@@ -218,17 +218,20 @@ class World:
             get(f"gateway/moderation/{app.route}").keys if app.kind.startswith("moderation") else None for app in APPS
         ]
         pinned = [get(f"gateway/params/{route}").keys["model"].endswith("-2026-08-01") for route in routes]
-        admit = [get(f"gateway/classes/{name}").keys["admit_percent"] / 100.0 for name in ("interactive", "batch")]
+        admit = [[get(f"gateway/classes/{route}/{name}").keys["admit_percent"] for name in CLASSES] for route in routes]
         prompts = {app.prompt for app in APPS if app.prompt}
         return Controls(
             weights=weights / 100.0,
-            admit=np.array(admit),
+            admit=np.array(admit) / 100.0,
             max_retries=get("gateway/retries").keys["max_retries"],
             drained=tuple(get(f"gateway/deployments/{name}").keys["drained"] for name in DEPLOYMENTS),
             max_steps=tuple(cap["max_steps"] for cap in caps),
             max_tokens=tuple(cap["max_tokens"] for cap in caps),
             max_context=tuple(cap["max_context"] for cap in caps),
-            tenant_limit=tuple(get(f"gateway/limits/{name}").keys["tokens_per_minute"] for name in TENANTS),
+            tenant_limit=tuple(
+                tuple(get(f"gateway/limits/{route}/{name}").keys["tokens_per_minute"] for name in TENANTS)
+                for route in routes
+            ),
             param_tokens=tuple(_lower(get(f"gateway/params/{route}").keys["params"]) for route in routes),
             unsourced=tuple(
                 get(f"gateway/params/{route}").keys["params"].get("on_no_source") == "answer" for route in routes

@@ -53,7 +53,7 @@ def documents() -> dict[str, dict[str, Any]]:
     params = {"temperature": 0.2, "max_tokens": 1024}
     return {
         f"{admin}/banners/support": {"version": 1, "text": "", "route": "support"},
-        f"{admin}/classes/batch": {"version": 2, "admit_percent": 100},
+        f"{admin}/classes/support/batch": {"version": 2, "admit_percent": 100},
         f"{admin}/retries": {"version": 4, "max_retries": 3},
         f"{admin}/workers": {"version": 2, "count": 2},
         "/engine/admin/scale": {"version": 3, "replicas": 2, "usual_replicas": 4, "max_replicas": 6},
@@ -78,7 +78,7 @@ def documents() -> dict[str, dict[str, Any]]:
         f"{admin}/canaries": {"version": 1, "suspended": False},
         f"{admin}/routes/support": {"version": 7, "weights": {"acme-openai": 100, "beta-anthropic": 0}},
         f"{admin}/caps/support": {"version": 1, "max_steps": None, "max_tokens": 2048, "max_context": None},
-        f"{admin}/limits/t-greedy": {"version": 1, "tokens_per_minute": None},
+        f"{admin}/limits/support/t-greedy": {"version": 1, "tokens_per_minute": None},
         f"{admin}/moderation/moderation-text": {"version": 3, "on_timeout": "pass", "hold_for_review": False},
         f"{admin}/params/support": {
             "version": 17, "revision": "r17", "model": "acme-large", "params": params,

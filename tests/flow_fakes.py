@@ -8,6 +8,7 @@ from typing import Any, Literal
 from bot.desk import FlowDesk
 from bot.domain.incident import Incident
 from bot.domain.proposal import Plan, Principal
+from bot.domain.timeline import computed
 from bot.edges.casebook import SqlCasebook
 from bot.edges.database import Database
 from bot.edges.gate import SqlGate
@@ -63,6 +64,7 @@ class ScriptedTriage:
         self._casebook = casebook
         self.steps = list(steps)
         self.conclusion: Any = "cause"
+        self.causes: tuple[str, ...] = ("provider-outage",)
         self.asked: list[int] = []
 
     async def investigate(self, incident: Incident, number: int) -> Investigated:
@@ -71,8 +73,12 @@ class ScriptedTriage:
         bad = finding("gateway_canary", "server_error", Verdict.ABNORMAL, value=0.8, n=10, id=own)
         await self._casebook.found(incident.id, number, "gateway_canary:{}", bad, START)
         ranked = (Hypothesis(mode="provider-outage", title="Provider outage", probability=0.97),)
-        causes = ("provider-outage",) if self.conclusion == "cause" else ()
+        causes = self.causes if self.conclusion == "cause" else ()
         diagnosis = Diagnosis(conclusion=self.conclusion, ranked=ranked, causes=causes, reason="sure")
+        if len(causes) > 1:
+            told = {"conclusion": self.conclusion, "causes": list(causes)}
+            fact = computed("diagnosis_made", {**told, "reason": "sure", "residual": [], "ranked": []})
+            await self._casebook.diagnosed(incident.id, diagnosis, fact, START)
         steps = tuple(self.steps) if self.conclusion == "cause" else ()
         return Investigated(diagnosis=diagnosis, steps=steps, summary="note")
 

@@ -64,8 +64,8 @@ CASES = (
         resolved={**GATEWAY, "route": "support"}, drift={"text": "hello"}, unrelated={"route": "support2"},
     ),
     Case(
-        action="shed_traffic", params={"admit_percent": "20"}, path=f"{ADMIN}/classes/batch",
-        becomes={"admit_percent": 20}, resolved={"traffic_class": "batch", "admit_percent": 20},
+        action="shed_traffic", params={"admit_percent": "20"}, path=f"{ADMIN}/classes/support/batch",
+        becomes={"admit_percent": 20}, resolved={"route": "support", "traffic_class": "batch", "admit_percent": 20},
         drift={"admit_percent": 90}, unrelated={"note": "x"},
     ),
     Case(
@@ -169,7 +169,7 @@ CASES = (
         drift={"max_tokens": 1024}, unrelated={"max_context": 8000},
     ),
     Case(
-        action="throttle_tenant", params={"tokens_per_minute": "500"}, path=f"{ADMIN}/limits/t-greedy",
+        action="throttle_tenant", params={"tokens_per_minute": "500"}, path=f"{ADMIN}/limits/support/t-greedy",
         becomes={"tokens_per_minute": 500}, resolved={"tenant": "t-greedy"}, drift={"tokens_per_minute": 7000},
         unrelated={"contact": "x"},
     ),

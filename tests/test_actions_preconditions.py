@@ -65,7 +65,7 @@ async def test_an_action_makes_nothing_looser_than_it_is() -> None:
         assert unmet(await draft(context, "clamp_retries", max_retries=5)) == [
             "the gateway retries more than 5 times now: it retries 3 times"
         ]
-        world.touch(f"{ADMIN}/classes/batch", admit_percent=10)
+        world.touch(f"{ADMIN}/classes/support/batch", admit_percent=10)
         assert unmet(await draft(context, "shed_traffic", admit_percent=50)) == [
             "more than 50 % of batch is admitted now: 10 % is"
         ]
@@ -395,7 +395,7 @@ async def test_a_tenant_is_throttled_only_if_it_takes_most() -> None:
     world = World()
     tenants = world.facts[f"{ADMIN}/usage"]["tenants"]
     tenants[1]["tokens_per_min"] = 1000
-    world.docs[f"{ADMIN}/limits/t-small"] = {"version": 1, "tokens_per_minute": None}
+    world.docs[f"{ADMIN}/limits/support/t-small"] = {"version": 1, "tokens_per_minute": None}
     async with serving(world) as context:
         made = await draft(context, "throttle_tenant", tokens_per_minute=500)
 

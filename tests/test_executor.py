@@ -20,7 +20,7 @@ from tests.actions_fakes import StoppedClock, World, serving
 from tests.conftest import START
 from tests.incident_samples import plan as sample
 
-CLASSES = "/gateway/admin/classes/batch"
+CLASSES = "/gateway/admin/classes/support/batch"
 SHED = {"admit_percent": 20}
 KEYED = """\
 actions:

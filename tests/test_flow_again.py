@@ -358,3 +358,24 @@ async def test_an_undo_for_a_service_that_is_gone_is_told(rig: Rig, database: Da
     assert revert.state is EffectState.FAILED
     assert "no longer in the catalogue" in await thread(rig, database)
     assert (await rig.gate.pending(rig.clock.now() + timedelta(days=1)))["revert"] == []
+
+
+# --- Several causes --------------------------------------------------------------------------------------------------
+
+
+async def test_after_one_of_two_causes_is_dealt_with_the_other_is_looked_into_though_users_are_well(rig: Rig) -> None:
+    other = step(1, "clamp_retries", key="retry-storm/1", reference="retry-storm#clamp", runbook="retry-storm")
+    rig.triage.steps, rig.triage.causes = [step(), other], ("provider-outage", "retry-storm")
+    incident_id = await helped(rig)
+
+    shown = await view(rig, incident_id)
+    assert rig.triage.asked == [1, 2]
+    assert "nothing was done yet about retry-storm" in shown.entries("investigation_started")[-1].fact.data["why"]
+    waiting = shown.proposals[-1].proposal
+    assert (waiting.plan.action, waiting.state) == ("clamp_retries", ProposalState.OPEN)
+    assert rig.target.effects == ["apply shift_traffic"], "each is approved by itself"
+
+    await approve(rig, incident_id)
+    await rig.tick(3)
+    assert rig.target.effects == ["apply shift_traffic", "apply clamp_retries"]
+    assert rig.triage.asked == [1, 2], "nothing is left to look into"

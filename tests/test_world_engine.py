@@ -9,7 +9,7 @@ from drills.scenarios_engine import ENGINE_SCENARIOS
 from tests.test_world_scenarios import Act, run
 from tests.world_fakes import START, chat, read_only, running
 
-SHED = Act("gateway/classes/batch", {"admit_percent": 0}, "shed_traffic", {})
+SHED = Act("gateway/classes/code/batch", {"admit_percent": 0}, "shed_traffic", {})
 GROW = Act("engine/scale", {"replicas": 6}, "scale_engine", {"replicas": 6})
 SHIFT = Act(
     "gateway/routes/code", {"weights": {"acme-openai": 0, "beta-anthropic": 100}}, "shift_traffic",
@@ -33,6 +33,10 @@ def test_users_feel_the_fault_when_the_page_comes_and_not_before(name: str) -> N
 
     assert not fine[-1]
     assert fine[seen.starts < world.scenario.onset].mean() > 0.9
+
+
+def test_shedding_for_the_engine_costs_the_other_routes_nothing() -> None:
+    assert run("F30", SHED)["collateral"] == 0.0
 
 
 @pytest.mark.parametrize(("name", "act"), [("F30", SHED), ("F30", GROW), ("F31", drain(2))])

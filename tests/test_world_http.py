@@ -188,7 +188,7 @@ async def put(client: Client, path: str, body: Any) -> aiohttp.ClientResponse:
 
 DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("/gateway/admin/banners/chat", {"text": "slow"}, {"text": 5}),
-    ("/gateway/admin/classes/batch", {"admit_percent": 0}, {"admit_percent": 101}),
+    ("/gateway/admin/classes/chat/batch", {"admit_percent": 0}, {"admit_percent": 101}),
     ("/gateway/admin/retries", {"max_retries": 1}, {"max_retries": -1}),
     ("/gateway/admin/deployments/acme-openai-zone-a", {"drained": True}, {"drained": "yes"}),
     ("/gateway/admin/canaries", {"suspended": True}, {"suspended": 1}),
@@ -199,7 +199,7 @@ DOCUMENTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("/gateway/admin/params/chat", {"revision": "r16", "model": "acme-large-2026-08-01"}, {"model": "gpt-9"}),
     ("/gateway/admin/caps/agent", {"max_steps": 25}, {"max_steps": 0}),
-    ("/gateway/admin/limits/northwind", {"tokens_per_minute": 1000}, {"tokens_per_minute": "few"}),
+    ("/gateway/admin/limits/chat/northwind", {"tokens_per_minute": 1000}, {"tokens_per_minute": "few"}),
     (
         "/gateway/admin/moderation/moderation-text",
         {"on_timeout": "hold", "hold_for_review": True},

@@ -41,8 +41,10 @@ def shift(route: str = "{route}") -> Act:
 ROLLBACK = Act("prompts/support", {"aliases": {"production": 12}}, "rollback_prompt", {"prompt": "support"})
 OLDER = Act("prompts/support", {"aliases": {"production": 11}}, "rollback_prompt", {"prompt": "support"})
 PIN = Act("gateway/params/{route}", {"revision": "r16", "model": "acme-large-2026-08-01"}, "rollback_model_config", {})
-SHED = Act("gateway/classes/batch", {"admit_percent": 0}, "shed_traffic", {"traffic_class": "batch"})
-THROTTLE = Act("gateway/limits/northwind", {"tokens_per_minute": 200_000}, "throttle_tenant", {"tenant": "northwind"})
+SHED = Act("gateway/classes/chat/batch", {"admit_percent": 0}, "shed_traffic", {"traffic_class": "batch"})
+THROTTLE = Act(
+    "gateway/limits/chat/northwind", {"tokens_per_minute": 200_000}, "throttle_tenant", {"tenant": "northwind"}
+)
 DRAIN = Act("gateway/deployments/acme-openai-zone-a", {"drained": True}, "drain_deployment",
             {"deployment": "acme-openai-zone-a"})  # fmt: skip
 CAP = Act("gateway/caps/agent", {"max_steps": 25}, "cap_generation", {"route": "agent"})
@@ -168,6 +170,19 @@ def test_a_wrong_shift_harms_those_who_were_well() -> None:
     # The other provider's limit is lower than what the surge asks for.
     assert not run("S04", shift())["mitigation_success"]
     assert run("S15", shift())["collateral"] > 0.0
+
+
+@pytest.mark.parametrize("act", [SHED, THROTTLE], ids=["shed", "throttle"])
+def test_less_traffic_on_one_route_costs_the_others_nothing(act: Act) -> None:
+    assert run("S04", act)["collateral"] == 0.0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_queue_is_given_the_time_that_it_takes_to_empty(seed: int) -> None:
+    held = Act("gateway/classes/{route}/batch", {"admit_percent": 0}, "shed_traffic", {})
+    tenant = {"tenant": "northwind"}
+    limited = Act("gateway/limits/{route}/northwind", {"tokens_per_minute": 2000}, "throttle_tenant", tenant)
+    assert run("G43", held, limited, seed=seed)["mitigation_success"]
 
 
 def test_draining_both_zones_is_unsafe() -> None:

@@ -26,6 +26,11 @@ class ProposalState(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+_NOT_AGAIN = (ProposalState.REJECTED, ProposalState.DONE, ProposalState.FAILED, ProposalState.UNKNOWN)
+SPENT = frozenset(state.value for state in _NOT_AGAIN)
+"""What became of a step that is not proposed again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """Everything that will happen, resolved. Its hash is what is approved."""

@@ -4,19 +4,20 @@ from pydantic import Field
 
 from config.catalogue import Name
 from runbooks.actions.converge import Change, Converging, Seen
-from runbooks.actions.declared import admin_document, gateway_of, segment
+from runbooks.actions.declared import admin_document, gateway_of, route_of, segment
 from runbooks.actions.documents import VersionedDocument
 from runbooks.model import ActionContext, ActionParams, ActionSpec, DiffLine, Draft, EffectClass, Precondition
 
 
 class ShedTrafficParams(ActionParams):
     gateway: Name | None = None
+    route: str | None = None
     traffic_class: Name = "batch"
     admit_percent: int = Field(default=0, ge=0, le=100)
 
 
 class ShedTraffic(Converging[ShedTrafficParams]):
-    """Lowers the admitted share of one traffic class."""
+    """Lowers the admitted share of one traffic class of the service's route; other routes are left alone."""
 
     spec = ActionSpec(
         id="A10",
@@ -25,13 +26,14 @@ class ShedTraffic(Converging[ShedTrafficParams]):
         risk="R1",
         effect=EffectClass.CONVERGE,
         params=ShedTrafficParams,
-        blast_radius="Work of this class, of every service behind the gateway, is refused and has to come again later.",
+        blast_radius="Work of this class on this route is refused and must come again; other routes are as before.",
         leasable=True,
     )
 
     def resource(self, context: ActionContext, params: ShedTrafficParams) -> VersionedDocument:
         gateway = gateway_of(context, params.gateway)
-        return admin_document(gateway, f"classes/{segment(params.traffic_class)}", "admit_percent")
+        route = segment(route_of(context, params.route))
+        return admin_document(gateway, f"classes/{route}/{segment(params.traffic_class)}", "admit_percent")
 
     async def preconditions(self, seen: Seen[ShedTrafficParams]) -> tuple[Precondition, ...]:
         now = seen.document.integer("admit_percent")
@@ -44,18 +46,19 @@ class ShedTraffic(Converging[ShedTrafficParams]):
         )
 
     async def draft(self, context: ActionContext, params: ShedTrafficParams) -> Draft:
-        params = self.resolved(params, gateway=gateway_of(context, params.gateway).name)
+        gateway, route = gateway_of(context, params.gateway), route_of(context, params.route)
+        params = self.resolved(params, gateway=gateway.name, route=route)
         document = await self.resource(context, params).read(context.http)
         before = document.integer("admit_percent")
         change = Change(
             state={"admit_percent": params.admit_percent},
             diff=(
                 DiffLine(
-                    what=f"admitted share of {params.traffic_class}",
+                    what=f"{route}: admitted share of {params.traffic_class}",
                     before=f"{before} %",
                     after=f"{params.admit_percent} %",
                 ),
             ),
-            undo=f"Admits {before} % of {params.traffic_class} again.",
+            undo=f"Admits {before} % of {params.traffic_class} of {route} again.",
         )
         return await self.drafted(context, params, document, change)

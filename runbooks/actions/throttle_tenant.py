@@ -6,7 +6,7 @@ from pydantic import Field
 
 from config.catalogue import Gateway, Name
 from runbooks.actions.converge import Change, Converging, Seen
-from runbooks.actions.declared import admin_document, gateway_of, nearest, segment
+from runbooks.actions.declared import admin_document, gateway_of, nearest, route_of, segment
 from runbooks.actions.documents import VersionedDocument, fetch
 from runbooks.actions.resource import Document
 from runbooks.model import (
@@ -26,13 +26,14 @@ MIN_SHARE = 0.5
 
 class ThrottleTenantParams(ActionParams):
     gateway: Name | None = None
+    route: str | None = None
     tenant: str = Field(default="top", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,62}$")
     """``top``: the one that uses most tokens now."""
     tokens_per_minute: int = Field(ge=0, le=1_000_000_000)
 
 
 class ThrottleTenant(Converging[ThrottleTenantParams]):
-    """Limits the tokens that one tenant gets in a minute."""
+    """Limits the tokens that one tenant gets in a minute on the service's route; other routes are left alone."""
 
     spec = ActionSpec(
         id="A2c",
@@ -41,13 +42,14 @@ class ThrottleTenant(Converging[ThrottleTenantParams]):
         risk="R2",
         effect=EffectClass.CONVERGE,
         params=ThrottleTenantParams,
-        blast_radius="This tenant gets 429 above its limit, in every service behind the gateway; the others get room.",
+        blast_radius="This tenant gets 429 above its limit on this route; the others get room.",
         leasable=True,
     )
 
     def resource(self, context: ActionContext, params: ThrottleTenantParams) -> VersionedDocument:
         gateway = gateway_of(context, params.gateway)
-        return admin_document(gateway, f"limits/{segment(params.tenant)}", "tokens_per_minute")
+        route = segment(route_of(context, params.route))
+        return admin_document(gateway, f"limits/{route}/{segment(params.tenant)}", "tokens_per_minute")
 
     async def preconditions(self, seen: Seen[ThrottleTenantParams]) -> tuple[Precondition, ...]:
         usage = await _usage(seen.context, gateway_of(seen.context, seen.params.gateway))
@@ -73,26 +75,26 @@ class ThrottleTenant(Converging[ThrottleTenantParams]):
         )
 
     async def draft(self, context: ActionContext, params: ThrottleTenantParams) -> Draft:
-        gateway = gateway_of(context, params.gateway)
+        gateway, route = gateway_of(context, params.gateway), route_of(context, params.route)
         tenant = params.tenant
         usage = await _usage(context, gateway)
         if tenant == "top":
             tenant = max(usage, key=lambda name: (usage[name], name), default="")
         if tenant not in usage:
             raise ActionError(f"{gateway.name}/usage lists no tenant {tenant!r}{nearest(tenant, usage)}")
-        params = self.resolved(params, gateway=gateway.name, tenant=tenant)
+        params = self.resolved(params, gateway=gateway.name, route=route, tenant=tenant)
         document = await self.resource(context, params).read(context.http)
         before = _limit(document)
         change = Change(
             state={"tokens_per_minute": params.tokens_per_minute},
             diff=(
                 DiffLine(
-                    what=f"limit of tenant {tenant}",
+                    what=f"{route}: limit of tenant {tenant}",
                     before=f"{_told(before)} (uses {usage[tenant]:.0f} tokens a minute)",
                     after=_told(params.tokens_per_minute),
                 ),
             ),
-            undo=f"Sets {tenant} back to {_told(before)}.",
+            undo=f"Sets {tenant} on {route} back to {_told(before)}.",
         )
         return await self.drafted(context, params, document, change)
 
