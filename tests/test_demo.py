@@ -33,6 +33,8 @@ def test_no_process_of_the_demo_inherits_a_setting(tmp_path: Path, monkeypatch: 
     started: list[dict[str, str]] = []
 
     class Started:
+        pid = 0
+
         def __init__(self, command: list[str], env: dict[str, str], **_: Any) -> None:
             started.append(env)
 
