@@ -45,11 +45,11 @@ def _bench(name: str) -> Callable[[], list[Figure]]:
     from bot.bench import exports, incident, process, storm  # noqa: PLC0415
 
     if name == "search":
-        from bot.bench import search  # noqa: PLC0415 - the only one that loads the model into this process
+        from bot.bench import search  # noqa: PLC0415 - it loads the model into this process
 
         return search.figures
     if name == "growth":
-        from bot.bench import growth  # noqa: PLC0415 - the same
+        from bot.bench import growth  # noqa: PLC0415 - it loads the whole library
 
         return growth.figures
     return {
