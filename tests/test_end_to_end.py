@@ -92,7 +92,7 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
         press(ana, "Approve", confirm=True)
         expect(only_for_me(ana)).to_contain_text("exactly as shown, once")
         expect(card).to_contain_text("· mitigated since", timeout=PATIENCE_MS)
-        for shown in ("Approved by ana", "it helped", "server_error", "→ ok", "Lease"):
+        for shown in ("Approved by ana", "it helped", "gateway_canary", "→ ok", "Lease"):
             expect(card).to_contain_text(shown)
         expect(card.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
         assert [write["path"] for write in place.world.writes()] == ["gateway/routes/chat"]

@@ -37,7 +37,8 @@ def judge(
     """Better: the named probe shows the wanted outcome and nothing that was well has become ill. Worse: something well
     has become ill, or the named probe's number got clearly worse, and the look before (``earlier``) saw the same: one
     reading alone undoes nothing. Otherwise it is too early to tell; but at the ``last`` look users who are served again
-    decide: to take away what they recovered with would be worse than a number that is not yet as usual."""
+    decide: to take away what they recovered with would be worse than a number that is not yet as usual. A check that
+    nobody read before shows no change, so as long as users still feel it, it is looked at again until the last look."""
     named = after.get(plan.verify_probe)
     spoiled = [name for name in after if _spoiled(before.get(name), after[name])]
     confirmed = [name for name in spoiled if _spoiled(before.get(name), earlier.get(name))]
@@ -54,8 +55,12 @@ def judge(
         why = named.reading.summary if named else "it was not read"
         return Judgement(answer="pending", reason=f"{plan.verify_probe} cannot tell: {why}", evidence=cited)
     if _met(plan, named):
-        first = before.get(plan.verify_probe)
-        was = f"; before: {first.outcome}, {first.reading.summary}" if first else ""
+        first, users = before.get(plan.verify_probe), after.get(GUARD)
+        felt = users is not None and users.verdict is Verdict.ABNORMAL
+        if first is None and felt and not last:
+            reason = f"{named.reading.summary}; it was not read before, and users still feel it"
+            return Judgement(answer="pending", reason=reason, evidence=cited)
+        was = f"; before: {first.outcome}, {first.reading.summary}" if first else "; it was not read before"
         return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)
     if _clearly_higher(before.get(plan.verify_probe), named):
         reason = f"{named.reading.summary}; that is more than before"

@@ -1,0 +1,36 @@
+"""Did it help: what one look at the same probes lets Pagerunner say."""
+
+import pytest
+
+from bot.domain.verification import Judgement, judge
+from tests.diagnosis_cases import finding
+from tests.incident_samples import plan
+
+PLAN = plan("inc-1")
+FELT, SERVED, WELL, ILL = (
+    finding("user_signal", "errors"), finding("user_signal", "ok"),
+    finding("gateway_canary", "ok"), finding("gateway_canary", "server_error"),
+)  # fmt: skip
+
+
+def looked(*, before: object, users: object, last: bool = False) -> Judgement:
+    was = {one.probe: one for one in (before, FELT) if one}  # type: ignore[attr-defined]
+    now = {one.probe: one for one in (WELL, users)}  # type: ignore[attr-defined]
+    return judge(PLAN, was, now, {}, last=last)
+
+
+def test_a_check_that_was_ill_and_is_well_is_a_change_even_while_users_still_feel_it() -> None:
+    told = looked(before=ILL, users=FELT)
+    assert told.answer == "better" and "before: server_error" in told.reason
+    assert {ILL.id, WELL.id} <= set(told.evidence)
+
+
+def test_a_check_that_nobody_read_before_is_no_change_while_users_still_feel_it() -> None:
+    told = looked(before=None, users=FELT)
+    assert told.answer == "pending" and "not read before" in told.reason
+
+
+@pytest.mark.parametrize(("users", "last"), [(SERVED, False), (FELT, True)])
+def test_users_or_the_last_look_settle_a_check_that_nobody_read_before(users: object, last: bool) -> None:
+    told = looked(before=None, users=users, last=last)
+    assert told.answer == "better" and "it was not read before" in told.reason
