@@ -18,7 +18,8 @@ ZONES = ("zone-a", "zone-b", "us")
 DEPLOYMENTS = ("acme-openai-zone-a", "acme-openai-zone-b", "beta-anthropic-us")
 DEPLOYMENT_PROVIDER = (0, 0, 1)
 
-ERRORS = ("", "500", "503", "529", "429", "insufficient_quota", "timeout", "connection_error", "400", "slow_down")
+ERRORS = ("", "500", "503", "529", "429", "insufficient_quota", "timeout", "connection_error", "400", "slow_down",
+          "401", "404")  # fmt: skip
 """Values of the label ``error_type``; the first is success."""
 FIRST_ERRORS = 8
 """So many of them have their counts in the family ``failed``; those of the rest are drawn apart, in ``failed_more``."""

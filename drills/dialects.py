@@ -146,6 +146,10 @@ OPENAI_ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "insufficient_quota": (429, "insufficient_quota", "project_spend_limit_exceeded",
                            "You exceeded the spend limit of this project. Please check your plan and billing details."),
     "timeout": (504, "server_error", None, "The request timed out."),
+    "401": (401, "invalid_request_error", "invalid_api_key",
+            "Incorrect API key provided. You can find your API key in your account."),
+    "404": (404, "invalid_request_error", "model_not_found",
+            "The model `{model}` does not exist or you do not have access to it."),
     "slow_down": (429, "requests", "slow_down",
                   "We are experiencing high demand. Please slow down; your limit has been lowered for a while."),
 }  # fmt: skip
@@ -156,6 +160,8 @@ ANTHROPIC_ERRORS: dict[str, tuple[int, str, str]] = {
     "429": (429, "rate_limit_error", "This request would exceed your organization's rate limit of output tokens."),
     "insufficient_quota": (402, "billing_error", "Your credit balance is too low to access the API."),
     "timeout": (504, "timeout_error", "Request timed out"),
+    "401": (401, "authentication_error", "invalid x-api-key"),
+    "404": (404, "not_found_error", "model not found"),
     "slow_down": (529, "overloaded_error", "Overloaded"),
 }
 

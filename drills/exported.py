@@ -29,13 +29,14 @@ from drills.store import Series
 Add = Callable[[str, Mapping[str, str], tuple[int, ...]], None]
 """(metric, labels, columns)"""
 _ERROR_S = {"500": 0.6, "503": 0.35, "529": 0.3, "429": 0.2, "insufficient_quota": 0.2, "timeout": 60.0,
-            "connection_error": 3.0, "400": 0.15, "slow_down": 0.2}  # fmt: skip
+            "connection_error": 3.0, "400": 0.15, "slow_down": 0.2, "401": 0.1, "404": 0.1}  # fmt: skip
 _STATUS = {"": "200", "500": "500", "503": "503", "529": "529", "429": "429", "insufficient_quota": "429",
-           "timeout": "408", "connection_error": "500", "400": "400", "slow_down": "429"}  # fmt: skip
+           "timeout": "408", "connection_error": "500", "400": "400", "slow_down": "429", "401": "401",
+           "404": "404"}  # fmt: skip
 _CLASS = {"500": "InternalServerError", "503": "ServiceUnavailableError", "529": "InternalServerError",
           "429": "RateLimitError", "insufficient_quota": "RateLimitError", "timeout": "Timeout",
           "connection_error": "APIConnectionError", "400": "BadRequestError",
-          "slow_down": "RateLimitError"}  # fmt: skip
+          "slow_down": "RateLimitError", "401": "AuthenticationError", "404": "NotFoundError"}  # fmt: skip
 
 
 @lru_cache(maxsize=1)

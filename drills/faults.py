@@ -19,11 +19,11 @@ MODEL_INDEX = {name: number for number, name in enumerate(MODEL_ORDER)}
 PROVIDER_OF_MODEL = (0, 0, 1, 1)
 
 FaultKind = Literal[
-    "outage", "slow_model", "tenant_surge", "spend_limit", "zone_dns", "ability_shift", "prompt", "agent_loop",
-    "ingestion_stall", "demand_surge", "vector_store", "embedder_swap", "tool_down", "tool_drift", "poison",
+    "outage", "overload", "key_revoked", "slow_model", "tenant_surge", "spend_limit", "zone_dns", "ability_shift",
+    "prompt", "agent_loop", "ingestion_stall", "demand_surge", "vector_store", "embedder_swap", "tool_down",
+    "tool_drift", "poison",
     "guard_strict", "guard_slow", "cache_loose", "judge_change", "metrics_gap",
-    "ungrounded", "unapproved",
-    "bad_package", "stolen_key",
+    "ungrounded", "unapproved", "bad_package", "stolen_key",
 ] | PathKind  # fmt: skip
 
 
@@ -130,6 +130,20 @@ def _outage(result: Effects, fault: Fault, active: Floats) -> None:
             result.fail[:, model, column] = np.where(active > 0, worse, result.fail[:, model, column])
 
 
+def _overload(result: Effects, fault: Fault, active: Floats) -> None:
+    _refuse(result, fault, "503", active * fault.values["share"])
+
+
+def _key_revoked(result: Effects, fault: Fault, active: Floats) -> None:
+    _refuse(result, fault, "401", active * fault.values["share"])
+
+
+def _refuse(result: Effects, fault: Fault, error: str, share: Floats) -> None:
+    for model in _models(fault):
+        column = result.fail[:, model, ERRORS.index(error)]
+        np.maximum(column, share, out=column)
+
+
 def _slow_model(result: Effects, fault: Fault, active: Floats) -> None:
     for model in _models(fault):
         result.slow[:, model] *= 1.0 + active * (fault.values["factor"] - 1.0)
@@ -167,6 +181,8 @@ def _demand_surge(result: Effects, fault: Fault, active: Floats) -> None:
 
 _APPLY: dict[str, Callable[[Effects, Fault, Floats], None]] = {
     "outage": _outage,
+    "overload": _overload,
+    "key_revoked": _key_revoked,
     "slow_model": _slow_model,
     "tenant_surge": _tenant_surge,
     "spend_limit": _spend_limit,

@@ -51,6 +51,8 @@ _EXCEPTIONS: dict[str, tuple[int, str, str]] = {
     "429": (429, "RateLimitError", "Rate limit reached on tokens per min (TPM). Please try again in 1.8s."),
     "insufficient_quota": (429, "RateLimitError", "You exceeded the spend limit of this project."),
     "slow_down": (429, "RateLimitError", "slow_down: we are experiencing high demand, your limit has been lowered."),
+    "401": (401, "AuthenticationError", "Incorrect API key provided. You can find your API key in your account."),
+    "404": (404, "NotFoundError", "The model does not exist or you do not have access to it."),
     "timeout": (408, "Timeout", "APITimeoutError - Request timed out."),
     "connection_error": (500, "APIConnectionError", "[Errno -3] Temporary failure in name resolution"),
 }  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PathKind = Literal[
     "contract_break", "worker_loss", "misrouting", "retry_storm", "capacity_cut", "stream_cut", "cold_prefix",
-    "context_growth", "loose_schema", "dear_model", "dependency_crash",
+    "context_growth", "loose_schema", "dear_model", "dependency_crash", "model_gone",
 ] | EngineKind  # fmt: skip
 FULL_WORKERS = 8
 """Workers of the gateway on an ordinary day."""
@@ -87,6 +87,8 @@ class PathEffects:
     crashed: Floats = field(default_factory=lambda: np.zeros(0))
     """Share of calls that end in an exception of the gateway's own: moments x services."""
 
+    gone: Floats = field(default_factory=lambda: np.zeros(0))
+    """1.0 while the first provider does not know the alias of its large model any more: moments."""
     held_s: Floats = field(default_factory=lambda: np.zeros(0))
     """Seconds that a call waits in the engine: moments x services."""
     garbled: Floats = field(default_factory=lambda: np.zeros(0))
@@ -105,7 +107,7 @@ class PathEffects:
             busy=np.zeros(rows), queue_s=np.zeros(rows), astray=np.zeros(flat),
             storm=np.ones(rows), limit=np.ones(rows), cut=np.zeros(flat), cold=np.ones(flat), cached=np.ones(flat),
             grown=np.ones(flat), dulled=np.zeros(flat), misshapen=np.zeros(flat), dearer=np.ones(flat),
-            crashed=np.zeros(flat),
+            crashed=np.zeros(flat), gone=np.zeros(rows),
             held_s=np.zeros(flat), garbled=np.zeros(flat), engine_lost=np.zeros(rows), engine=EngineState.well(rows),
         )  # fmt: skip
 
@@ -196,6 +198,10 @@ def _dependency_crash(result: "Effects", fault: "Fault", active: Floats) -> None
         result.path.crashed[:, number] = np.maximum(result.path.crashed[:, number], share)
 
 
+def _model_gone(result: "Effects", _fault: "Fault", active: Floats) -> None:
+    result.path.gone = np.maximum(result.path.gone, active)
+
+
 APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "contract_break": _contract_break,
     "worker_loss": _worker_loss,
@@ -208,4 +214,5 @@ APPLY: Mapping[str, Callable[["Effects", "Fault", Floats], None]] = {
     "loose_schema": _loose_schema,
     "dear_model": _dear_model,
     "dependency_crash": _dependency_crash,
+    "model_gone": _model_gone,
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drills.company import ACME_LARGE, ACME_SMALL, APPS, FEATURE_SHARE, MODELS
+from drills.company import ACME_LARGE, ACME_SMALL, APPS, ERRORS, FEATURE_SHARE, MODELS
 from drills.draws import Floats
 from drills.path import PathEffects
 from drills.quality import mean_success
@@ -29,6 +29,19 @@ def refused_on_the_way(
     kept = 1.0 - share
     failed = failed * kept[:, :, None, None] + total[..., None] * path.refused[:, :, None, :]
     return ok * kept[:, :, None], failed, attempts * storm
+
+
+def without_model(path: PathEffects, pinned: Floats, ok: Floats, failed: Floats) -> tuple[Floats, Floats]:
+    """The same where the provider no longer has the large model's alias: whoever asks for its snapshot is served."""
+    share = path.gone[:, None] * (_LARGE & ~pinned)
+    if not share.any():
+        return ok, failed
+    ok, failed = ok.copy(), failed.copy()
+    lost = (ok[:, :, 0] + failed[:, :, 0].sum(axis=2)) * share
+    ok[:, :, 0] *= 1.0 - share
+    failed[:, :, 0] *= (1.0 - share)[..., None]
+    failed[:, :, 0, ERRORS.index("404")] += lost
+    return ok, failed
 
 
 def delayed(path: PathEffects, ttft: Floats, duration: Floats) -> tuple[Floats, Floats]:

@@ -26,6 +26,8 @@ _ERROR_S = {
     "429": 0.12,
     "insufficient_quota": 0.12,
     "slow_down": 0.12,
+    "401": 0.06,
+    "404": 0.08,
     "timeout": _TIMEOUT_S,
 }
 _CREATED = 1_754_000_000
@@ -55,6 +57,9 @@ def attempt(world: World, moment: Moment, model: str, nonce: str, *, zone: int |
     limited = float(moment.rejected[row])
     chances *= 1.0 - limited
     chances[ERRORS.index("429")] += limited
+    if gone(moment, model):
+        chances[:] = 0.0
+        chances[ERRORS.index("404")] = 1.0
     drawn = uniform(world.seed, "attempt", model, nonce)
     place = int(np.searchsorted(np.cumsum(chances[1:]), drawn, side="right"))
     error = ERRORS[place + 1] if place < len(ERRORS) - 1 else ""
@@ -67,6 +72,11 @@ def attempt(world: World, moment: Moment, model: str, nonce: str, *, zone: int |
     if error not in ("timeout", "connection_error"):
         elapsed *= float(random.lognormal(0.0, 0.3))
     return Attempt(error=error, timing=timing, elapsed_s=elapsed)
+
+
+def gone(moment: Moment, model: str) -> bool:
+    """Whether the provider does not know this model any more."""
+    return model == ACME_LARGE and bool(moment.effects.path.gone[0])
 
 
 def advertised(moment: Moment, model: str) -> float:
@@ -148,10 +158,12 @@ class Providers:
 
     def _acme_models(self, path: str, moment: Moment, nonce: str) -> Outgoing:
         tried = attempt(self.world, moment, "acme-large", nonce, zone=None)
-        if tried.error in ("500", "503"):
+        if tried.error in ("500", "503", "401"):
             return self._acme_refusal("acme-large", tried, moment, nonce)
         entries = [
-            {"id": name, "object": "model", "created": _CREATED, "owned_by": "acme"} for name in MODEL_OF_PROVIDER[ACME]
+            {"id": name, "object": "model", "created": _CREATED, "owned_by": "acme"}
+            for name in MODEL_OF_PROVIDER[ACME]
+            if not gone(moment, name)
         ]
         wanted = path.removeprefix("/v1/models").strip("/")
         if not wanted:
@@ -195,7 +207,7 @@ class Providers:
         )
         if tried.error in ("429", "slow_down"):
             headers["retry-after"] = "2"
-        if tried.error in ("500", "timeout", "insufficient_quota"):
+        if tried.error in ("500", "timeout", "insufficient_quota", "401", "404"):
             headers = {name: value for name, value in headers.items() if not name.startswith("x-ratelimit")}
         return dialects.openai_error(status, kind, code, message, headers=headers, elapsed_s=tried.elapsed_s)
 

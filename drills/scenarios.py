@@ -41,8 +41,9 @@ def every() -> "dict[str, Callable[[Draw], Scenario]]":
     from drills.scenarios_engine import ENGINE_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_path import PATH_SCENARIOS  # noqa: PLC0415
     from drills.scenarios_supply import SUPPLY_SCENARIOS  # noqa: PLC0415
+    from drills.scenarios_vendor import VENDOR  # noqa: PLC0415
 
-    return {**SCENARIOS, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND, **BLIND}
+    return {**SCENARIOS, **VENDOR, **PATH_SCENARIOS, **SUPPLY_SCENARIOS, **ENGINE_SCENARIOS, **COMPOUND, **BLIND}
 
 
 def _outage(draw: Draw, *, injected: bool = False) -> Scenario:

@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping
 from drills import search
 from drills.company import ACME_LARGE, BETA_HAIKU, BETA_SONNET, BY_NAME
 from drills.documents import Setting
+from drills.engine_state import SCALE, USUAL_REPLICAS
 from drills.faults import Fault
 from drills.path import Cure
 from drills.scenarios import ACME_MODELS, Change, Draw, Scenario
 from drills.stack import RETRIEVAL
+from drills.when import iso
 
 FOREVER = 1e9
+ENGINE_USER = "code-assistant"
 PEOPLE = ("mira", "jonas", "release-bot", "priya")
 
 
@@ -135,6 +138,36 @@ def c31(draw: Draw) -> Scenario:
     )  # fmt: skip
 
 
+def c32(draw: Draw) -> Scenario:
+    """Prompts are no longer cached, and what the company's own engine has to read again fills it."""
+    onset, factor = draw.before_page(900, 2700), draw.between(1.7, 2.6)
+    wait, share = draw.between(1.5, 6.0), draw.between(0.0, 0.06)
+    route = BY_NAME[ENGINE_USER].route
+    path, params = f"gateway/params/{route}", {"temperature": 0.2, "max_tokens": 1024, "prompt_cache": False}
+    entry = {"revision": "r18", "model": ACME_LARGE, "params": params, "at": iso(onset)}
+    change = Change(
+        at=onset, kind="config", service=ENGINE_USER, summary=f"route {route}: nothing is kept at the vendor",
+        before="r17", after="r18", actor=draw.pick("mira", "tomas"),
+    )  # fmt: skip
+    back = tuple(Cure(path=path, key="revision", equals=revision) for revision in ("r16", "r17"))
+    cold = Fault(
+        kind="cold_prefix", start=onset, end=onset + FOREVER, services=(ENGINE_USER,),
+        values={"left": draw.between(0.0, 0.2), "factor": factor}, cures=back,
+    )  # fmt: skip
+    full = Fault(
+        kind="engine_full", start=onset + 120, end=onset + FOREVER, values={"wait_s": wait, "share": share},
+        cures=(*back, Cure(path=SCALE, key="replicas", at_least=USUAL_REPLICAS + 1),
+               Cure(path=f"gateway/classes/{route}/batch", key="admit_percent", at_most=20)),
+    )  # fmt: skip
+    return draw.make(
+        truth=("prompt-cache-loss", "inference-saturation"), service=ENGINE_USER, onset=onset, ends=onset + FOREVER,
+        faults=(cold, full), good=(("rollback_model_config", {}), ("shed_traffic", {}), ("scale_engine", {})),
+        tempting=("shift_traffic", "scale_gateway", "drain_replica"), sli=("errors", "ttft"),
+        settings={path: Setting(at=onset, keys={"revision": "r18", "params": params}, entry=entry)}, changes=(change,),
+        figures={"factor": factor, "wait_s": wait, "share": share},
+    )  # fmt: skip
+
+
 def n37(draw: Draw) -> Scenario:
     """A launch triples the users; all of them are served as ever."""
     onset, factor = draw.before_page(600, 1200), draw.between(2.6, 3.2, "factor")
@@ -149,5 +182,6 @@ def n37(draw: Draw) -> Scenario:
 
 
 COMPOUND: Mapping[str, Callable[[Draw], Scenario]] = {
-    "C25": c25, "C26": c26, "C27": c27, "C28": c28, "C29": c29, "C30": c30, "C31": c31, "N37": n37,
+    "C25": c25, "C26": c26, "C27": c27, "C28": c28, "C29": c29, "C30": c30, "C31": c31, "C32": c32,
+    "N37": n37,
 }  # fmt: skip

@@ -26,7 +26,7 @@ from drills.controls import Controls
 from drills.draws import Floats, uniform
 from drills.faults import MODEL_ORDER, Effects
 from drills.path import PathEffects
-from drills.path_flow import delayed, priced, refused_on_the_way, worse
+from drills.path_flow import delayed, priced, refused_on_the_way, without_model, worse
 from drills.stack import Around, Stack
 
 TOP_TENANT = 0
@@ -39,7 +39,7 @@ LOOP_GROWTH, CONTEXT_WINDOW = 450.0, 10_000.0
 RETRY_WAIT_S = 0.6
 _AT_EASE = 0.4
 """Below this load a limit turns nobody away."""
-STICKY = np.array([0.0, 0.5, 0.5, 0.5, 0.6, 1.0, 0.6, 0.35, 1.0, 0.5])
+STICKY = np.array([0.0, 0.5, 0.5, 0.5, 0.6, 1.0, 0.6, 0.35, 1.0, 0.5, 1.0, 1.0])
 """For each error: share of failures that a retry meets again, because the same shard, bucket or connection answers."""
 _BURST = 0.15
 """Spread (log) of a moment's tokens around the minute's mean: a limit bites before the mean reaches it."""
@@ -131,6 +131,7 @@ def flow(
     rejected, util, failures = _limits(effects, controls, total * tokens * 60.0, zone_share, blocked)
     slow = effects.slow * (1.0 + 0.6 * np.clip(util - 0.75, 0.0, 0.5))
     ok, failed, attempts = _outcomes(total, failures, rejected, controls)
+    ok, failed = without_model(path, np.array(controls.pinned), ok, failed)
     ttft, duration = delayed(path, *_latency(slow, attempts, tokens_out, controls))
     ttft, duration = (part + around.wait_s[:, :, None] for part in (ttft, duration))
     ok, failed, attempts = refused_on_the_way(path, ok, failed, attempts)

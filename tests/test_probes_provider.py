@@ -218,6 +218,14 @@ async def test_the_commonest_failure_gives_the_name(stage: Stage) -> None:
     assert reading.details["words"] == {"overloaded": 4, "server_error": 1}
 
 
+async def test_throttling_does_not_hide_the_failures_whose_retries_brought_it(stage: Stage) -> None:
+    throttled, failed = error(429, "tokens", "rate_limit_exceeded"), error(500, "server_error", None)
+    for plays, word in (((throttled, failed, throttled, failed, throttled), "server_error"),
+                        ((throttled, throttled, throttled, throttled, failed), "rate_limited")):  # fmt: skip
+        stage.company.play("acme", CHAT, in_turn(*plays))
+        assert (await stage.ask(ProviderCanary())).outcome == word
+
+
 async def test_a_slow_provider_is_slow_by_its_own_history(stage: Stage) -> None:
     stage.company.play("acme", CHAT, openai_stream(first_byte_s=1.1, elapsed_s=1.3))
     stage.baselines.series[TTFT] = spread(0.4)

@@ -28,6 +28,7 @@ from config.settings import without_settings
 
 SCENARIOS = {
     "provider-outage": "S01", "provider-latency": "S03", "rate-limit-exceeded": "S04", "quota-exhausted": "S06",
+    "model-overload": "S02", "credential-failure": "S07", "model-retired": "S08",
     "egress-failure": "S10", "model-drift": "S14", "prompt-regression": "S15", "agent-runaway": "S20",
     "stale-index": "S22", "moderation-backlog": "M41", "provider-capacity": "S05", "request-contract-break": "S09",
     "gateway-overload": "S11", "gateway-misrouting": "S12", "retry-storm": "S13", "context-overflow": "S17",

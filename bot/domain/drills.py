@@ -2,6 +2,9 @@
 
 SEEN = {
     "provider-outage": "a part of the users get errors",
+    "model-overload": "a part of the answers fails, and only in some features",
+    "credential-failure": "requests are refused before a word is written",
+    "model-retired": "everything of one feature fails from one moment to the next",
     "provider-latency": "answers take long to begin",
     "rate-limit-exceeded": "requests are rejected, retries climb",
     "quota-exhausted": "every call fails from one minute to the next",

@@ -28,6 +28,9 @@ _SPECIFIC: Final = (
 )  # fmt: skip
 """Of equally frequent words the first one is told: it says most about the cause."""
 
+_OWN: Final = ("overloaded", "server_error")
+"""What a provider says of itself, and not of who asks."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
@@ -77,8 +80,17 @@ class Measured:
 
     @property
     def word(self) -> str:
-        """The commonest word."""
-        return max(self.words, key=lambda word: (self.words[word], -_SPECIFIC.index(word)))
+        """The commonest word; but where most calls are throttled, failures of the provider's own that are sure by
+        themselves come first: who is asked again after a failure is throttled, and nobody fails of being throttled."""
+        words = {
+            word: count for word, count in self.words.items()
+            if word in _OWN and surely_failing(count, self.n, self.allowed)
+        }  # fmt: skip
+        throttled = max(self.words, key=self._rank) == "rate_limited"
+        return max(words if throttled and words else self.words, key=self._rank)
+
+    def _rank(self, word: str) -> tuple[int, int]:
+        return self.words[word], -_SPECIFIC.index(word)
 
     def sentence(self) -> str:
         if not self.failed:
