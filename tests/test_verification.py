@@ -1,8 +1,11 @@
 """Did it help: what one look at the same probes lets Pagerunner say."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.domain.verification import Judgement, judge
+from diagnostics.model import Finding
 from tests.diagnosis_cases import finding
 from tests.incident_samples import plan
 
@@ -37,3 +40,23 @@ def test_users_or_the_last_look_settle_a_check_that_nobody_read_before(users: ob
     told = looked(before=None, users=users, last=last)
     assert told.answer == "better"
     assert "it was not read before" in told.reason
+
+
+def shown(probe: str, outcome: str, value: float, usual: float) -> Finding:
+    one = finding(probe, outcome)
+    return replace(one, reading=replace(one.reading, value=value, baseline=usual, n=200))
+
+
+@pytest.mark.parametrize(
+    ("probe", "outcome", "usual", "ill", "better"),
+    [("gateway_canary", "server_error", 0.01, 0.9, 0.4), ("user_signal", "quality_drop", 0.92, 0.5, 0.9)],
+)
+def test_a_number_is_worse_when_it_moves_away_from_the_usual(
+    probe: str, outcome: str, usual: float, ill: float, better: float
+) -> None:
+    def told(first: float, then: float) -> str:
+        was, now = {probe: shown(probe, outcome, first, usual)}, {probe: shown(probe, outcome, then, usual)}
+        return judge(plan("inc-1", verify_probe=probe, verify_outcome="ok"), was, now, now).answer
+
+    assert told(ill, better) == "pending"
+    assert told(better, ill) == "worse"

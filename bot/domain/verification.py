@@ -62,9 +62,9 @@ def judge(
             return Judgement(answer="pending", reason=reason, evidence=cited)
         was = f"; before: {first.outcome}, {first.reading.summary}" if first else "; it was not read before"
         return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)
-    if _clearly_higher(before.get(plan.verify_probe), named):
-        reason = f"{named.reading.summary}; that is more than before"
-        twice = _clearly_higher(before.get(plan.verify_probe), earlier.get(plan.verify_probe))
+    if _clearly_worse(before.get(plan.verify_probe), named):
+        reason = f"{named.reading.summary}; that is worse than before"
+        twice = _clearly_worse(before.get(plan.verify_probe), earlier.get(plan.verify_probe))
         return Judgement(answer="worse" if twice else "pending", reason=reason, evidence=cited)
     return Judgement(answer="pending", reason=named.reading.summary, evidence=cited)
 
@@ -90,12 +90,14 @@ def _spoiled(before: Finding | None, after: Finding | None) -> bool:
     return before.verdict is Verdict.NORMAL and after.verdict is Verdict.ABNORMAL
 
 
-def _clearly_higher(before: Finding | None, after: Finding | None) -> bool:
-    """A share of failures that grew by more than chance: by two standard errors of the difference and a fifth."""
+def _clearly_worse(before: Finding | None, after: Finding | None) -> bool:
+    """A share that moved further away from the usual by more than chance: by two standard errors of the difference and
+    a fifth. A score of good answers is ill when it is low, a share of failures when it is high."""
     if before is None or after is None or before.reading.value is None or after.reading.value is None:
         return False
     if not (0 <= before.reading.value <= 1 and 0 <= after.reading.value <= 1 and before.reading.n and after.reading.n):
         return False
-    p, q = before.reading.value, after.reading.value
+    p, q, usual = before.reading.value, after.reading.value, before.reading.baseline
     error = (p * (1 - p) / before.reading.n + q * (1 - q) / after.reading.n) ** 0.5
-    return bool(q - p >= max(0.2, 2 * error))
+    low_is_ill = before.verdict is Verdict.ABNORMAL and usual is not None and p < usual
+    return bool((p - q if low_is_ill else q - p) >= max(0.2, 2 * error))
