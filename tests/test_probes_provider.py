@@ -220,7 +220,9 @@ async def test_the_commonest_failure_gives_the_name(stage: Stage) -> None:
 
 async def test_throttling_does_not_hide_the_failures_whose_retries_brought_it(stage: Stage) -> None:
     throttled, failed = error(429, "tokens", "rate_limit_exceeded"), error(500, "server_error", None)
+    over = error(503, None, "server_is_overloaded")
     for plays, word in (((throttled, failed, throttled, failed, throttled), "server_error"),
+                        ((throttled, throttled, over, throttled, failed), "overloaded"),
                         ((throttled, throttled, throttled, throttled, failed), "rate_limited")):  # fmt: skip
         stage.company.play("acme", CHAT, in_turn(*plays))
         assert (await stage.ask(ProviderCanary())).outcome == word

@@ -82,12 +82,11 @@ class Measured:
     def word(self) -> str:
         """The commonest word; but where most calls are throttled, failures of the provider's own that are sure by
         themselves come first: who is asked again after a failure is throttled, and nobody fails of being throttled."""
-        words = {
-            word: count for word, count in self.words.items()
-            if word in _OWN and surely_failing(count, self.n, self.allowed)
-        }  # fmt: skip
-        throttled = max(self.words, key=self._rank) == "rate_limited"
-        return max(words if throttled and words else self.words, key=self._rank)
+        commonest = max(self.words, key=self._rank)
+        own = {word: count for word, count in self.words.items() if word in _OWN}
+        if commonest != "rate_limited" or not surely_failing(sum(own.values()), self.n, self.allowed):
+            return commonest
+        return max(own, key=self._rank)
 
     def _rank(self, word: str) -> tuple[int, int]:
         return self.words[word], -_SPECIFIC.index(word)
