@@ -33,7 +33,7 @@ def refused_on_the_way(
 
 def without_model(path: PathEffects, pinned: Floats, ok: Floats, failed: Floats) -> tuple[Floats, Floats]:
     """The same where the provider no longer has the large model's alias: whoever asks for its snapshot is served."""
-    share = path.gone[:, None] * (_LARGE & ~pinned)
+    share = path.gone[:, None] * (_LARGE & np.logical_not(pinned))
     if not share.any():
         return ok, failed
     ok, failed = ok.copy(), failed.copy()

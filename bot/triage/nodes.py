@@ -31,6 +31,7 @@ from diagnostics.model import (
     ProbeContext,
     ProbeSpec,
     TextEmbedder,
+    Tier,
     Verdict,
     Weight,
 )
@@ -323,7 +324,22 @@ def calls_for(
                 continue
             asked.setdefault(step.probe, ProbeCall(probe=step.probe, params=params))
     calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), modes=modes(tools, service))
+    if diagnosis is not None and not calls:
+        calls = _unread_check(steps(diagnosis, findings, service, tools), findings, asked, tools.specs)
     return [{"probe": call.probe, "params": _whole(call, tools.specs)} for call in calls]
+
+
+def _unread_check(
+    found: Sequence[Step], findings: Sequence[Finding], asked: Mapping[str, ProbeCall], specs: Mapping[str, ProbeSpec]
+) -> list[ProbeCall]:
+    """What the first step will be verified with, if nobody has read it yet: without a before, an after shows no change.
+    A golden set is too dear for that alone."""
+    check = found[0].verify if found else None
+    if check is None or check.probe in {finding.probe for finding in findings}:
+        return []
+    if check.probe not in specs or specs[check.probe].tier is Tier.GOLDEN:
+        return []
+    return [asked.get(check.probe, ProbeCall(probe=check.probe, params={}))]
 
 
 def _whole(call: ProbeCall, specs: Mapping[str, ProbeSpec]) -> dict[str, Any]:
