@@ -42,9 +42,9 @@ def test_users_or_the_last_look_settle_a_check_that_nobody_read_before(users: ob
     assert "it was not read before" in told.reason
 
 
-def shown(probe: str, outcome: str, value: float, usual: float) -> Finding:
+def shown(probe: str, outcome: str, value: float, usual: float, test: str = "") -> Finding:
     one = finding(probe, outcome)
-    return replace(one, reading=replace(one.reading, value=value, baseline=usual, n=200))
+    return replace(one, reading=replace(one.reading, value=value, baseline=usual, n=200, test=test))
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,10 @@ def shown(probe: str, outcome: str, value: float, usual: float) -> Finding:
 def test_a_number_is_worse_when_it_moves_away_from_the_usual(
     probe: str, outcome: str, usual: float, ill: float, better: float
 ) -> None:
-    def told(first: float, then: float) -> str:
-        was, now = {probe: shown(probe, outcome, first, usual)}, {probe: shown(probe, outcome, then, usual)}
+    def told(first: float, then: float, test: str = "") -> str:
+        was, now = {probe: shown(probe, outcome, first, usual)}, {probe: shown(probe, outcome, then, usual, test)}
         return judge(plan("inc-1", verify_probe=probe, verify_outcome="ok"), was, now, now).answer
 
     assert told(ill, better) == "pending"
     assert told(better, ill) == "worse"
+    assert told(better, ill, "of something else") == "pending"

@@ -92,10 +92,13 @@ def _spoiled(before: Finding | None, after: Finding | None) -> bool:
 
 def _clearly_worse(before: Finding | None, after: Finding | None) -> bool:
     """A share that moved further away from the usual by more than chance: by two standard errors of the difference and
-    a fifth. A score of good answers is ill when it is low, a share of failures when it is high."""
+    a fifth. A score of good answers is ill when it is low, a share of failures when it is high; what was measured by
+    another test is another number."""
     if before is None or after is None or before.reading.value is None or after.reading.value is None:
         return False
     if not (0 <= before.reading.value <= 1 and 0 <= after.reading.value <= 1 and before.reading.n and after.reading.n):
+        return False
+    if before.reading.test != after.reading.test:
         return False
     p, q, usual = before.reading.value, after.reading.value, before.reading.baseline
     error = (p * (1 - p) / before.reading.n + q * (1 - q) / after.reading.n) ** 0.5
