@@ -91,6 +91,29 @@ def test_without_a_cause_there_are_no_steps(catalogue: Catalogue) -> None:
     assert steps(catalogue, [], action("shift_traffic", CANARY), diagnosis=unsure) == []
 
 
+def asked(catalogue: Catalogue, verify: str, *read: str, diagnosis: Diagnosis = CAUSE) -> list[str]:
+    """The calls when nothing else is worth asking; the runbook's first step is verified with this probe."""
+    service = catalogue.service("chat-assistant")
+    assert service is not None
+    check = VerifyStep(probe=verify, outcome="ok", within_s=300)
+    own = tools(action("shift_traffic", check), action("shed_traffic", DEMAND))
+    own.specs, own.next_calls = specs(), lambda *_, **__: []
+    found = [finding(name, "errors", Verdict.ABNORMAL) for name in read]
+    return [call["probe"] for call in nodes.calls_for(diagnosis, found, [], own, service)]
+
+
+def test_what_the_first_step_is_verified_with_is_read_before_it_is_proposed(catalogue: Catalogue) -> None:
+    assert asked(catalogue, "gateway_canary", "user_signal") == ["gateway_canary"]
+    assert asked(catalogue, "gateway_canary", "user_signal", "gateway_canary") == []
+
+
+def test_nothing_is_read_for_a_check_alone_that_is_dear_or_has_nothing_to_check(catalogue: Catalogue) -> None:
+    unsure = Diagnosis(conclusion="inconclusive", ranked=CAUSE.ranked)
+
+    assert asked(catalogue, "golden_set") == []
+    assert asked(catalogue, "gateway_canary", diagnosis=unsure) == []
+
+
 def test_a_teams_own_runbook_is_for_its_services_and_shadows_nobody_elses(tmp_path: Path, catalogue: Catalogue) -> None:
     ours = (LIBRARY / "provider-outage.md").read_text().replace("owner: assist", "owner: creator")
     (tmp_path / "provider-outage.md").write_text(ours)

@@ -108,6 +108,8 @@ class Demo:
         if scripted:
             self._spawn("person", [sys.executable, "-m", "drills", "slack-person", "--url", place.slack, "--as",
                                    _approver(born["service"]), "--click", "Approve", "--wait", "150"])  # fmt: skip
+        # No page is sent before the moment that it tells of: all times count from there.
+        time.sleep(max(0.0, born["page_at"] - time.time()))
         server.send(born["page"])
         self._say(f"Sent the page: [bold]{born['page']['event']['data']['title']}[/bold]")
         interactive = sys.stdin.isatty() and not scripted
