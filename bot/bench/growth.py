@@ -1,24 +1,39 @@
-"""How the cost of the differential grows with more causes. Ratios of one run count."""
+"""How the cost of search grows with more documents, and that of the differential with more causes. Ratios of one run
+count."""
 
 import math
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 
 from bot.bench.figures import Figure, quantity
 from bot.edges.clock import SystemClock
 from bot.wiring import actions, open_shelf, specs
 from diagnostics.differential import diagnose
 from diagnostics.model import Finding, Mode, Reading, Verdict
+from knowledge.chroma_index import ChromaIndex
+from knowledge.embedder import SentenceTransformerEmbedder
+from knowledge.ingest import documents, text_digest
+from knowledge.lexical_index import LexicalIndex
+from knowledge.model import Chunk, Document, Embedder, Query
+from knowledge.retrieval import HybridLibrarian
 
 MODES = 400
 ROUNDS = 7
+DOCUMENTS = (1_000, 10_000)
+"""Sizes of a library beside the built-in one."""
+PHRASES, ASKED = 5, 100
+_OTHER_WORDS, _AWAY = 0.3, 0.6
+"""Of a made phrase: the share of its words that come from elsewhere, and how far its vector lies from its model's."""
 
 
 def figures() -> list[Figure]:
-    """The exponent of the cost of a differential: below 1 is less than in proportion."""
-    return [_differential()]
+    """The exponents of the costs of a search and of a differential: below 1 is less than in proportion."""
+    return [_search(), _differential()]
 
 
 def exponent(small: tuple[float, float], large: tuple[float, float]) -> float:
@@ -38,6 +53,70 @@ def _seconds(work: Callable[[], object]) -> float:
     before = time.perf_counter()
     work()
     return time.perf_counter() - before
+
+
+class _Prepared:
+    """An embedder that knows the vectors of made phrases, and asks the real one for all others."""
+
+    def __init__(self, real: Embedder) -> None:
+        self._real, self.known = real, dict[str, Sequence[float]]()
+
+    @property
+    def name(self) -> str:
+        return self._real.name
+
+    @property
+    def dimension(self) -> int:
+        return self._real.dimension
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        missing = [text for text in texts if text_digest(text) not in self.known]
+        made = dict(zip(missing, self._real.embed(missing), strict=True))
+        return [made[text] if text in made else self.known[text_digest(text)] for text in texts]
+
+
+def _search() -> Figure:
+    """The library's documents, then made ones beside them: phrases of the library with other words among theirs, and
+    vectors that far away. Every query is another, so that none is remembered."""
+    shelf = open_shelf([], actions(), None, SystemClock().now().date())
+    real, draw, embedder = documents(shelf.all()), random.Random(2), _Prepared(SentenceTransformerEmbedder())  # noqa: S311
+    phrases = [chunk.text for one in real for chunk in one.chunks if chunk.kind == "page"]
+    vectors = dict(zip(phrases, embedder.embed(phrases), strict=True))
+    words = sorted({word for phrase in phrases for word in phrase.split()})
+    made: list[Document] = []
+    costs = {}
+    for size in (len(real), *DOCUMENTS):
+        made += [_made(number, vectors, words, draw, embedder) for number in range(len(made), size - len(real))]
+        costs[size] = _slow_search([*real, *made], embedder, draw.sample(phrases, ASKED))
+    detail = f"95th percentile of {ASKED} searches; a made document has {PHRASES} phrases"
+    return _growth("Search in more documents, p95: exponent of growth", costs, detail)
+
+
+def _slow_search(found: Sequence[Document], embedder: Embedder, asked: Sequence[str]) -> float:
+    """Seconds that 95 of 100 searches stay below, when the library is learned."""
+    with tempfile.TemporaryDirectory() as folder, closing(ChromaIndex(Path(folder), embedder)) as index:
+        librarian = HybridLibrarian(found, words=LexicalIndex(), embedder=embedder, vectors=index)
+        if notice := librarian.warm():
+            raise RuntimeError(notice)
+        librarian.search(Query(title="the first search opens what is needed"))
+        took = [_seconds(lambda text=text: librarian.search(Query(title=f"{text} again"))) for text in asked]  # type: ignore[misc]
+    return statistics.quantiles(took, n=20)[-1]
+
+
+def _made(
+    number: int, vectors: Mapping[str, Sequence[float]], words: Sequence[str], draw: random.Random, into: _Prepared
+) -> Document:
+    name, chunks = f"made-{number}", []
+    for place, like in enumerate(draw.sample(list(vectors), PHRASES)):
+        parts = [draw.choice(words) if draw.random() < _OTHER_WORDS else word for word in like.split()]
+        text = " ".join([*parts, str(number)])
+        away = [draw.gauss(0.0, _AWAY / math.sqrt(into.dimension)) for _ in range(into.dimension)]
+        moved = [value + step for value, step in zip(vectors[like], away, strict=True)]
+        length = math.hypot(*moved)
+        into.known[text_digest(text)] = [value / length for value in moved]
+        chunks.append(Chunk(id=f"{name}!page-{place}", document=name, section="", text=text, kind="page",
+                            sha256=text_digest(text)))  # fmt: skip
+    return Document(id=name, title=chunks[0].text, chunks=tuple(chunks))
 
 
 def _differential() -> Figure:
