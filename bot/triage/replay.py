@@ -145,8 +145,9 @@ class _Run:
         if found is None or why:
             self.unread.append(Unread(probe=probe, params=dict(params), why=why))
             return
-        if dict(found.params) != dict(params):
-            self.otherwise.append(Otherwise(probe=probe, then=dict(found.params), now=dict(params)))
+        told = Otherwise(probe=probe, then=dict(found.params), now=dict(params))
+        if told.then != told.now and told not in self.otherwise:
+            self.otherwise.append(told)
         if found not in self.used:
             self.used.append(found)
 
