@@ -221,9 +221,29 @@ def u44(draw: Draw) -> Scenario:
     )  # fmt: skip
 
 
+def f32(draw: Draw) -> Scenario:
+    """More users than the gateway's workers can serve: everybody waits for one, although nothing is broken."""
+    onset, factor = draw.before_page(360, 900), draw.between(2.2, 3.0, "factor")
+    ends = onset + draw.between(120, 240, "minutes") * 60
+    queue, share = draw.between(1.5, 4.0, "queue_s"), draw.between(0.02, 0.15, "share")
+    service = draw.pick("code-assistant", "support-bot", name="service")
+    surge = Fault(kind="demand_surge", start=onset, end=ends, service=service, values={"factor": factor})
+    full = Fault(
+        kind="worker_loss", start=onset, end=ends, values={"queue_s": queue, "share": share},
+        cures=(Cure(path="gateway/workers", key="count", at_least=FULL_WORKERS + 4),
+               Cure(path=f"gateway/classes/{BY_NAME[service].route}/batch", key="admit_percent", at_most=20)),
+    )  # fmt: skip
+    return draw.make(
+        truth=("traffic-surge",), service=service, onset=onset, ends=ends, faults=(surge, full),
+        good=(("shed_traffic", {}), ("scale_gateway", {})),
+        tempting=("shift_traffic", "rollback_prompt", "clamp_retries", "throttle_tenant"), sli=("errors", "ttft"),
+        figures={"factor": factor, "queue_s": queue, "share": share},
+    )  # fmt: skip
+
+
 LEAST_MISSHAPEN = 0.10
 """Below this share of misshapen answers a wave of the probe is too small to be sure."""
 PATH_SCENARIOS: dict[str, Callable[[Draw], Scenario]] = {
     "S05": s05, "S09": s09, "S11": s11, "S12": s12, "S13": s13, "S17": s17, "S18": s18, "T29": t29, "T33": t33,
-    "U44": u44,
+    "U44": u44, "F32": f32,
 }  # fmt: skip

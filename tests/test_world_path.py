@@ -17,6 +17,8 @@ TO_BETA = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
 SHIFT = Act("gateway/routes/{route}", TO_BETA, "shift_traffic", {"from": "acme-openai", "to": "beta-anthropic"})
 RELEASE = Act("gateway/release", {"release": "gw-47"}, "rollback_release", {})
 WORKERS = Act("gateway/workers", {"count": 8}, "scale_gateway", {"workers": 8})
+MORE = Act("gateway/workers", {"count": 12}, "scale_gateway", {"workers": 12})
+SHED = Act("gateway/classes/{route}/batch", {"admit_percent": 0}, "shed_traffic", {})
 CLAMP = Act("gateway/retries", {"max_retries": 1}, "clamp_retries", {})
 PARAMS = Act("gateway/params/{route}", {"revision": "r17"}, "rollback_model_config", {})
 CONTEXT = Act("gateway/caps/{route}", {"max_context": 8000}, "cap_generation", {})
@@ -42,11 +44,11 @@ def test_users_feel_the_fault_when_the_page_comes_and_not_before(name: str) -> N
 
 RIGHT = [
     ("S05", SHIFT), ("S09", RELEASE), ("S11", WORKERS), ("S12", RELEASE), ("S13", CLAMP), ("S17", CONTEXT),
-    ("S18", PARAMS), ("T29", PROMPT), ("T33", RELEASE),
+    ("S18", PARAMS), ("T29", PROMPT), ("T33", RELEASE), ("F32", MORE), ("F32", SHED),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "act"), RIGHT, ids=[name for name, _ in RIGHT])
+@pytest.mark.parametrize(("name", "act"), RIGHT, ids=[f"{name}-{act.action}" for name, act in RIGHT])
 def test_the_right_action_restores_what_users_get(name: str, act: Act) -> None:
     scored = run(name, named(act, name))
 
@@ -57,7 +59,8 @@ def test_the_right_action_restores_what_users_get(name: str, act: Act) -> None:
 
 
 WRONG = [
-    ("S09", SHIFT), ("S11", SHIFT), ("S12", PARAMS), ("S13", WORKERS), ("S18", SHIFT), ("T33", CLAMP),
+    ("F32", SHIFT), ("F32", CLAMP), ("S09", SHIFT), ("S11", SHIFT), ("S12", PARAMS), ("S13", WORKERS), ("S18", SHIFT),
+    ("T33", CLAMP),
 ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ SEEN = {
     "streaming-break": "answers stop in mid-sentence",
     "inference-saturation": "suggestions hesitate before they come",
     "inference-bad-replica": "about one answer in four is unusable",
+    "traffic-surge": "everybody waits, and more people ask than ever",
     "blip": "the error rate crossed its threshold",
     "busy-but-well": "load is far above the forecast",
     "injection": "users get errors, and much is written about it",
