@@ -146,10 +146,13 @@ class Proposer:
 
 
 def _by_turns(steps: Sequence[Step], tried: Iterable[tuple[str, str]]) -> Sequence[Step]:
-    """Where several causes are named and a step against one did not do, another cause's steps come first: of the few
-    attempts that are left, none should go to the same idea."""
-    had = {step.partition("/")[0] for step, state in tried if state in CARRIED_OUT}
-    return sorted(steps, key=lambda step: step.runbook in had)
+    """Where several causes are named and a step against one did not do, another cause's steps come first, and of those
+    the ones that would do the same once more come last: of the few attempts that are left, none should go to the same
+    idea."""
+    carried = {step for step, state in tried if state in CARRIED_OUT}
+    had = {step.partition("/")[0] for step in carried}
+    same = {step.action for step in steps if step.key in carried} - {"manual"}
+    return sorted(steps, key=lambda step: (step.runbook in had, step.runbook not in had and step.action in same))
 
 
 def _ended(data: Mapping[str, object]) -> Fact:
