@@ -74,7 +74,7 @@ def test_what_rots_in_the_files_is_found(tmp_path: Path) -> None:
     assert [Path(p["file"]).name for p in report["broken"]] == ["broken.md"]
     assert [Path(p["file"]).name for p in report["links"]] == ["linked.md", "linked.md"]
     assert set(report["no_drill"]) == {
-        "credential-failure", "model-retired", "traffic-surge", "data-leak", "safety-escalation", "late",
+        "data-leak", "safety-escalation", "late",
     }  # fmt: skip
 
 

@@ -171,13 +171,13 @@ class TestRecordings:
 
 class TestCommand:
     def test_a_sound_runbook_passes_and_says_what_was_tried(self) -> None:
-        result = run("test", *FAST, "quota-exhausted", "--within", "10", **WITH_CATALOGUE)
+        result = run("test", *FAST, "cost-spike", "--within", "10", **WITH_CATALOGUE)
 
         assert result.exit_code == 0, result.output
-        assert "quota-exhausted: ok" in result.stdout
+        assert "cost-spike: ok" in result.stdout
         assert "find the right one first" in result.stdout
         assert "can run for at least one service" in result.stdout
-        assert "quota-exhausted (not run: --drill)" in result.stdout
+        assert "cost-spike (not run: --drill)" in result.stdout
 
     def test_a_miss_says_what_was_found_and_why_and_ends_with_1(self, tmp_path: Path) -> None:
         (tmp_path / "mine.md").write_text(book(front='pages: ["429 Too Many Requests on every call"]\n'))
