@@ -1,5 +1,7 @@
 """How faults on the way to the provider change rates and times: applied after retries, because nobody retries them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from drills.company import ACME_LARGE, ACME_SMALL, APPS, ERRORS, FEATURE_SHARE, MODELS
@@ -31,7 +33,7 @@ def refused_on_the_way(
     return ok * kept[:, :, None], failed, attempts * storm
 
 
-def without_model(path: PathEffects, pinned: Floats, ok: Floats, failed: Floats) -> tuple[Floats, Floats]:
+def without_model(path: PathEffects, pinned: Sequence[bool], ok: Floats, failed: Floats) -> tuple[Floats, Floats]:
     """The same where the provider no longer has the large model's alias: whoever asks for its snapshot is served."""
     share = path.gone[:, None] * (_LARGE & np.logical_not(pinned))
     if not share.any():

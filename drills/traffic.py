@@ -131,7 +131,7 @@ def flow(
     rejected, util, failures = _limits(effects, controls, total * tokens * 60.0, zone_share, blocked)
     slow = effects.slow * (1.0 + 0.6 * np.clip(util - 0.75, 0.0, 0.5))
     ok, failed, attempts = _outcomes(total, failures, rejected, controls)
-    ok, failed = without_model(path, np.array(controls.pinned), ok, failed)
+    ok, failed = without_model(path, controls.pinned, ok, failed)
     ttft, duration = delayed(path, *_latency(slow, attempts, tokens_out, controls))
     ttft, duration = (part + around.wait_s[:, :, None] for part in (ttft, duration))
     ok, failed, attempts = refused_on_the_way(path, ok, failed, attempts)

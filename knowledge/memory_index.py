@@ -47,6 +47,10 @@ class RememberingEmbedder:
         self._embedder = embedder
         self._seen: dict[str, Sequence[float]] = {}
 
+    def know(self, text: str, vector: Sequence[float]) -> None:
+        """The vector of a text that the model is not to be asked for."""
+        self._seen[text] = vector
+
     @property
     def name(self) -> str:
         return self._embedder.name

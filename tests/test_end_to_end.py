@@ -94,6 +94,7 @@ def test_from_the_page_to_the_postmortem_with_clicks(place: Place, page_for: Pag
         expect(card).to_contain_text("· mitigated since", timeout=PATIENCE_MS)
         for shown in ("Approved by ana", "it helped", "gateway_canary", "→ ok", "Lease"):
             expect(card).to_contain_text(shown)
+        expect(card).not_to_contain_text("not read")  # an after without a before shows nothing
         expect(card.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
         assert [write["path"] for write in place.world.writes()] == ["gateway/routes/chat"]
 

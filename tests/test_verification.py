@@ -16,9 +16,9 @@ FELT, SERVED, WELL, ILL = (
 )  # fmt: skip
 
 
-def looked(*, before: object, users: object, last: bool = False) -> Judgement:
-    was = {one.probe: one for one in (before, FELT) if one}  # type: ignore[attr-defined]
-    now = {one.probe: one for one in (WELL, users)}  # type: ignore[attr-defined]
+def looked(*, before: Finding | None, users: Finding, last: bool = False) -> Judgement:
+    was = {one.probe: one for one in (before, FELT) if one}
+    now = {one.probe: one for one in (WELL, users)}
     return judge(PLAN, was, now, {}, last=last)
 
 
@@ -36,7 +36,7 @@ def test_a_check_that_nobody_read_before_is_no_change_while_users_still_feel_it(
 
 
 @pytest.mark.parametrize(("users", "last"), [(SERVED, False), (FELT, True)])
-def test_users_or_the_last_look_settle_a_check_that_nobody_read_before(users: object, last: bool) -> None:
+def test_users_or_the_last_look_settle_a_check_that_nobody_read_before(users: Finding, last: bool) -> None:
     told = looked(before=None, users=users, last=last)
     assert told.answer == "better"
     assert "it was not read before" in told.reason

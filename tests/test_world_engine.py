@@ -2,12 +2,12 @@
 
 import pytest
 
-from drills import noise, pages, sli
+from drills import noise, pages
 from drills.engine_state import MODEL
 from drills.scenarios import build, every
 from drills.scenarios_engine import ENGINE_SCENARIOS
 from tests.test_world_scenarios import Act, run
-from tests.world_fakes import START, chat, read_only, running
+from tests.world_fakes import START, chat, fine_before_and_at_the_page, running
 
 SHED = Act("gateway/classes/code/batch", {"admit_percent": 0}, "shed_traffic", {})
 GROW = Act("engine/scale", {"replicas": 6}, "scale_engine", {"replicas": 6})
@@ -26,13 +26,10 @@ def drain(seed: int, *, other: bool = False) -> Act:
 
 @pytest.mark.parametrize("name", ENGINE_SCENARIOS)
 def test_users_feel_the_fault_when_the_page_comes_and_not_before(name: str) -> None:
-    world, healthy = (one.twin() for one in read_only(name, 2))
-    world.advance(world.scenario.page_at)
-    seen = sli.signal(world, healthy, world.scenario.service)
-    fine = seen.within(world.scenario.sli)
+    before, now = fine_before_and_at_the_page(name)
 
-    assert not fine[-1]
-    assert fine[seen.starts < world.scenario.onset].mean() > 0.9
+    assert not now
+    assert before > 0.9
 
 
 def test_shedding_for_the_engine_costs_the_other_routes_nothing() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from drills import noise, pages, sli
+from drills import noise, pages
 from drills.company import BY_NAME
 from drills.scenarios import build, every
 from drills.scenarios_path import PATH_SCENARIOS
 from tests.test_world_scenarios import Act, run
-from tests.world_fakes import START, Client, chat, read_only, running
+from tests.world_fakes import START, Client, chat, fine_before_and_at_the_page, read_only, running
 
 TO_BETA = {"weights": {"acme-openai": 0, "beta-anthropic": 100}}
 SHIFT = Act("gateway/routes/{route}", TO_BETA, "shift_traffic", {"from": "acme-openai", "to": "beta-anthropic"})
@@ -33,13 +33,10 @@ def named(act: Act, name: str) -> Act:
 
 @pytest.mark.parametrize("name", PATH_SCENARIOS)
 def test_users_feel_the_fault_when_the_page_comes_and_not_before(name: str) -> None:
-    world, healthy = (one.twin() for one in read_only(name, 2))
-    world.advance(world.scenario.page_at)
-    seen = sli.signal(world, healthy, world.scenario.service)
-    fine = seen.within(world.scenario.sli)
+    before, now = fine_before_and_at_the_page(name)
 
-    assert not fine[-1]
-    assert fine[seen.starts < world.scenario.onset].mean() > 0.9
+    assert not now
+    assert before > 0.9
 
 
 RIGHT = [

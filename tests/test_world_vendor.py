@@ -4,25 +4,21 @@ from collections import Counter
 
 import pytest
 
-from drills import sli
 from drills.company import BY_NAME
 from drills.scenarios import build
 from drills.scenarios_vendor import VENDOR
 from tests.test_world_scenarios import CLAMP, OLDER, PIN, Act, run, shift
-from tests.world_fakes import START, Client, chat, read_only, running
+from tests.world_fakes import START, Client, chat, fine_before_and_at_the_page, running
 
 MODELS = "/providers/acme-openai/v1/models"
 
 
 @pytest.mark.parametrize("name", VENDOR)
 def test_users_feel_the_fault_when_the_page_comes_and_not_before(name: str) -> None:
-    world, healthy = (one.twin() for one in read_only(name, 2))
-    world.advance(world.scenario.page_at)
-    seen = sli.signal(world, healthy, world.scenario.service)
-    fine = seen.within(world.scenario.sli)
+    before, now = fine_before_and_at_the_page(name)
 
-    assert not fine[-1]
-    assert fine[seen.starts < world.scenario.onset].mean() > 0.9
+    assert not now
+    assert before > 0.9
 
 
 RIGHT = [("S02", shift()), ("S07", shift()), ("S08", shift()), ("S08", PIN)]

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from drills import sli
 from drills.referee import healthy_world, make_world
 from drills.server import application
 from drills.world import World
@@ -23,6 +24,16 @@ def read_only(name: str, seed: int = 2) -> tuple[World, World]:
     """A newborn world and the same one without faults; only to be read, or taken a twin of."""
     world = make_world(name, seed, START)
     return world, healthy_world(world)
+
+
+def fine_before_and_at_the_page(name: str) -> tuple[float, bool]:
+    """The share of steps before the onset in which users were served as they should be, and whether they are when the
+    page comes."""
+    world, healthy = (one.twin() for one in read_only(name, 2))
+    world.advance(world.scenario.page_at)
+    seen = sli.signal(world, healthy, world.scenario.service)
+    fine = seen.within(world.scenario.sli)
+    return float(fine[seen.starts < world.scenario.onset].mean()), bool(fine[-1])
 
 
 @dataclass

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from bot.bench.figures import Figure, quantity
@@ -19,6 +20,7 @@ from knowledge.chroma_index import ChromaIndex
 from knowledge.embedder import SentenceTransformerEmbedder
 from knowledge.ingest import documents, text_digest
 from knowledge.lexical_index import LexicalIndex
+from knowledge.memory_index import RememberingEmbedder
 from knowledge.model import Chunk, Document, Embedder, Query
 from knowledge.retrieval import HybridLibrarian
 
@@ -55,31 +57,12 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - before
 
 
-class _Prepared:
-    """An embedder that knows the vectors of made phrases, and asks the real one for all others."""
-
-    def __init__(self, real: Embedder) -> None:
-        self._real, self.known = real, dict[str, Sequence[float]]()
-
-    @property
-    def name(self) -> str:
-        return self._real.name
-
-    @property
-    def dimension(self) -> int:
-        return self._real.dimension
-
-    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        missing = [text for text in texts if text_digest(text) not in self.known]
-        made = dict(zip(missing, self._real.embed(missing), strict=True))
-        return [made[text] if text in made else self.known[text_digest(text)] for text in texts]
-
-
 def _search() -> Figure:
     """The library's documents, then made ones beside them: phrases of the library with other words among theirs, and
-    vectors that far away. Every query is another, so that none is remembered."""
+    vectors that far away. Every query is another one, so that none is remembered."""
     shelf = open_shelf([], actions(), None, SystemClock().now().date())
-    real, draw, embedder = documents(shelf.all()), random.Random(2), _Prepared(SentenceTransformerEmbedder())  # noqa: S311
+    real, draw = documents(shelf.all()), random.Random(2)  # noqa: S311 - no secret
+    embedder = RememberingEmbedder(SentenceTransformerEmbedder())
     phrases = [chunk.text for one in real for chunk in one.chunks if chunk.kind == "page"]
     vectors = dict(zip(phrases, embedder.embed(phrases), strict=True))
     words = sorted({word for phrase in phrases for word in phrase.split()})
@@ -87,7 +70,9 @@ def _search() -> Figure:
     costs = {}
     for size in (len(real), *DOCUMENTS):
         made += [_made(number, vectors, words, draw, embedder) for number in range(len(made), size - len(real))]
-        costs[size] = _slow_search([*real, *made], embedder, draw.sample(phrases, ASKED))
+        costs[size] = _slow_search(
+            [*real, *made], embedder, [f"{text} in {size}" for text in draw.sample(phrases, ASKED)]
+        )
     detail = f"95th percentile of {ASKED} searches; a made document has {PHRASES} phrases"
     return _growth("Search in more documents, p95: exponent of growth", costs, detail)
 
@@ -99,12 +84,16 @@ def _slow_search(found: Sequence[Document], embedder: Embedder, asked: Sequence[
         if notice := librarian.warm():
             raise RuntimeError(notice)
         librarian.search(Query(title="the first search opens what is needed"))
-        took = [_seconds(lambda text=text: librarian.search(Query(title=f"{text} again"))) for text in asked]  # type: ignore[misc]
+        took = [_seconds(partial(librarian.search, Query(title=text))) for text in asked]
     return statistics.quantiles(took, n=20)[-1]
 
 
 def _made(
-    number: int, vectors: Mapping[str, Sequence[float]], words: Sequence[str], draw: random.Random, into: _Prepared
+    number: int,
+    vectors: Mapping[str, Sequence[float]],
+    words: Sequence[str],
+    draw: random.Random,
+    into: RememberingEmbedder,
 ) -> Document:
     name, chunks = f"made-{number}", []
     for place, like in enumerate(draw.sample(list(vectors), PHRASES)):
@@ -113,7 +102,7 @@ def _made(
         away = [draw.gauss(0.0, _AWAY / math.sqrt(into.dimension)) for _ in range(into.dimension)]
         moved = [value + step for value, step in zip(vectors[like], away, strict=True)]
         length = math.hypot(*moved)
-        into.known[text_digest(text)] = [value / length for value in moved]
+        into.know(text, [value / length for value in moved])
         chunks.append(Chunk(id=f"{name}!page-{place}", document=name, section="", text=text, kind="page",
                             sha256=text_digest(text)))  # fmt: skip
     return Document(id=name, title=chunks[0].text, chunks=tuple(chunks))
@@ -132,7 +121,7 @@ def _differential() -> Figure:
     for modes in (real, [*real, *made]):
         prior = {mode.id: 1.0 for mode in modes}
         diagnose(findings, prior, modes, known, "chat")  # what is worked out once for a mode is not counted
-        took = [_seconds(lambda m=modes, p=prior: diagnose(findings, p, m, known, "chat")) for _ in range(ROUNDS)]  # type: ignore[misc]
+        took = [_seconds(partial(diagnose, findings, prior, modes, known, "chat")) for _ in range(ROUNDS)]
         costs[len(modes)] = statistics.median(took)
     detail = f"median of {ROUNDS}, {len(findings)} findings"
     return _growth("Differential over more causes: exponent of growth", costs, detail)
