@@ -5,11 +5,11 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from knowledge.ingest import text_digest
 from knowledge.model import KnowledgeError, Librarian, PastIncident, Query, VectorIndex
-from knowledge.phrase_tests import PhraseResult
+from knowledge.phrase_tests import PhraseResult, Role
 
 Timer = Callable[[], float]
 """Seconds on a clock that only runs forward, such as ``time.perf_counter``."""
@@ -91,7 +91,7 @@ def evaluate(
 
 def phrase_figures(results: Sequence[PhraseResult]) -> dict[str, Any]:
     """Shares of phrases that find their runbook, overall, by role and by runbook."""
-    ranks = {role: [one.rank for one in results if one.role == role] for role in ("page", "not_page")}
+    ranks = {role: [one.rank for one in results if one.role == role] for role in get_args(Role)}
     every = [one.rank for one in results]
     by_runbook: dict[str, list[int]] = {}
     for one in results:

@@ -15,8 +15,9 @@ MAX_CHUNKS_A_DOCUMENT = 200
 
 
 def document(runbook: Runbook) -> Document:
-    """The document of a runbook. Its title counts as a page phrase: it says what the failure is."""
-    phrases = dict.fromkeys((runbook.title, *runbook.pages))
+    """The document of a runbook. Its title counts as a page phrase: it says what the failure is. So do its reports,
+    which are told apart from pages only where phrases are tested."""
+    phrases = dict.fromkeys((runbook.title, *runbook.pages, *runbook.reports))
     chunks = [_chunk(f"{runbook.id}!page-{number}", runbook.id, "", phrase) for number, phrase in enumerate(phrases)]
     for section in runbook.sections:
         chunks += _section_chunks(runbook, section)

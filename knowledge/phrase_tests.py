@@ -1,4 +1,5 @@
 """Retrieval tests that runbooks carry themselves: each page phrase has to find its runbook without being in the index.
+A report, which people write at length and vaguely, has to bring it among those that an investigation looks at.
 
 A phrase that is searched for while it stands in the index finds itself and proves nothing. So it is left out of what
 is found, wherever it stands, and of what was learned about its runbook; the rest of the library has to be enough, as it
@@ -8,6 +9,7 @@ fifth of the phrases, for each fifth. Nothing is indexed again for it, so a phra
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from knowledge.ingest import folded, text_digest
@@ -26,8 +28,12 @@ class Searcher(Protocol):
     def search_without(self, query: Query, *, limit: int = 5) -> Retrieval: ...
 
 
-_Case = tuple[Literal["page", "not_page"], str, str, str]
-"""Role, the document whose file has it, its text, and the document that has to come first."""
+Role = Literal["page", "report", "not_page"]
+WITHIN: Mapping[Role, int] = {"page": 1, "report": 3, "not_page": 1}
+"""How far down the right document of a phrase may stand. An investigation asks the probes of the first three."""
+
+_Case = tuple[Role, str, str, str]
+"""Role, the document whose file has it, its text, and the document that is right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +42,10 @@ class PhraseResult:
 
     runbook: str
     """Whose file carries the phrase."""
-    role: Literal["page", "not_page"]
+    role: Role
     text: str
     expected: str
-    """The runbook that has to come first."""
+    """The runbook that is right."""
     found: str
     """The runbook that came first."""
     rank: int
@@ -51,7 +57,7 @@ class PhraseResult:
 
     @property
     def passed(self) -> bool:
-        return self.rank == 1
+        return 0 < self.rank <= WITHIN[self.role]
 
     @property
     def why(self) -> str:
@@ -65,17 +71,20 @@ class PhraseResult:
 
 
 def check_phrases(
-    searcher: Searcher, documents: Sequence[Document], tested: Sequence[str], pages: Mapping[str, Sequence[str]]
-) -> Iterator[PhraseResult]:
-    """Try every ``pages`` and ``not_pages`` phrase of the documents named by ``tested``, each out of the index.
+    searcher: Searcher, documents: Sequence[Document], tested: Sequence[str], pages: Mapping[str, Sequence[str]],
+    reports: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[PhraseResult]:  # fmt: skip
+    """Try every ``pages``, ``reports`` and ``not_pages`` phrase of the documents named by ``tested``, each out of the
+    index.
 
-    ``documents``: what the searcher has. ``pages``: document id -> its page phrases (a document also has its title
-    among its chunks). The searcher has its own weights again when this ends.
+    ``documents``: what the searcher has. ``pages``, ``reports``: document id -> its phrases (a document has them, and
+    its title, among its chunks). The searcher has its own weights again when this ends.
     """
     by_id = {document.id: document for document in documents}
     cases: list[_Case] = []
     for name in tested:
         cases += [("page", name, text, name) for text in pages.get(name, ())]
+        cases += [("report", name, text, name) for text in reports.get(name, ())]
         cases += [("not_page", name, text, owner) for text, owner in by_id[name].not_pages.items()]
     found: dict[int, PhraseResult] = {}
     try:

@@ -101,6 +101,7 @@ class FrontMatter(_Part):
     """The drill that exercises it, when it is not called as the runbook is."""
     pages: tuple[Line, ...] = ()
     not_pages: tuple[NotPageEntry, ...] = ()
+    reports: tuple[Line, ...] = ()
     evidence: dict[Name, dict[Name, EvidenceWord]] = {}
 
 

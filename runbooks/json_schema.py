@@ -56,6 +56,10 @@ _TOLD: Mapping[str, Schema] = {
     "review_every": {"description": "When lint warns that it is overdue, such as 90d."},
     "pages": {"description": "How pages for this really read: found by them, and tested with them."},
     "not_pages": {"description": "Pages that look alike and belong to another runbook."},
+    "reports": {
+        "description": "How people tell of it at length, vaguer than a page: found by them too, and tested to be "
+        "among the first three."
+    },
     "evidence": {"description": "What each probe shows if this is the cause."},
     "drill": {"description": "The drill that exercises it, when it is not called as the runbook is."},
 }

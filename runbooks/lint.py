@@ -14,6 +14,7 @@ from runbooks.front_matter import is_person, nearest
 from runbooks.model import ActionSpec, ActionStep, ProbeSignature, Problem, Runbook, VerifyStep
 from runbooks.parameters import ParameterFault, faults
 from runbooks.parse import Key, Parsed
+from runbooks.phrases import alike
 from runbooks.resolve import applies
 
 _OTHER_TEMPLATES = re.compile(r"\{\{|\{%|\$\{|\$\(|%\([a-z_]+\)s")
@@ -185,14 +186,14 @@ class _Check:
     # --- where it belongs ---
 
     def _pages(self, runbook_ids: Collection[str] | None) -> Iterator[Problem]:
-        seen: set[str] = set()
-        for number, phrase in enumerate(self.runbook.pages):
-            if phrase.casefold() in seen:
-                yield self._found(
-                    ("pages", number), "duplicate-page", "this page phrase stands here twice", "remove one of them",
-                    "warning",
-                )  # fmt: skip
-            seen.add(phrase.casefold())
+        own: list[tuple[Key, str]] = [(("pages", number), text) for number, text in enumerate(self.runbook.pages)]
+        own += [(("reports", number), text) for number, text in enumerate(self.runbook.reports)]
+        for where, earlier in alike(own):
+            yield self._found(
+                where, "alike-pages", f"nearly the same words as {earlier!r}: each finds the other one",
+                "say it in another voice, or remove one of them", "warning",
+            )  # fmt: skip
+        seen = {text.casefold() for _, text in own}
         for number, entry in enumerate(self.runbook.not_pages):
             place = ("not_pages", number, "belongs_to")
             if entry.belongs_to == self.runbook.id:
@@ -205,7 +206,7 @@ class _Check:
                 yield self._found(
                     ("not_pages", number, "text"),
                     "page-and-not-page",
-                    "the same phrase stands in 'pages'",
+                    "the same phrase stands in 'pages' or 'reports'",
                     "keep it where it belongs, and remove the other",
                     "warning",
                 )

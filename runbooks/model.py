@@ -137,6 +137,8 @@ class Runbook:
     """The drill that exercises it; empty: the one that is called as it is, if there is one."""
     pages: tuple[str, ...] = ()
     not_pages: tuple[NotPage, ...] = ()
+    reports: tuple[str, ...] = ()
+    """How people tell of it at length: searched and learned from as pages are, too vague to be told apart alone."""
     evidence: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Probe name -> outcome -> evidence word."""
     probes: tuple[ProbeStep, ...] = ()

@@ -140,6 +140,7 @@ def _runbook(front: FrontMatter, outline: "_Outline", file: str, sha256: str) ->
         review_every_days=front.review_every,
         drill=front.drill or "",
         pages=front.pages,
+        reports=front.reports,
         not_pages=tuple(NotPage(text=entry.text, belongs_to=entry.belongs_to) for entry in front.not_pages),
         evidence=front.evidence,
         probes=tuple(outline.probes),

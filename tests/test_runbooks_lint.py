@@ -62,7 +62,8 @@ def test_a_good_runbook_has_no_errors_and_no_warnings() -> None:
         ('services: ["*"]', "services: [chat, suport]", "unknown-service", "suport", "'support'"),
         ("provider: $service.provider", "provider: \"{{ x }}\"", "literal-template", "provider", "$service.name"),
         ("server_error: usual", "server_error: weakly_for", "nothing-usual", "evidence", ""),
-        ('"LLM error rate above 5 percent"', '"Provider answers 503 to every Request"', "duplicate-page", '"Prov', ""),
+        ('"LLM error rate above 5 percent"', '"To every request the provider: 503"', "alike-pages", '"Prov', ""),
+        ("not_pages:", 'reports: ["Provider answers 503 to every Request"]\nnot_pages:', "alike-pages", '"Prov', ""),
     ],
 )  # fmt: skip
 def test_a_mistake_is_found_where_it_stands_with_what_to_write(

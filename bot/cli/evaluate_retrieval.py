@@ -53,7 +53,8 @@ def left_out(model: Path | None, *, as_json: bool) -> None:
     notice = librarian.warm()
     if notice:
         click.echo(notice, err=True)
-    results = [*check_phrases(librarian, docs, [doc.id for doc in docs], {book.id: book.pages for book in books})]
+    pages, reports = {book.id: book.pages for book in books}, {book.id: book.reports for book in books}
+    results = [*check_phrases(librarian, docs, [doc.id for doc in docs], pages, reports)]
     answer = phrase_figures(results)
     if as_json:
         show(answer)
@@ -62,5 +63,7 @@ def left_out(model: Path | None, *, as_json: bool) -> None:
     for key in ("top1", "top3"):
         low, high = answer[f"{key}_interval"]
         click.echo(f"  {key:14} {answer[key]:.3f}  (95 %: {low:.3f} to {high:.3f})")
+    for role, share in answer["by_role"].items():
+        click.echo(f"  {role:14} {share['top1']:.3f} first, {share['top3']:.3f} among the first three, of {share['n']}")
     for one in (result for result in results if not result.passed):
         click.echo(f"  missed: “{one.text}” of {one.expected} found {one.found}")

@@ -93,6 +93,7 @@ def _phrases(before: "Library", now: "Library") -> Iterator[Case]:
         kinds = {book.id: book.kinds for book in library.all()}
         for book in library.all():
             own = [(text, book.id, "pages") for text in book.pages]
+            own += [(text, book.id, "reports") for text in book.reports]
             others = [(entry.text, entry.belongs_to, "not_pages") for entry in book.not_pages]
             for text, right, key in (*own, *others):
                 if text.casefold() in seen:

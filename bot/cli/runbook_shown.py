@@ -80,7 +80,8 @@ def _facts(runbook: Runbook, service: Service | None) -> Iterator[tuple[str, str
             f"{runbook.reviewed}"
             + (f", again after {runbook.review_every_days} days" if runbook.review_every_days else ""),
         )
-    yield "pages", f"{len(runbook.pages)} that find it, {len(runbook.not_pages)} that belong elsewhere"
+    found = f"{len(runbook.pages)} that find it" + (f", {len(runbook.reports)} reports" if runbook.reports else "")
+    yield "pages", f"{found}, {len(runbook.not_pages)} that belong elsewhere"
     yield "revision", runbook.revision[:12]
 
 

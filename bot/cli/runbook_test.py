@@ -40,9 +40,10 @@ def command(
 ) -> None:
     """Test the runbooks in PATHS (files, folders, or ids in use) among all in use; without PATHS, test all of them.
 
-    Each page phrase is taken out of the index and has to find its runbook all the same; each not_pages phrase has to
-    find the one it belongs to. Each step is filled in for every service. What probes once reported (NAME.recorded.jsonl
-    beside NAME.md) has to lead to the runbook. Exit code 1 when something fails: what was found instead, and why.
+    Each page phrase is taken out of the index and has to find its runbook all the same; each not_pages phrase has
+    to find the one it belongs to, and each report has to bring its runbook among the first three. Each step is
+    filled in for every service. What probes once reported (NAME.recorded.jsonl beside NAME.md) has to lead to the
+    runbook. Exit code 1 when something fails: what was found instead, and why.
     """
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # before anything imports it
     from bot.cli.runbook_library import select  # noqa: PLC0415 - help must not wait for it
@@ -72,10 +73,11 @@ def _trials(where: Installed, selection: "Selection", *, words_only: bool) -> "I
 
     docs = documents(selection.all())
     found: dict[str, list[PhraseResult]] = {}
-    if any(book.pages or book.not_pages for book in _chosen(selection)):
+    if any(book.pages or book.reports or book.not_pages for book in _chosen(selection)):
         pages = {book.id: book.pages for book in selection.all()}
+        reports = {book.id: book.reports for book in selection.all()}
         search = searcher(docs, embedder(where, words_only=words_only))
-        for result in check_phrases(search, docs, selection.chosen, pages):
+        for result in check_phrases(search, docs, selection.chosen, pages, reports):
             found.setdefault(result.runbook, []).append(result)
     bench = Bench(library=selection, actions=where.registry(), catalogue=where.catalogue, now=SystemClock().now())
     for book in _chosen(selection):
@@ -154,7 +156,7 @@ def _print(trials: "Sequence[Trial]", broken: "Sequence[Problem]", where: Instal
 
 def _lines(trial: "Trial", *, catalogue: bool) -> Iterator[str]:
     yield f"{trial.runbook.id}: {'FAILS' if trial.faults else 'ok'}  ({trial.runbook.path})"
-    for role, title in (("page", "pages"), ("not_page", "not_pages")):
+    for role, title in (("page", "pages"), ("report", "reports"), ("not_page", "not_pages")):
         yield from _phrases(trial, role, title)
     yield from _steps(trial, catalogue=catalogue)
     yield from _recordings(trial)

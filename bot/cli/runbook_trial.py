@@ -13,7 +13,7 @@ from bot.wiring import specs
 from config.catalogue import Catalogue
 from diagnostics.differential import diagnose
 from diagnostics.model import INCONCLUSIVE, Finding, Reading, Verdict
-from knowledge.phrase_tests import PhraseResult
+from knowledge.phrase_tests import WITHIN, PhraseResult
 from runbooks.model import ActionRegistry, Library, Runbook
 from runbooks.recorded import Recording, beside, read_recordings
 from runbooks.steps import StepCheck, check_steps
@@ -55,13 +55,13 @@ class Trial:
 
     @property
     def missed(self) -> tuple[PhraseResult, ...]:
-        return tuple(one for one in self.phrases if not 0 < one.rank <= self.within)
+        return tuple(one for one in self.phrases if not 0 < one.rank <= max(self.within, WITHIN[one.role]))
 
     @property
     def faults(self) -> tuple[str, ...]:
         """All that fails, each in one line."""
-        found = [f"{'page' if one.role == 'page' else 'not_pages'} phrase {one.text!r} found {one.found or 'nothing'}"
-                 for one in self.missed]  # fmt: skip
+        called = {"page": "page phrase", "report": "report", "not_page": "not_pages phrase"}
+        found = [f"{called[one.role]} {one.text!r} found {one.found or 'nothing'}" for one in self.missed]
         found += dict.fromkeys(f"{one.name} (line {one.line}): {one.fault}" for one in self.steps if one.fault)
         found += [f"{step} is for no service of the catalogue" for step in nowhere(self.steps)]
         found += [f"recording {one.name!r}: {one.fault}" for one in self.recordings if one.fault]
