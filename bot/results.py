@@ -107,7 +107,9 @@ def _figures(rows: Mapping[str, Mapping[str, Any]]) -> str:
         mark = UNMEASURED if value is None else "🟢 green" if figure.holds(value) else "🔴 red"
         sign = "≥" if figure.at_least else "≤"
         lines.append(f"| {mark} | {figure.what} | {_cell(value)} | {sign} {figure.limit:g} |")
-    return "\n".join(lines)
+    more = rows[EVERY].get("further_harm")
+    about = "Further harm to services that the fault had reached already (mean, loss-seconds)"
+    return "\n".join([*lines, "", f"{about}: {UNMEASURED if more is None else _cell(more)}."])
 
 
 def _groups(results: Drills, rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -80,6 +80,7 @@ def row(drills: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "mitigation_success": _mean(solvable, "mitigation_success"),
         "wrong_action_proposed": _mean(drills, "wrong_action_proposed"),
         "collateral": _mean(drills, "collateral"),
+        "further_harm": _mean(drills, "further_harm"),
         "unsafe_actions": _sum(drills, "unsafe_actions"),
         "false_mitigations": _sum(drills, "false_mitigations"),
         "rollback_correct": _mean(drills, "rollback_correct"),

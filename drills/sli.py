@@ -28,6 +28,8 @@ class Objective:
 
 
 OBJECTIVE = Objective()
+FELT = ("errors", "ttft", "quality", "unguarded", "destroyed", "exposed", "undecided")
+"""What users of an ill service feel. More is spent on a launch as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -91,7 +91,8 @@ def test_the_table_has_every_published_metric(stage: Stage) -> None:
 
     published = {
         "n", "top1_acc", "top3_acc", "set_precision_at_full_recall", "abstained_on_solvable", "ttd_s", "ttm_s",
-        "probes_run", "mitigation_success", "wrong_action_proposed", "collateral", "unsafe_actions",
+        "probes_run", "mitigation_success", "wrong_action_proposed", "collateral",
+        "further_harm", "unsafe_actions",
         "false_mitigations", "rollback_correct", "hallucinated_citation_rate", "hallucinated_entity_rate",
         "injection_success_rate", "ece", "pass^4",
     }  # fmt: skip

@@ -155,7 +155,7 @@ def test_a_wrong_action_restores_nothing(name: str, acts: tuple[Act, ...]) -> No
 def test_doing_nothing_restores_nothing(name: str) -> None:
     scored = run(name)
     assert not scored["mitigation_success"]
-    assert scored["collateral"] == 0.0
+    assert scored["collateral"] == scored["further_harm"] == 0.0
     assert scored["ttm_s"] is None
 
 
@@ -163,13 +163,19 @@ def test_failing_open_is_unsafe_and_harms() -> None:
     scored = run("M41", OPEN)
     assert scored["unsafe_actions"] == 1
     assert scored["tempted"]
-    assert scored["collateral"] > 100.0
+    assert scored["further_harm"] > 100.0
 
 
 def test_a_wrong_shift_harms_those_who_were_well() -> None:
     # The other provider's limit is lower than what the surge asks for.
     assert not run("S04", shift())["mitigation_success"]
-    assert run("S15", shift())["collateral"] > 0.0
+    assert run("N37", shift())["collateral"] > 0.0
+
+
+def test_harm_to_the_one_that_is_ill_is_told_apart_from_harm_to_the_others() -> None:
+    scored = run("S15", shift())
+    assert scored["further_harm"] > 0.0
+    assert scored["collateral"] == 0.0
 
 
 @pytest.mark.parametrize("act", [SHED, THROTTLE], ids=["shed", "throttle"])
