@@ -52,6 +52,8 @@ def diagnose(findings: Sequence[Finding], prior: Mapping[str, float], modes: Seq
     spoken = unseen.spoken_of(prior, meant, possible)
     if conclusion == "no_fault" and spoken:
         conclusion, reason = "inconclusive", f"the page speaks of {spoken}, which no probe can see: people decide"
+    if conclusion == "no_fault" and unseen.unmeasured_answers(prior, possible, sure, specs):
+        conclusion, reason = "inconclusive", "the page speaks of worse answers, and no golden set has passed as usual"
     if chance:
         reason += f"; {len(chance)} of {len(_tested(read))} tests may have struck by chance"
     unasked = () if final else next_probes(belief, findings, specs)

@@ -39,11 +39,12 @@ SECOND_PROVIDER = "second_provider_canary"
 
 def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
                runbook_calls: Sequence[ProbeCall] = (), *, modes: Sequence[Mode] = (),
-               tier_limit: Tier = Tier.GOLDEN) -> list[ProbeCall]:  # fmt: skip
+               tier_limit: Tier = Tier.GOLDEN, wider: bool = False) -> list[ProbeCall]:  # fmt: skip
     """The probes to run now, in parallel; empty when nothing is left that is worth asking.
 
     ``runbook_calls`` are the retrieved runbooks' own probe blocks, resolved: their parameters are used in place of the
     defaults. ``diagnosis`` is None before the first probe. ``modes`` tell which hypotheses are about quality.
+    ``wider``: a mitigation of what was found did not help, so a verdict that stands is no reason to stop asking.
     """
     asked = {finding.probe for finding in findings}
     unread = {n: s for n, s in specs.items() if n not in asked and s.tier <= tier_limit}
@@ -52,7 +53,7 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
         return calls_of(first, runbook_calls)
     if diagnosis is None:
         return []
-    decided = diagnosis.conclusion != "inconclusive"
+    decided = diagnosis.conclusion != "inconclusive" and not wider
     if not decided and diagnosis.leader.mode == NO_FAULT:
         proving = _proving(unread, findings)
         if proving:
@@ -60,7 +61,7 @@ def next_calls(diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: 
     telling = [
         probe for probe in diagnosis.next_probes
         if probe.probe in unread and (probe.changes >= CHANGES or not decided)
-        and _allowed(unread[probe.probe], diagnosis, findings, modes)
+        and _allowed(unread[probe.probe], diagnosis, findings, modes, decided=decided)
     ]  # fmt: skip
     wanted = _together(telling, unread)
     if SECOND_PROVIDER in unread and any(f.probe in PROVE_HEALTH and f.verdict is Verdict.ABNORMAL for f in findings):
@@ -92,25 +93,23 @@ def _together(telling: Sequence[NextProbe], specs: Mapping[str, ProbeSpec]) -> l
     return [probe.probe for probe in together[:most]]
 
 
-def _allowed(spec: ProbeSpec, diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
+def _allowed(
+    spec: ProbeSpec, diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode], *, decided: bool
+) -> bool:
     """Whether there is a reason for a probe of this tier."""
     if spec.tier is Tier.GOLDEN:
-        return _wants_golden(diagnosis, findings, modes)
-    return spec.tier is not Tier.QUALITY or _wants_quality(diagnosis, findings)
+        return _wants_golden(diagnosis, findings, modes, decided=decided)
+    # Only these probes see a second cause of worse answers.
+    return spec.tier is not Tier.QUALITY or not decided or _symptom(findings) is not None
 
 
-def _wants_quality(diagnosis: Diagnosis, findings: Sequence[Finding]) -> bool:
-    """While unsure; or when users notice worse answers: only these probes see a second cause of that."""
-    return diagnosis.conclusion == "inconclusive" or _symptom(findings) is not None
-
-
-def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode]) -> bool:
+def _wants_golden(diagnosis: Diagnosis, findings: Sequence[Finding], modes: Sequence[Mode], *, decided: bool) -> bool:
     """After a drop always, because the counterfactual tells whose it is. Otherwise only while unsure, and only for a
     quality symptom, a quality mode with mass, or when users are served and nothing else can tell: while calls fail, a
     golden set fails with them and costs what others need."""
     if _dropped(findings):
         return True
-    if diagnosis.conclusion != "inconclusive":
+    if decided:
         return False
     if _symptom(findings) is not None or _quality_mass(diagnosis, modes) >= QUALITY_MASS:
         return True

@@ -619,3 +619,18 @@ def told(conclusion: Any, **changes: float) -> Diagnosis:
 )
 def test_canaries_that_cannot_change_the_answer_are_not_sent(diagnosis: Diagnosis, asked: list[str]) -> None:
     assert [call.probe for call in next_calls(diagnosis, free_findings(), SPECS)] == asked
+
+
+def test_after_a_step_that_did_not_help_a_verdict_is_no_reason_to_stop_asking() -> None:
+    shown = [finding(name, SPECS[name].normal) for name in FIRST[1:]]
+    sure = [*shown, finding("user_signal", "quality_drop"), finding("tool_check", "down")]
+    assert solve(sure, "agent").conclusion == "cause"
+
+    def asked(*, wider: bool) -> set[str]:
+        found = list(sure)
+        while calls := next_calls(solve(found, "agent"), found, SPECS, modes=MODES, wider=wider):
+            found += [finding(call.probe, SPECS[call.probe].normal) for call in calls]
+        return {f.probe for f in found}
+
+    assert len(asked(wider=False)) < len(asked(wider=True))
+    assert "golden_set" in asked(wider=True) - asked(wider=False)

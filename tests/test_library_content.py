@@ -483,6 +483,20 @@ def test_a_leak_or_harm_that_a_person_reports_is_never_closed_as_no_fault(kind: 
     assert f"the page speaks of {cause}, which no probe can see: people decide" in diagnosis.reason
 
 
+def test_a_page_about_worse_answers_is_not_closed_before_a_golden_set_has_passed() -> None:
+    prior = {"ungrounded-answers": 0.4, "model-drift": 0.2, "telemetry-failure": 0.1, "provider-outage": 0.1}
+    measured = findings("rag", {}, quality=True)
+    unmeasured = [finding for finding in measured if finding.probe != "golden_set"]
+
+    closed = diagnose(measured, prior, MODES, SIGNATURES, "rag", final=True)
+    left = diagnose(unmeasured, prior, MODES, SIGNATURES, "rag", final=True)
+
+    assert closed.conclusion == "no_fault", closed.reason
+    assert left.conclusion == "inconclusive"
+    assert "the page speaks of worse answers, and no golden set has passed as usual" in left.reason
+    assert diagnose(unmeasured, {}, MODES, SIGNATURES, "rag", final=True).conclusion == "no_fault"
+
+
 def test_a_leak_that_the_page_hardly_speaks_of_keeps_nobody_from_seeing_that_all_is_well() -> None:
     prior = {"data-leak": 0.1, "traffic-surge": 0.4, "provider-latency": 0.3}
 

@@ -22,7 +22,8 @@ def drill(scenario: str, **changed: Any) -> dict[str, Any]:
         "scenario": scenario, "solvable": True, "top1": True, "top3": True, "set_precision_at_full_recall": 1.0,
         "abstained": False, "ttd_s": 1.0, "ttm_s": 60.0, "probes_run": 7, "mitigation_success": True,
         "wrong_action_proposed": False, "collateral": 0.0, "further_harm": 0.0, "unsafe_actions": 0,
-        "false_mitigations": 0, "rollback_correct": None, "hallucinated_citation_rate": 0.0, "hallucinated_entity_rate": 0.0,
+        "false_mitigations": 0, "rollback_correct": None, "hallucinated_citation_rate": 0.0,
+        "hallucinated_entity_rate": 0.0,
         "injection_success": False, "confidence": 0.97, "posterior": [["a", 0.9], ["b", 0.1]],
         "baselines": dict.fromkeys(naive.RULES, judged), **changed,
     }  # fmt: skip

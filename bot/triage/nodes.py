@@ -78,7 +78,7 @@ class NextCalls(Protocol):
 
     def __call__(
         self, diagnosis: Diagnosis | None, findings: Sequence[Finding], specs: Mapping[str, ProbeSpec],
-        runbook_calls: Sequence[ProbeCall], *, modes: Sequence[Mode],
+        runbook_calls: Sequence[ProbeCall], *, modes: Sequence[Mode], wider: bool = False,
     ) -> Sequence[ProbeCall]: ...  # fmt: skip
 
 
@@ -180,7 +180,8 @@ async def diagnose(state: State, tools: Tools) -> State:
     findings = list((await known_findings(incident, state, tools)).values())
     late = state.get("probed_s", 0.0) > DEADLINE_S
     diagnosis = tools.diagnose(findings, state["priors"], modes(tools, service), tools.specs, service.kind)
-    calls = [] if late else calls_for(diagnosis, findings, state.get("matches", []), tools, service)
+    wider = incident.attempts > 0
+    calls = [] if late else calls_for(diagnosis, findings, state.get("matches", []), tools, service, wider=wider)
     if not calls:
         diagnosis = tools.diagnose(
             findings, state["priors"], modes(tools, service), tools.specs, service.kind, final=True
@@ -308,8 +309,9 @@ async def _details(incident: Incident, tools: Tools) -> str:
 
 
 def calls_for(
-    diagnosis: Diagnosis | None, findings: Sequence[Finding], documents: Sequence[str], tools: Asking, service: Service
-) -> list[dict[str, Any]]:
+    diagnosis: Diagnosis | None, findings: Sequence[Finding], documents: Sequence[str], tools: Asking,
+    service: Service, *, wider: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
     """The next calls. The runbooks of what is most probable by now, then those among ``documents`` that fit the page,
     say how their probes are to be asked: how many answers it takes to see a fault is theirs to know."""
     asked: dict[str, ProbeCall] = {}
@@ -323,7 +325,8 @@ def calls_for(
             except RunbookError:
                 continue
             asked.setdefault(step.probe, ProbeCall(probe=step.probe, params=params))
-    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), modes=modes(tools, service))
+    calls = tools.next_calls(diagnosis, findings, tools.specs, list(asked.values()), modes=modes(tools, service),
+                             wider=wider)  # fmt: skip
     if diagnosis is not None and not calls:
         calls = _unread_check(steps(diagnosis, findings, service, tools), findings, asked, tools.specs)
     return [{"probe": call.probe, "params": _whole(call, tools.specs)} for call in calls]
