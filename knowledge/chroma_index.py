@@ -21,7 +21,7 @@ from knowledge.model import Chunk, Embedder, KnowledgeError
 
 FORMAT = 2
 """Raised when an index has to be built anew."""
-EXACT = 2_000
+EXACT = 4_000
 """Up to so many chunks every one is compared: the graph is built with chance in it, so an index that misses some misses
 others the next time, and what is learned from it is never the same twice."""
 _BATCH = 2_000
