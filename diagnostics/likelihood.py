@@ -59,8 +59,10 @@ another hash) hardly: factor on its likelihood under no fault."""
 
 SYMPTOM = "user_signal"
 """What users notice. It is the question rather than an answer: any fault may show in it, and mostly does."""
-SYMPTOM_OF_A_FAULT = {"ok": 0.10, "recovered": 0.08}
-SYMPTOM_OF_NO_FAULT = {"ok": 0.615, "recovered": 0.38}
+SYMPTOM_OF_A_FAULT = {"ok": 0.10, "recovered": 0.08, "mix_shift": 0.002}
+SYMPTOM_OF_NO_FAULT = {"ok": 0.605, "recovered": 0.37, "mix_shift": 0.02}
+RARE: Mapping[tuple[str, str], float] = {(SYMPTOM, "mix_shift"): 0.03}
+"""Healthy outcomes that need a coincidence of their own, whatever else is wrong: factor on their strength."""
 
 FOLLOWS: Mapping[tuple[str, str], float] = {
     ("demand_profile", "retries_up"): 0.10,
@@ -204,7 +206,8 @@ def _listed(listed: Mapping[str, Weight], probe: str, verdicts: Verdicts, words:
     strengths = {}
     for word in words:
         if verdicts[word] is Verdict.NORMAL:
-            strengths[word] = STRENGTH_HEALTHY[listed[word]] if word in listed else unlisted
+            strength = STRENGTH_HEALTHY[listed[word]] if word in listed else unlisted
+            strengths[word] = strength * RARE.get((probe, word), 1.0)
         else:
             follows = max(stray, FOLLOWS_STRENGTH * FOLLOWS.get((probe, word), 0.0))
             strengths[word] = STRENGTH_ABNORMAL[listed[word]] if word in listed else follows

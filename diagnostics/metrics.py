@@ -112,6 +112,9 @@ METRICS: Mapping[str, tuple[Alias, ...]] = {
                         Alias("gen_ai_client_token_usage_sum", "gen_ai_request_model",
                               only={"gen_ai_token_type": "output"})),
     "quality": (Alias("app_quality_score"), Alias("gen_ai_evaluation_score_value")),
+    # Answers that a judge graded, by what they were about; ``verdict`` is ``pass`` or ``fail``.
+    "graded": (Alias("app_answers_graded_total", "topic"),),
+    "graded_passed": (Alias("app_answers_graded_total", "topic", only={"verdict": "pass"}),),
     "reports": (Alias("app_user_reports_total"),),
     "queue_depth": (Alias("moderation_queue_depth"), Alias("generation_queue_depth"),
                     Alias("vllm:num_requests_waiting")),

@@ -162,8 +162,9 @@ def judge_score(track: Track, recorded: Sequence[float], *, drop: float = QUALIT
     )
 
 
-def judge_reports(reports: Track, requests: Track) -> Judged | None:
-    """Complaints for each request, over the last two slices; None without a history of them."""
+def judge_reports(reports: Track, requests: Track, *, harder: float = 1.0) -> Judged | None:
+    """Complaints for each request, over the last two slices; None without a history of them. ``harder``: how many times
+    as many are due because other questions are asked."""
     seen = {one.end: one.total for one in requests.slices}
     pairs = [(one.total, seen.get(one.end, 0.0)) for one in reports.baseline]
     events, n = without_incidents(pairs)
@@ -171,6 +172,7 @@ def judge_reports(reports: Track, requests: Track) -> Judged | None:
     now, exposure = sum(one.total for one in latest), sum(seen.get(one.end, 0.0) for one in latest)
     if n < series.ENOUGH or exposure <= 0:
         return None
+    events *= harder
     p_value = statistics.rate_rise(now, exposure, events, n)
     share, usual = now / exposure, events / n
     return Judged(

@@ -10,6 +10,7 @@ import numpy as np
 from drills.company import APPS, CLASSES, DEPLOYMENTS, ERRORS, FEATURES, FINISH, FIRST_ERRORS, PROVIDERS, TENANTS
 from drills.engine_state import ENGINE_REPLICAS
 from drills.queues import OUTCOMES
+from drills.topics import GRADES, TOPICAL, TOPICS
 
 LE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, float("inf"))
 """Bounds of all histograms, seconds."""
@@ -45,6 +46,8 @@ ENGINE_LEVELS: dict[str, tuple[int, ...]] = {
     "engine_waiting": (_R,), "engine_running": (_R,), "engine_kv": (_R,), "engine_started": (_R,), "engine_up": (_R,),
 }  # fmt: skip
 """And its levels; none for a replica that there is not."""
+TOPIC_COUNTS: dict[str, tuple[int, ...]] = {"graded": (len(TOPICAL), len(TOPICS), len(GRADES))}
+"""Graded answers by topic, from uniforms of their own."""
 NOISY = ("users", "quality", "in_flight", "judge")
 
 
@@ -65,11 +68,13 @@ DRAWS = width(DRAWN) + len(NOISY) * _S
 """Uniforms that one step needs."""
 MORE_DRAWS = width(MORE)
 ENGINE_DRAWS = width(ENGINE_COUNTS) + 2 * ENGINE_REPLICAS
-COUNTERS = width(DRAWN) + width(SUMS) + width(MORE) + width(ENGINE_COUNTS)
+TOPIC_DRAWS = width(TOPIC_COUNTS)
+COUNTERS = width(DRAWN) + width(SUMS) + width(MORE) + width(ENGINE_COUNTS) + width(TOPIC_COUNTS)
 COLUMNS = COUNTERS + width(GAUGES) + width(ENGINE_LEVELS)
 AT = {
     **_offsets(DRAWN, 0), **_offsets(SUMS, width(DRAWN)), **_offsets(MORE, width(DRAWN) + width(SUMS)),
-    **_offsets(ENGINE_COUNTS, COUNTERS - width(ENGINE_COUNTS)),
+    **_offsets(ENGINE_COUNTS, COUNTERS - width(TOPIC_COUNTS) - width(ENGINE_COUNTS)),
+    **_offsets(TOPIC_COUNTS, COUNTERS - width(TOPIC_COUNTS)),
     **_offsets(GAUGES, COUNTERS), **_offsets(ENGINE_LEVELS, COUNTERS + width(GAUGES)),
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ from drills.engine_state import REPLICAS
 from drills.queues import OUTCOMES
 from drills.stack import GUARDED
 from drills.store import Series
+from drills.topics import GRADES, TOPICAL, TOPICS
 
 Add = Callable[[str, Mapping[str, str], tuple[int, ...]], None]
 """(metric, labels, columns)"""
@@ -56,6 +57,8 @@ def catalogue() -> Mapping[str, tuple[Series, ...]]:
         _application(add, number, app)
         _failures(add, number, app)
         _gateway(add, number, app)
+        if app.name in TOPICAL:
+            _grades(add, app)
         if app.index:
             labels = {"service": app.name, "index": app.index}
             add("index_watermark_timestamp_seconds", labels, (column("watermark", 0),))
@@ -120,6 +123,13 @@ def _application(add: Add, number: int, app: App) -> None:
         add(f"{app.kind.split('-')[0]}_queue_depth", label, (column("queue", number),))
         for place, outcome in enumerate(OUTCOMES):
             add("moderation_decisions_total", {**label, "outcome": outcome}, (column("decisions", number, place),))
+
+
+def _grades(add: Add, app: App) -> None:
+    for place, topic in enumerate(TOPICS):
+        for grade, verdict in enumerate(GRADES):
+            labels = {"service": app.name, "topic": topic, "verdict": verdict}
+            add("app_answers_graded_total", labels, (column("graded", TOPICAL.index(app.name), place, grade),))
 
 
 def _answered(number: int) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from drills.company import ACME_LARGE, ACME_SMALL, APPS, BETA_HAIKU, BETA_SONNET
 from drills.draws import Floats, uniform
 from drills.engine_state import ENGINE_APPLY
 from drills.path import APPLY, Cure, PathEffects, PathKind
+from drills.topics import TOPIC_APPLY, TopicKind, TopicState
 
 MODEL_ORDER = (ACME_LARGE, ACME_SMALL, BETA_SONNET, BETA_HAIKU)
 MODEL_INDEX = {name: number for number, name in enumerate(MODEL_ORDER)}
@@ -24,7 +25,7 @@ FaultKind = Literal[
     "tool_drift", "poison",
     "guard_strict", "guard_slow", "cache_loose", "judge_change", "metrics_gap",
     "ungrounded", "unapproved", "bad_package", "stolen_key",
-] | PathKind  # fmt: skip
+] | PathKind | TopicKind  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +72,8 @@ class Effects:
     """Share of tasks that run in a loop until they are stopped: moments x services."""
     path: PathEffects
     """What our own side does to calls."""
+    topics: TopicState
+    """What users ask about."""
 
 
 def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: float = 1.0) -> Effects:
@@ -87,6 +90,7 @@ def effects(seed: int, faults: Sequence[Fault], times: Floats, *, noise: float =
         demand=np.ones((rows, services)),
         loop=np.zeros((rows, services)),
         path=PathEffects.none(rows),
+        topics=TopicState.usual(rows),
     )
     if noise:
         _ambient(result, seed, times, noise)
@@ -192,6 +196,7 @@ _APPLY: dict[str, Callable[[Effects, Fault, Floats], None]] = {
     "demand_surge": _demand_surge,
     **APPLY,
     **ENGINE_APPLY,
+    **TOPIC_APPLY,
 }
 """``prompt`` acts through the prompt version in use and ``ingestion_stall`` through the watermark: both have state.
 What stands around the model (``drills/stack.py``) has settings of its own."""

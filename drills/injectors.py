@@ -148,6 +148,11 @@ def _demand() -> dict[str, Injector]:
         "demand_surge": _of("N37", "A launch brings users; all are served.", ("code-assistant", "support-bot"),
                             onset_s=_SOON, minutes=Parameter(unit="minutes that it lasts", low=60, high=720),
                             factor=Parameter(unit=_FACTOR + " users", low=1.2, high=3.5)),
+        "topic_mix": _of("N38", "More of the questions are hard, each answered as well as ever; a harmless prompt was "
+                         "released.", ("chat-assistant", "support-bot"), onset_s=_SOON, minutes=_MINUTES,
+                         hard=_share(0.25, 0.95, "the questions that are on the hard topic, usually 0.2"),
+                         gap=Parameter(unit="how much more rarely its answers are good than others", low=0.05,
+                                       high=0.3)),
         "overload_by_users": _of("F32", "More users than the gateway's workers can serve.",
                                  ("code-assistant", "support-bot"), onset_s=_SOON, minutes=_MINUTES,
                                  factor=Parameter(unit=_FACTOR + " users", low=1.8, high=3.5),

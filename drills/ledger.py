@@ -12,7 +12,8 @@ from drills.traffic import Flow
 
 FIELDS = ("errors", "ttft", "quality", "spend", "blocked", "passed", "offered", "served",
           "unguarded", "destroyed", "exposed")  # fmt: skip
-"""Per service: failed share, median time to the first token, share of good answers, tokens a minute by their price,
+"""Per service: failed share, median time to the first token, share of good answers (were the questions as usual: harder
+ones are nobody's fault), tokens a minute by their price,
 share of items blocked or passed because no decision came in time, tasks a second that arrived, and that were admitted,
 share of requests that no guardrail has seen, changes a minute that cannot be taken back and that nobody approved,
 whether secrets are in the hands of others."""
@@ -68,7 +69,7 @@ def _service_rows(flow: Flow, queue: QueueFlow) -> Floats:
     result = np.zeros((len(total), len(APPS), len(FIELDS)))
     result[:, :, 0] = flow.failed.sum(axis=(2, 3)) / total
     result[:, :, 1] = (weight * flow.ttft).sum(axis=2)
-    result[:, :, 2] = flow.quality
+    result[:, :, 2] = flow.good
     result[:, :, 3] = flow.spend
     result[:, :, 4] = queue.decisions[:, :, OUTCOMES.index("timeout_blocked")] / arrived
     result[:, :, 5] = queue.decisions[:, :, OUTCOMES.index("timeout_passed")] / arrived

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from drills.columns import AT, DRAWN, DRAWS, GAUGES, LE, MORE, NOISY, SUMS
+from drills.columns import AT, DRAWN, DRAWS, GAUGES, LE, MORE, NOISY, SUMS, TOPIC_COUNTS
 from drills.company import (
     ACME,
     ACME_LARGE,
@@ -21,6 +21,7 @@ from drills.company import (
 from drills.draws import Floats, poisson
 from drills.faults import MODEL_INDEX
 from drills.queues import QueueFlow
+from drills.topics import grades
 from drills.traffic import Flow
 
 TTFT_SPREAD, DURATION_SPREAD = 0.40, 0.45
@@ -58,6 +59,14 @@ def record(flow: Flow, queue: QueueFlow, uniforms: Floats, step_s: float, waterm
     return counts, _levels(flow, queue, noise, watermark)
 
 
+def record_topics(flow: Flow, uniforms: Floats, step_s: float) -> Floats:
+    """Counts of graded answers by topic in these steps."""
+    means = {"graded": grades(flow.topics, flow.ok.sum(axis=2), flow.good, flow.around.score)}
+    rows = len(flow.users)
+    flat = np.concatenate([means[name].reshape(rows, -1) for name in TOPIC_COUNTS], axis=1) * step_s
+    return poisson(uniforms, flat)
+
+
 def _part(drawn: Floats, family: str) -> Floats:
     start, shape = AT[family]
     return drawn[:, start : start + int(np.prod(shape))].reshape(len(drawn), *shape)
@@ -66,7 +75,9 @@ def _part(drawn: Floats, family: str) -> Floats:
 def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
     rows = len(flow.users)
     error = flow.failed.sum(axis=(2, 3)) / np.maximum(flow.calls.sum(axis=2), 1e-9)
-    loss = np.clip(1.0 - flow.quality - 0.077, 0.0, 1.0)
+    loss = np.clip(1.0 - flow.good - 0.077, 0.0, 1.0)
+    # Who asks for something hard complains of a bad answer as often as others do, and gets more of them.
+    harder = np.maximum(1.0 - flow.quality, 1e-9) / np.maximum(1.0 - flow.good, 1e-9)
     finish = np.tile(np.array([app.finish for app in APPS]), (rows, 1, 1))
     finish[:, :, 1] = flow.length_share
     tools = flow.loop_calls
@@ -87,7 +98,7 @@ def _means(flow: Flow, queue: QueueFlow) -> dict[str, Floats]:
         "tasks": flow.tasks,
         "calls": flow.calls,
         "retries": flow.calls * (flow.attempts - 1.0)[:, :, None],
-        "reports": flow.tasks.sum(axis=(2, 3)) * (0.004 + 0.25 * loss + 0.06 * error) + queue.complaints,
+        "reports": flow.tasks.sum(axis=(2, 3)) * (0.004 * harder + 0.25 * loss + 0.06 * error) + queue.complaints,
         "decisions": queue.decisions,
         "cooled": cooled,
         "fallbacks": 0.0003 + flow.ok.sum(axis=2) * flow.path.astray,

@@ -181,7 +181,27 @@ def n37(draw: Draw) -> Scenario:
     )  # fmt: skip
 
 
+def n38(draw: Draw) -> Scenario:
+    """Users ask more of the hard questions, each answered as well as ever; and a prompt was released at that time."""
+    onset = draw.before_page(1200, 2700)
+    hard, gap = draw.between(0.55, 0.8, "hard"), draw.between(0.22, 0.3, "gap")
+    ends = onset + draw.between(180, 360, "minutes") * 60
+    service = draw.pick("chat-assistant", "support-bot", name="service")
+    prompt, deployed = BY_NAME[service].prompt, onset - 5.0 * float(round(draw.between(0, 60)))
+    change = Change(
+        at=deployed, kind="prompt", service=service, summary=f"prompt {prompt}: friendlier wording", before="v12",
+        after="v13", actor=draw.pick("mira", "jonas"),
+    )  # fmt: skip
+    mix = Fault(kind="topic_mix", start=onset, end=ends, service=service, values={"hard": hard, "gap": gap})
+    return draw.make(
+        truth=("no-fault",), service=service, onset=onset, ends=ends, faults=(mix,), good=(),
+        tempting=("rollback_prompt", "rollback_model_config", "shift_traffic"), solvable=False, sli=("errors",),
+        prompt_in_production={prompt: 13}, prompt_deployed_at=deployed, prompt_effects={prompt: {13: (0.0, 0.0)}},
+        changes=(change,), figures={"hard": hard, "gap": gap},
+    )  # fmt: skip
+
+
 COMPOUND: Mapping[str, Callable[[Draw], Scenario]] = {
     "C25": c25, "C26": c26, "C27": c27, "C28": c28, "C29": c29, "C30": c30, "C31": c31, "C32": c32,
-    "N37": n37,
+    "N37": n37, "N38": n38,
 }  # fmt: skip

@@ -28,6 +28,7 @@ from drills.faults import MODEL_ORDER, Effects
 from drills.path import PathEffects
 from drills.path_flow import delayed, priced, refused_on_the_way, without_model, worse
 from drills.stack import Around, Stack
+from drills.topics import TopicState
 
 TOP_TENANT = 0
 NO_STACK = Stack()
@@ -79,6 +80,10 @@ class Flow:
     """Median seconds, by provider."""
     quality: Floats
     """Share of answers that are good."""
+    good: Floats
+    """The same, were the questions as usual."""
+    topics: TopicState
+    """What users ask about."""
     spend: Floats
     """Tokens a minute."""
     length_share: Floats
@@ -136,10 +141,11 @@ def flow(
     ttft, duration = (part + around.wait_s[:, :, None] for part in (ttft, duration))
     ok, failed, attempts = refused_on_the_way(path, ok, failed, attempts)
     quality = answer_quality(effects, controls, index_lag, prompts.at(times, controls), length_share)
-    quality = worse(path, spoilt(quality, around))
+    good = worse(path, spoilt(quality, around))
     return Flow(
         users=users, tasks=tasks, calls=calls, ok=ok, failed=failed, attempts=attempts, tokens_in=tokens_in,
-        tokens_out=tokens_out, ttft=ttft, duration=duration, quality=quality,
+        tokens_out=tokens_out, ttft=ttft, duration=duration, quality=good * effects.topics.harder(), good=good,
+        topics=effects.topics,
         spend=total * tokens * 60.0 * priced(path),
         length_share=length_share, loop_calls=loop_calls, util=util, rejected=rejected,
         attempt_failures=effects.fail, slow=slow, dns=effects.dns, offered=offered,

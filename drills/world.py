@@ -12,7 +12,7 @@ import numpy as np
 
 from drills import engine, queues
 from drills.answers import PromptEffects
-from drills.columns import DRAWS, ENGINE_DRAWS, MORE_DRAWS
+from drills.columns import DRAWS, ENGINE_DRAWS, MORE_DRAWS, TOPIC_DRAWS
 from drills.company import ACME, APPS, BY_NAME, CLASSES, DEPLOYMENTS, PROVIDERS, TENANTS
 from drills.controls import Controls
 from drills.documents import Document, DocumentError, Documents, Json, engine_documents, gateway_documents
@@ -21,7 +21,7 @@ from drills.engine_state import REPLICAS, SCALE
 from drills.faults import MODEL_INDEX, Effects, effects
 from drills.ingestion import Ingestion
 from drills.ledger import Ledger
-from drills.metrics import record
+from drills.metrics import record, record_topics
 from drills.path import standing
 from drills.prompts import prompt_documents
 from drills.scenarios import Scenario
@@ -92,7 +92,8 @@ class World:
         first = generator(self.seed, "past").random((len(times), DRAWS))
         draws = np.concatenate([first, generator(self.seed, "past-more").random((len(times), MORE_DRAWS))], axis=1)
         own = generator(self.seed, "past-engine").random((len(times), ENGINE_DRAWS))
-        self._block(times, PAST_STEP_S, draws, own)
+        asked = generator(self.seed, "past-topics").random((len(times), TOPIC_DRAWS))
+        self._block(times, PAST_STEP_S, draws, own, asked)
 
     def advance(self, to: float) -> None:
         """Let all steps that are over by then happen. Going back is not possible, and asking for it does nothing."""
@@ -105,7 +106,8 @@ class World:
                 [self._draws("steps", first, count, DRAWS), self._draws("steps-more", first, count, MORE_DRAWS)], axis=1
             )
             own = self._draws("steps-engine", first, count, ENGINE_DRAWS)
-            self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws, own)
+            asked = self._draws("steps-topics", first, count, TOPIC_DRAWS)
+            self._block(self.reached + STEP_S * np.arange(count, dtype=np.float64), STEP_S, draws, own, asked)
             steps -= count
 
     def _draws(self, component: str, first: int, count: int, columns: int) -> Floats:
@@ -114,7 +116,9 @@ class World:
         drawn = np.concatenate([chunk(self.seed, component, number, _CHUNK, columns) for number in numbers])
         return drawn[first % _CHUNK : first % _CHUNK + count]
 
-    def _block(self, starts: Floats, step_s: float, draws: Floats, engine_draws: Floats) -> None:
+    def _block(
+        self, starts: Floats, step_s: float, draws: Floats, engine_draws: Floats, topic_draws: Floats
+    ) -> None:  # fmt: skip
         acting = effects(self.seed, self.faults, starts, noise=self.noise)
         ends = starts + step_s
         current = flow(
@@ -130,7 +134,8 @@ class World:
         counts, gauges = record(current, queue, draws, step_s, self.ingestion.watermark(ends))
         scale, open_ = self.controls.engine_scale, engine.serving(self.controls)
         more, levels = engine.record(current, engine.Replicas(scale=scale, open=open_), ends, engine_draws, step_s)
-        counts, gauges = np.concatenate([counts, more], axis=1), np.concatenate([gauges, levels], axis=1)
+        graded = record_topics(current, topic_draws, step_s)
+        counts, gauges = np.concatenate([counts, more, graded], axis=1), np.concatenate([gauges, levels], axis=1)
         self.store.append(ends, counts, gauges, np.isclose(ends % SCRAPE_S, 0.0).astype(np.float64))
         calls = current.calls.sum(axis=2) * 60.0 * current.attempts
         weights = weights_by_model(self.controls)

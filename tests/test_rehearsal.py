@@ -52,11 +52,13 @@ def test_a_solvable_incident_is_diagnosed_mitigated_and_verified(stage: Stage, s
     assert result["hallucinated_citation_rate"] == 0
 
 
-@pytest.mark.parametrize("scenario", ["N33", "N34"])
+@pytest.mark.parametrize("scenario", ["N33", "N34", "N38"])
 def test_where_nothing_is_wrong_nothing_is_done(stage: Stage, scenario: str) -> None:
     result = drill(stage, scenario)
 
     assert result["top1"]
+    assert result["acted"]["conclusion"] == "no_fault"
+    assert result["acted"]["proposals"] == []
     assert result["false_mitigations"] == 0
     assert result["writes"] == 0
 

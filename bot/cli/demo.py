@@ -41,7 +41,8 @@ SCENARIOS = {
     "key-or-supply-chain-compromise": "F35", "dependency-break": "D43",
     "generation-queue-backlog": "G43", "telemetry-failure": "N35", "metrics-gone": "N36",
     "inference-saturation": "F30", "inference-bad-replica": "F31",
-    "traffic-surge": "F32", "blip": "N33", "busy-but-well": "N34", "injection": "N39", "blind": "N40",
+    "traffic-surge": "F32", "blip": "N33", "busy-but-well": "N34",
+    "harder-questions": "N38", "injection": "N39", "blind": "N40",
 }  # fmt: skip
 SEARCH_PATIENCE_S = 10.0
 MARK = ".pagerunner-demo"

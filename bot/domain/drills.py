@@ -32,6 +32,7 @@ SEEN = {
     "traffic-surge": "everybody waits, and more people ask than ever",
     "blip": "the error rate crossed its threshold",
     "busy-but-well": "load is far above the forecast",
+    "harder-questions": "the share of good answers is falling",
     "injection": "users get errors, and much is written about it",
     "blind": "answers got worse, and so did our view of them",
     "vector-store-outage": "answers cite nothing and start late",

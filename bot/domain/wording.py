@@ -9,7 +9,8 @@ from diagnostics.model import Finding, Verdict, Weight
 
 OUTCOMES: Mapping[str, str] = {
     "ok": "works", "errors": "users get errors", "slow": "slow", "quality_drop": "answers got worse",
-    "recovered": "was bad, is normal again", "server_error": "server errors", "overloaded": "says it is overloaded",
+    "recovered": "was bad, is normal again", "mix_shift": "harder questions, answered as well as ever",
+    "server_error": "server errors", "overloaded": "says it is overloaded",
     "rate_limited": "rate limited", "capacity": "no capacity for this model", "quota_exhausted": "quota used up",
     "unauthorized": "credential refused", "model_missing": "model does not exist", "bad_request": "request refused",
     "connect_error": "cannot connect", "timeout": "no answer in time", "no_deployment": "gateway has no target",

@@ -2,8 +2,8 @@
 
 The last five minutes are compared with the hours before the incident. If they are bad, the freshest ninety seconds
 (less, where something was changed on purpose and traffic is ample) decide whether it is over; if they are not, the hour
-before decides whether it was there at all. Without telemetry, or with too little traffic to tell, the answer is
-``inconclusive``: absence of data is not health.
+before decides whether it was there at all. Worse answers are only that if they are worse on the same topics. Without
+telemetry, or with too little traffic to tell, the answer is ``inconclusive``: absence of data is not health.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from pydantic import Field
 
 from diagnostics import power, series, statistics, symptoms, wording
 from diagnostics.model import INCONCLUSIVE, Evidence, Params, ProbeContext, ProbeSpec, Reading, Verdict
+from diagnostics.probes import signal_answers
+from diagnostics.probes.signal_answers import Grades, reading_of
 from diagnostics.symptoms import Judged, Rate
 from diagnostics.usual import recorded
 from diagnostics.windows import SLICE_S, Slice, Track, Watch, histogram_quantile
@@ -41,6 +43,7 @@ class _Seen:
     first_token: Track
     quality: Track
     reports: Track
+    grades: Grades
     fresh_s: int
     fresh: Slice | None
     fresh_duration: Slice | None
@@ -48,12 +51,13 @@ class _Seen:
 
     @classmethod
     async def read(cls, watch: Watch, fresh_s: int) -> "_Seen":
-        requests, duration, first_token, quality, reports = await asyncio.gather(
+        requests, duration, first_token, quality, reports, grades = await asyncio.gather(
             watch.counts("requests"),
             watch.buckets("duration"),
             watch.buckets("first_token"),
             watch.levels("quality", step_s=60),
             watch.counts("reports"),
+            Grades.read(watch),
         )
         if fresh_s < FRESH_S:
             soon = await watch.fresh("requests", fresh_s)
@@ -65,13 +69,14 @@ class _Seen:
         )
         return cls(
             requests=requests, duration=duration, first_token=first_token, quality=quality, reports=reports,
-            fresh_s=fresh_s, fresh=fresh, fresh_duration=fresh_duration, fresh_first_token=fresh_first_token,
+            grades=grades, fresh_s=fresh_s, fresh=fresh, fresh_duration=fresh_duration,
+            fresh_first_token=fresh_first_token,
         )  # fmt: skip
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         tracks = (self.requests, self.duration, self.first_token, self.quality, self.reports)
-        return tuple(track.evidence for track in tracks)
+        return (*(track.evidence for track in tracks), *self.grades.evidence)
 
 
 class UserSignal:
@@ -84,6 +89,7 @@ class UserSignal:
         outcomes={
             "ok": Verdict.NORMAL,
             "recovered": Verdict.NORMAL,
+            "mix_shift": Verdict.NORMAL,
             "errors": Verdict.ABNORMAL,
             "slow": Verdict.ABNORMAL,
             "quality_drop": Verdict.ABNORMAL,
@@ -145,22 +151,18 @@ def _judge(context: ProbeContext, seen: _Seen, usual: Rate, window_s: int) -> Re
     errors = symptoms.judge_errors(now, seen.requests.alias, usual, context.service.error_slo)
     slow = _slowness(seen, window_s)
     lasting = [found for found in slow if found[1].bad and not _slowness_over(seen, *found)]
-    quality, reports = (
-        symptoms.judge_score(seen.quality, recorded(context, "user_signal.quality")),
-        symptoms.judge_reports(seen.reports, seen.requests),
-    )
+    quality = symptoms.judge_score(seen.quality, recorded(context, "user_signal.quality"))
     if errors.bad and not _errors_over(context, seen, usual, errors):
         return _errors(errors, usual, window_s)
     if lasting:
         return _slow(*lasting[0], window_s=window_s)
-    if quality is not None and quality.bad:
-        return _worse(quality)
-    if reports is not None and reports.bad and not errors.bad:
-        lost = max(0.0, quality.baseline - quality.value) if quality else None
-        return replace(_complaints(reports), details={"quality_lost": lost})
-    few = _too_few(seen, now, window_s, errors.power or 0.0)
-    if few is not None:
-        return few
+    heard = signal_answers.Heard(reports=seen.reports, requests=seen.requests, failing=errors.bad)
+    worse, shifted = signal_answers.judge(quality, heard, seen.grades.apart())
+    if worse is not None:
+        return worse
+    told = _too_few(seen, now, window_s, errors.power or 0.0) or shifted
+    if told is not None:
+        return told
     past = _worst_before(context, seen, usual)
     if errors.bad or any(judged.bad for _, judged in slow) or past is not None:
         return _recovered(context, seen, usual, past or errors)
@@ -241,26 +243,13 @@ def _worst_before(context: ProbeContext, seen: _Seen, usual: Rate) -> Judged | N
 # --- Saying it ---------------------------------------------------------------------------------------------------
 
 
-def _reading(outcome: str, summary: str, judged: Judged, **more: Any) -> Reading:
-    return Reading(
-        outcome=outcome,
-        summary=summary,
-        value=judged.value,
-        baseline=judged.baseline,
-        n=round(judged.n),
-        p_value=judged.p_value,
-        power=judged.power,
-        **more,
-    )
-
-
 def _errors(judged: Judged, usual: Rate, window_s: int) -> Reading:
     summary = (
         f"{wording.percent(judged.value)} of {wording.count(judged.n)} requests failed in {wording.seconds(window_s)}; "
         f"normally {wording.percent(judged.baseline)} ({wording.probability(judged.p_value)})."
     )
     interval = statistics.wilson(round(judged.value * judged.n), round(judged.n))
-    return _reading("errors", summary, judged, test=statistics.RATES, baseline_n=round(usual.n), interval=interval)
+    return reading_of("errors", summary, judged, test=statistics.RATES, baseline_n=round(usual.n), interval=interval)
 
 
 def _slow(what: str, judged: Judged, *, window_s: int) -> Reading:
@@ -268,23 +257,7 @@ def _slow(what: str, judged: Judged, *, window_s: int) -> Reading:
         f"95 % of {what} took up to {wording.seconds(judged.value)} in the last {wording.seconds(window_s)}; normally "
         f"{wording.seconds(judged.baseline)} (n = {wording.count(judged.n)}, {wording.probability(judged.p_value)})."
     )
-    return _reading("slow", summary, judged, test=f"{statistics.RATES}, beyond the usual 95th percentile")
-
-
-def _worse(judged: Judged) -> Reading:
-    summary = (
-        f"The quality score fell to {judged.value:.2f}; normally {judged.baseline:.2f} "
-        f"({wording.probability(judged.p_value)})."
-    )
-    return _reading("quality_drop", summary, judged, test=statistics.MANN_WHITNEY)
-
-
-def _complaints(judged: Judged) -> Reading:
-    summary = (
-        f"Users complain about {wording.percent(judged.value)} of {wording.count(judged.n)} requests; normally "
-        f"{wording.percent(judged.baseline)} ({wording.probability(judged.p_value)})."
-    )
-    return _reading("quality_drop", summary, judged, test=statistics.RATES)
+    return reading_of("slow", summary, judged, test=f"{statistics.RATES}, beyond the usual 95th percentile")
 
 
 def _recovered(context: ProbeContext, seen: _Seen, usual: Rate, worst: Judged) -> Reading:
@@ -298,7 +271,7 @@ def _recovered(context: ProbeContext, seen: _Seen, usual: Rate, worst: Judged) -
         f"{seen.fresh_s} s, normally {wording.percent(usual.share)}; {was} in the 5 min to {wording.clock(worst.end)}."
     )
     details = {"worst": worst.value, "worst_unit": worst.unit, "worst_until": worst.end.isoformat()}
-    return _reading("recovered", summary, now, test=statistics.RATES, baseline_n=round(usual.n), details=details)
+    return reading_of("recovered", summary, now, test=statistics.RATES, baseline_n=round(usual.n), details=details)
 
 
 def _ok(
@@ -313,7 +286,7 @@ def _ok(
         f"{wording.percent(errors.value)} of {wording.count(errors.n)} requests failed in {wording.seconds(window_s)}, "
         f"{usual}{latency}{score}."
     )
-    return _reading("ok", summary, errors, test=statistics.RATES)
+    return reading_of("ok", summary, errors, test=statistics.RATES)
 
 
 def _figures(seen: _Seen) -> Mapping[str, Any]:
@@ -336,4 +309,7 @@ def _figures(seen: _Seen) -> Mapping[str, Any]:
             record[name] = [track.latest()[-1].total]
     began = symptoms.onset(seen.requests)
     by_error = {part or "ok": round(value, 1) for part, value in (latest[0].parts.items() if latest else ())}
-    return {series.RECORD: record, "by_error": by_error, "onset": began.isoformat() if began else None}
+    return {
+        series.RECORD: record, "by_error": by_error, "onset": began.isoformat() if began else None,
+        **signal_answers.figures(seen.grades.apart()),
+    }  # fmt: skip

@@ -93,7 +93,7 @@ def quality(case: Case) -> Iterator[Statement]:
     value = None if one is None else recorded(one, "user_signal.quality")
     if one is not None and value is not None:
         text = f"Judged quality is {wording.number(round(value, 3))} of 1 at {wording.clock(one.started_at)}."
-        yield seen(one) if one.outcome == "quality_drop" else Statement(text=text, refs=(one.id,))
+        yield seen(one) if one.outcome in ("quality_drop", "mix_shift") else Statement(text=text, refs=(one.id,))
         yield from readings(case, "golden_set", "structured_output")
         return
     yield from read_or_not(case, "golden_set", "structured_output")
