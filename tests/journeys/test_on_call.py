@@ -19,7 +19,7 @@ VERIFIED_MS = 330_000
 PATIENT = {"proposal_ttl_s: 900": "proposal_ttl_s: 7200"}
 QUESTIONS = {
     "what do I need to know in 60 seconds?": r"Model provider is failing.*#\d+",
-    "what was ruled out, and why?": r"Quota or spend limit is used up.*ev-",
+    "what was ruled out, and why?": r"Our gateway is the bottleneck \(.{1,12}\) ruled out.*ev-",
     "is it safe to fail over?": r"second_provider_canary ok.*beta-anthropic.*the approvers decide",
     "show me the graph": r"share of users' requests that failed.*ev-",
 }
