@@ -38,6 +38,7 @@ def test_the_document_tells_the_day_the_commit_and_every_figure_green() -> None:
 
     assert "2026-11-23 03:00 UTC, commit `abc123`. 4 scenarios, seeds 1 to 4, 16 drills in 1.5 minutes." in text
     assert text.count("🟢") == len(FIGURES)
+    assert "Further harm to services that the fault had reached already (mean, loss-seconds): 0.00." in text
     assert "🔴" not in text
     assert [head[4:] for head in text.splitlines() if head.startswith("### ")] == list(GROUPS.values())
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from bot.domain.incident import Incident
 from bot.edges.casebook import SqlCasebook
 from bot.edges.database import Database
 from bot.edges.history import SqlHistory
@@ -34,12 +35,17 @@ class Turns:
         self.takes_s = 1.0
         self.numbers = iter(range(100))
         self.left: list[Any] = []
+        self.wider: list[bool] = []
         self.tools: Any = SimpleNamespace(
             casebook=self.casebook, catalogue=catalogue, history=SqlHistory(database), runner=self._runner, clock=clock,
             http=None, golden_root="", specs={name: p.spec for name, p in self.probes.items()}, diagnose=diagnose,
-            library=SimpleNamespace(for_service=lambda _: {}), next_calls=lambda *_, **__: self.left, resolve=None,
+            library=SimpleNamespace(for_service=lambda _: {}), next_calls=self._next, resolve=None,
             embedder=None,
         )  # fmt: skip
+
+    def _next(self, *_: Any, wider: bool, **__: Any) -> list[Any]:
+        self.wider.append(wider)
+        return self.left
 
     def _probe(self, name: str, tokens: int, tier: Tier) -> Scripted:
         async def act(_: ProbeContext) -> Reading:
@@ -114,3 +120,22 @@ async def test_a_stop_of_the_process_does_not_use_up_the_time_for_probing(
     turns.takes_s = nodes.DEADLINE_S
     state.update({**await nodes.probe({**state, "calls": [{"probe": "paid", "params": {"n": 1}}]}, turns.tools)})
     assert (await nodes.diagnose({**state, "probed_s": nodes.DEADLINE_S + 1}, turns.tools))["calls"] == []
+
+
+async def test_after_a_step_that_did_not_help_the_next_investigation_looks_wider(
+    database: Database, catalogue: Catalogue, clock: FakeClock
+) -> None:
+    turns = Turns(database, catalogue, clock)
+    await settle(turns.inbox, turns.casebook, page())
+    state = await turns.state(1)
+    await nodes.diagnose(state, turns.tools)
+    incident = await turns.casebook.incident(state["incident"])
+    assert incident is not None
+
+    async def tried(_: str) -> Incident:
+        return replace(incident, attempts=1)
+
+    turns.casebook.incident = tried  # type: ignore[method-assign]
+    await nodes.diagnose(await turns.state(2), turns.tools)
+
+    assert turns.wider == [False, True]

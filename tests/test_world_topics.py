@@ -26,7 +26,7 @@ def increase(world: World, query: str, at: float) -> dict[str, float]:
 
 
 def rates(world: World, at: float) -> tuple[dict[str, float], float]:
-    """Share of good answers by topic, and over all, in the hour or half hour before."""
+    """Share of good answers by topic, and over all, in the two hours before the onset or the twenty minutes before."""
     own = f'service="{world.scenario.service}"'
     window = 1200 if at > world.scenario.onset else 7200
     every = increase(world, f"sum by (topic) (increase({GRADED}{{{own}}}[{window}s]))", at)
