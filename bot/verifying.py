@@ -58,7 +58,8 @@ class Verification:
         own = {finding.id for finding in after.values()}
         known = {id_: f for id_, f in (await self._.casebook.findings(incident.id)).items() if id_ not in own}
         before, earlier = _latest(known, round_=0), _latest(known, round_=proposal.plan.attempt)
-        judgement = judge(proposal.plan, before, after, earlier, last=last)
+        since = self._.clock.now() - effect.finished_at if effect.finished_at else timedelta()
+        judgement = judge(proposal.plan, before, after, earlier, since_s=since.total_seconds(), last=last)
         if judgement.answer == "pending" and not last:
             await self._again(effect)
             return ""

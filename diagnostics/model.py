@@ -115,6 +115,8 @@ class Reading:
     interval: tuple[float, float] | None = None
     power: float | None = None
     """Chance that this test would have shown the smallest effect of interest, 0 to 1."""
+    looks_back_s: float = 0.0
+    """How far back what decided it reaches; 0 where it was measured when it was asked, or in the last moments."""
     tokens: int = 0
     usd: float = 0.0
     evidence: tuple[Evidence, ...] = ()

@@ -17,6 +17,8 @@ QUALITY_DROP = 0.02
 """Smallest drop of the mean judge score that matters, in points of 1."""
 QUALITY_S = 600
 REPORTS_RATIO = 2.0
+REPORTS_LAG_S = 900
+"""People complain minutes after what they complain about, and many of them later still."""
 TRAFFIC_LEFT = 0.2
 """Below this share of the usual requests, those that still come say little about those that do not."""
 

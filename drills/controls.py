@@ -9,6 +9,7 @@ import numpy as np
 from drills.company import APPS, CLASSES, PROVIDERS, TENANTS
 from drills.draws import Floats
 from drills.engine_state import ENGINE_REPLICAS, USUAL_REPLICAS
+from drills.faults import MODEL_ORDER
 from drills.stack_documents import stack_settings
 
 
@@ -20,7 +21,8 @@ class Controls:
     """Share of a service's traffic that goes to each provider: services x providers."""
     admit: Floats
     """Share of each traffic class that is admitted, 0 to 1: services x classes."""
-    max_retries: int
+    max_retries: tuple[int, ...]
+    """For each model, in the order of ``MODEL_ORDER``."""
     drained: tuple[bool, ...]
     """For each deployment."""
     max_steps: tuple[float | None, ...]
@@ -55,7 +57,7 @@ def neutral() -> Controls:
     return Controls(
         weights=weights,
         admit=np.ones((count, len(CLASSES))),
-        max_retries=2,
+        max_retries=(2,) * len(MODEL_ORDER),
         drained=(False, False, False),
         max_steps=(None,) * count,
         max_tokens=(None,) * count,

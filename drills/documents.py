@@ -9,6 +9,7 @@ from typing import Any
 
 from drills.company import APPS, BY_ROUTE, CLASSES, DEPLOYMENTS, MODEL_OF_PROVIDER, PROVIDERS, TENANTS
 from drills.engine_state import ENGINE_REPLICAS, REPLICAS, USUAL_REPLICAS
+from drills.faults import MODEL_ORDER
 from drills.path import FULL_WORKERS
 from drills.stack_documents import check_stack
 from drills.when import iso
@@ -229,6 +230,10 @@ def gateway_documents(times: Mapping[str, str]) -> dict[str, Document]:
     """The gateway's documents as set on an ordinary day. ``times``: when the revisions of params were made."""
     found = {
         "gateway/retries": Document(version=4, keys={"max_retries": 2}),
+        **{
+            f"gateway/retries/{model}": Document(version=1, keys={"max_retries": 2}, fixed={"model": model})
+            for model in MODEL_ORDER
+        },
         "gateway/canaries": Document(version=1, keys={"suspended": False}),
         "gateway/workers": Document(version=2, keys={"count": FULL_WORKERS}),
         "gateway/release": Document(

@@ -28,6 +28,7 @@ from drills.company import (
 from drills.dialects import BadRequest, Envelope, Timing
 from drills.draws import uniform
 from drills.exported import catalogue
+from drills.faults import MODEL_INDEX
 from drills.gateway_path import Way
 from drills.injections import error_suffix
 from drills.metrics import OVERHEAD_S
@@ -198,7 +199,7 @@ class Gateway:
         if not open_:
             return trail
         stuck: Attempt | None = None
-        for number in range(controls.max_retries + 1):
+        for number in range(controls.max_retries[MODEL_INDEX[alias_of(trail.model)]] + 1):
             key = f"{nonce}/{number}"
             zone = open_[int(uniform(world.seed, "zone", key) * len(open_))]
             trail.deployment, trail.retries = DEPLOYMENTS[zone], number

@@ -26,6 +26,7 @@ def c25(draw: Draw) -> Scenario:
     storm = Fault(
         kind="retry_storm", start=onset + 30, end=ends, values={"factor": factor},
         cures=(Cure(path="gateway/retries", key="max_retries", at_most=1),
+               Cure(path=f"gateway/retries/{ACME_LARGE}", key="max_retries", at_most=1),
                Cure(path=f"gateway/classes/{BY_NAME[service].route}/interactive", key="admit_percent", at_most=20)),
     )  # fmt: skip
     return draw.make(

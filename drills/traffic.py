@@ -258,7 +258,7 @@ def _limits(
     util = demand / _LIMITS
     for _ in range(8):
         missed = 1.0 - passing * (1.0 - rejected)
-        tries = 1.0 + missed * 0.6 * controls.max_retries
+        tries = 1.0 + missed * 0.6 * np.array(controls.max_retries)
         util = demand * tries * passing / _LIMITS
         # Each moment by itself, so that how many are worked out together changes nothing.
         tight = util.max(axis=1) >= _AT_EASE
@@ -281,11 +281,11 @@ def _outcomes(total: Floats, failures: Floats, rejected: Floats, controls: Contr
     chance = failures * (1.0 - rejected[:, :, None])
     chance[:, :, ERRORS.index("429")] += rejected
     missed = np.clip(chance.sum(axis=2), 0.0, 1.0)
-    retries = controls.max_retries
+    retries = np.array(controls.max_retries, dtype=np.float64)
     again = missed**retries
-    series = np.where(missed < 0.999, (1.0 - again) / np.maximum(1.0 - missed, 1e-9), float(retries))
+    series = np.where(missed < 0.999, (1.0 - again) / np.maximum(1.0 - missed, 1e-9), retries)
     final = chance * (STICKY + (1.0 - STICKY) * again[:, :, None])
-    tries = 1.0 + (chance * (STICKY * retries + (1.0 - STICKY) * series[:, :, None])).sum(axis=2)
+    tries = 1.0 + (chance * (STICKY * retries[:, None] + (1.0 - STICKY) * series[:, :, None])).sum(axis=2)
 
     rows = len(total)
     ok, failed = np.zeros((rows, len(APPS), 2)), np.zeros((rows, len(APPS), 2, len(ERRORS)))

@@ -18,7 +18,7 @@ from drills.controls import Controls
 from drills.documents import Document, DocumentError, Documents, Json, engine_documents, gateway_documents
 from drills.draws import Floats, chunk, digest, generator
 from drills.engine_state import REPLICAS, SCALE
-from drills.faults import MODEL_INDEX, Effects, effects
+from drills.faults import MODEL_INDEX, MODEL_ORDER, Effects, effects
 from drills.ingestion import Ingestion
 from drills.ledger import Ledger
 from drills.metrics import record, record_topics
@@ -228,7 +228,10 @@ class World:
         return Controls(
             weights=weights / 100.0,
             admit=np.array(admit) / 100.0,
-            max_retries=get("gateway/retries").keys["max_retries"],
+            max_retries=tuple(
+                min(get(path).keys["max_retries"] for path in ("gateway/retries", f"gateway/retries/{model}"))
+                for model in MODEL_ORDER
+            ),
             drained=tuple(get(f"gateway/deployments/{name}").keys["drained"] for name in DEPLOYMENTS),
             max_steps=tuple(cap["max_steps"] for cap in caps),
             max_tokens=tuple(cap["max_tokens"] for cap in caps),

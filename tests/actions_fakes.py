@@ -55,6 +55,7 @@ def documents() -> dict[str, dict[str, Any]]:
         f"{admin}/banners/support": {"version": 1, "text": "", "route": "support"},
         f"{admin}/classes/support/batch": {"version": 2, "admit_percent": 100},
         f"{admin}/retries": {"version": 4, "max_retries": 3},
+        f"{admin}/retries/acme-large": {"version": 2, "max_retries": 2},
         f"{admin}/workers": {"version": 2, "count": 2},
         "/engine/admin/scale": {"version": 3, "replicas": 2, "usual_replicas": 4, "max_replicas": 6},
         "/engine/admin/replicas/coder-1": {"version": 1, "drained": False, "id": "coder-1"},

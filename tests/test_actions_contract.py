@@ -70,7 +70,13 @@ CASES = (
     ),
     Case(
         action="clamp_retries", params={"gateway": "llm-gateway", "max_retries": "1"}, path=f"{ADMIN}/retries",
-        becomes={"max_retries": 1}, resolved={"max_retries": 1}, drift={"max_retries": 2}, unrelated={"jitter": True},
+        becomes={"max_retries": 1}, resolved={"model": None, "max_retries": 1}, drift={"max_retries": 2},
+        unrelated={"jitter": True},
+    ),
+    Case(
+        action="clamp_retries", params={"model": "acme-large", "max_retries": "0"}, path=f"{ADMIN}/retries/acme-large",
+        becomes={"max_retries": 0}, resolved={"model": "acme-large", "max_retries": 0}, drift={"max_retries": 1},
+        unrelated={"jitter": True},
     ),
     Case(
         action="drain_deployment", params={}, path=f"{ADMIN}/deployments/acme-openai-zone-b",
@@ -220,7 +226,7 @@ async def test_a_draft_changes_nothing_and_leaves_nothing_to_be_resolved(case: C
     assert world.public() == before
     assert world.writes == []
     assert case.resolved.items() <= draft.params.items()
-    resolved = {str(v) for k, v in draft.params.items() if k != "max_context"}
+    resolved = {str(v) for k, v in draft.params.items() if k not in ("max_context", "model")}
     assert not {"previous", "top", "worst", "None"} & resolved
     assert draft.blocked_by == ()
     assert not draft.changes_nothing

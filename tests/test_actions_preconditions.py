@@ -32,6 +32,7 @@ async def test_an_action_reaches_only_what_its_own_service_declares() -> None:
     async with serving(World()) as context:
         for name, params in (
             ("clamp_retries", {"gateway": "other-gateway"}),
+            ("clamp_retries", {"model": "acme-small"}),
             ("post_banner", {"route": "agent", "text_key": "slow"}),
             ("shift_traffic", {**SHIFT, "route": "chat"}),
             ("rollback_prompt", {"prompt": "agent"}),
@@ -64,6 +65,9 @@ async def test_an_action_makes_nothing_looser_than_it_is() -> None:
     async with serving(world) as context:
         assert unmet(await draft(context, "clamp_retries", max_retries=5)) == [
             "the gateway retries more than 5 times now: it retries 3 times"
+        ]
+        assert unmet(await draft(context, "clamp_retries", model="acme-large", max_retries=4)) == [
+            "the gateway retries acme-large more than 4 times now: it retries 2 times"
         ]
         world.touch(f"{ADMIN}/classes/support/batch", admit_percent=10)
         assert unmet(await draft(context, "shed_traffic", admit_percent=50)) == [

@@ -19,7 +19,7 @@ FELT, SERVED, WELL, ILL = (
 def looked(*, before: Finding | None, users: Finding, last: bool = False) -> Judgement:
     was = {one.probe: one for one in (before, FELT) if one}
     now = {one.probe: one for one in (WELL, users)}
-    return judge(PLAN, was, now, {}, last=last)
+    return judge(PLAN, was, now, {}, since_s=30, last=last)
 
 
 def test_a_check_that_was_ill_and_is_well_is_a_change_even_while_users_still_feel_it() -> None:
@@ -56,8 +56,19 @@ def test_a_number_is_worse_when_it_moves_away_from_the_usual(
 ) -> None:
     def told(first: float, then: float, test: str = "") -> str:
         was, now = {probe: shown(probe, outcome, first, usual)}, {probe: shown(probe, outcome, then, usual, test)}
-        return judge(plan("inc-1", verify_probe=probe, verify_outcome="ok"), was, now, now).answer
+        return judge(plan("inc-1", verify_probe=probe, verify_outcome="ok"), was, now, now, since_s=30).answer
 
     assert told(ill, better) == "pending"
     assert told(better, ill) == "worse"
     assert told(better, ill, "of something else") == "pending"
+
+
+@pytest.mark.parametrize(("since_s", "answer"), [(30, "pending"), (299, "pending"), (300, "worse")])
+def test_what_looks_back_mostly_at_the_time_before_the_step_is_not_held_against_it(since_s: float, answer: str) -> None:
+    found = finding("user_signal", "quality_drop")
+    complaints = replace(found, reading=replace(found.reading, looks_back_s=600.0))
+    was, now = {"gateway_canary": ILL, "user_signal": SERVED}, {"gateway_canary": ILL, "user_signal": complaints}
+    assert judge(PLAN, was, now, now, since_s=since_s).answer == answer
+    failing = {"gateway_canary": ILL, "user_signal": FELT}
+    assert judge(PLAN, was, failing, failing, since_s=since_s).answer == "worse"
+    assert judge(PLAN, was, now, {}, since_s=since_s).answer == "pending"

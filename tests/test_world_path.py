@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from drills import noise, pages
+from drills import noise, pages, score
 from drills.company import BY_NAME
 from drills.scenarios import build, every
 from drills.scenarios_path import PATH_SCENARIOS
@@ -169,15 +169,29 @@ async def test_astray_answers_say_which_model_they_are_from() -> None:
     assert [model == "acme-small" for model in models] == [count == "1" for count in fallbacks]
 
 
-async def test_a_storm_fills_the_limit_until_retries_are_clamped() -> None:
+@pytest.mark.parametrize(("path", "version"), [("gateway/retries", "4"), ("gateway/retries/acme-large", "1")])
+async def test_a_storm_fills_the_limit_until_retries_are_clamped(path: str, version: str) -> None:
     world = read_only("S13", 2)[0].twin()
     at = world.scenario.page_at
     stormy = world.moment(at)
-    world.put("gateway/retries", {"max_retries": 1}, "4", at=at)
+    world.put(path, {"max_retries": 1}, version, at=at)
     calm = world.moment(at + 30.0)
 
     assert stormy.util_of("acme-large") > 0.9
     assert calm.util_of("acme-large") < 0.6
+
+
+def test_clamping_the_model_of_the_storm_costs_the_users_of_other_models_nothing() -> None:
+    lost = []
+    for path, version in (("gateway/retries", "4"), ("gateway/retries/acme-large", "1")):
+        born, unharmed = read_only("S13", 2)
+        world, shadow = born.twin(), born.twin()
+        world.put(path, {"max_retries": 0}, version, at=world.scenario.page_at)
+        for one in (world, shadow):
+            one.advance(world.scenario.page_at + 1200)
+        lost.append(score.harm(world, shadow, unharmed.twin())["collateral"])
+    assert lost[0] > 0
+    assert lost[1] == 0
 
 
 async def test_long_streams_are_cut_and_short_ones_are_not() -> None:

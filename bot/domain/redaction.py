@@ -153,7 +153,8 @@ class _Public:
         kept = Reading(
             outcome=outcome, summary=wording.outcome(outcome), value=reading.value, baseline=reading.baseline,
             n=reading.n, baseline_n=reading.baseline_n, p_value=reading.p_value, interval=reading.interval,
-            power=reading.power, tokens=reading.tokens, usd=reading.usd, details=numbers(reading.details),
+            power=reading.power, looks_back_s=reading.looks_back_s, tokens=reading.tokens, usd=reading.usd,
+            details=numbers(reading.details),
             evidence=(Evidence(source=LEFT_OUT, excerpt=""),) if reading.evidence else (),
         )  # fmt: skip
         return replace(finding, probe=self._probe(finding.probe), service=self._names.service(finding.service),

@@ -32,16 +32,18 @@ def deciding_probes(plan: Plan, diagnosis: Diagnosis | None, specs: Mapping[str,
 
 def judge(
     plan: Plan, before: Mapping[str, Finding], after: Mapping[str, Finding], earlier: Mapping[str, Finding], *,
-    last: bool = False,
+    since_s: float, last: bool = False,
 ) -> Judgement:  # fmt: skip
     """Better: the named probe shows the wanted outcome and nothing that was well has become ill. Worse: something well
     has become ill, or the named probe's number got clearly worse, and the look before (``earlier``) saw the same: one
-    reading alone undoes nothing. Otherwise it is too early to tell; but at the ``last`` look users who are served again
-    decide: to take away what they recovered with would be worse than a number that is not yet as usual. A check that
-    nobody read before shows no change, so as long as users still feel it, it is looked at again until the last look."""
+    reading alone undoes nothing, and neither does one that looks back mostly at the time before the step, ``since_s``
+    ago. Otherwise it is too early to tell; but at the ``last`` look users who are served again decide: to take away
+    what they recovered with would be worse than a number that is not yet as usual. A check that nobody read before
+    shows no change, so as long as users still feel it, it is looked at again until the last look."""
     named = after.get(plan.verify_probe)
-    spoiled = [name for name in after if _spoiled(before.get(name), after[name])]
-    confirmed = [name for name in spoiled if _spoiled(before.get(name), earlier.get(name))]
+    new, seen = _since(after, since_s), _since(earlier, since_s)
+    spoiled = [name for name in new if _spoiled(before.get(name), new[name])]
+    confirmed = [name for name in spoiled if _spoiled(before.get(name), seen.get(name))]
     cited = tuple(f.id for name in after for f in (before.get(name), after[name]) if f is not None)
     if spoiled:
         worst = after[(confirmed or spoiled)[0]]
@@ -62,9 +64,9 @@ def judge(
             return Judgement(answer="pending", reason=reason, evidence=cited)
         was = f"; before: {first.outcome}, {first.reading.summary}" if first else "; it was not read before"
         return Judgement(answer="better", reason=f"{named.reading.summary}{was}", evidence=cited)
-    if _clearly_worse(before.get(plan.verify_probe), named):
+    if _clearly_worse(before.get(plan.verify_probe), new.get(plan.verify_probe)):
         reason = f"{named.reading.summary}; that is worse than before"
-        twice = _clearly_worse(before.get(plan.verify_probe), earlier.get(plan.verify_probe))
+        twice = _clearly_worse(before.get(plan.verify_probe), seen.get(plan.verify_probe))
         return Judgement(answer="worse" if twice else "pending", reason=reason, evidence=cited)
     return Judgement(answer="pending", reason=named.reading.summary, evidence=cited)
 
@@ -81,6 +83,11 @@ def _served_again(before: Finding | None, after: Finding | None) -> bool:
     if before is None or after is None:
         return False
     return before.verdict is Verdict.ABNORMAL and after.verdict is Verdict.NORMAL
+
+
+def _since(findings: Mapping[str, Finding], since_s: float) -> dict[str, Finding]:
+    """Those that tell of a time at least half of which lies after the step."""
+    return {name: found for name, found in findings.items() if found.reading.looks_back_s <= 2 * since_s}
 
 
 def _spoiled(before: Finding | None, after: Finding | None) -> bool:

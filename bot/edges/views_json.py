@@ -127,6 +127,7 @@ class ReadingOut(Out):
     p_value: Number
     interval: tuple[Number, Number] | None
     power: Number
+    looks_back_s: Number
     tokens: int
     usd: Number
     evidence: list[EvidenceOut]

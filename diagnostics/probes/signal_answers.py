@@ -9,7 +9,7 @@ from typing import Any
 
 from diagnostics import metrics, statistics, symptoms, topics, wording
 from diagnostics.model import Evidence, Reading
-from diagnostics.symptoms import QUALITY_S, Judged
+from diagnostics.symptoms import QUALITY_S, REPORTS_LAG_S, Judged
 from diagnostics.windows import SLICE_S, Track, Watch, merged
 
 _LONGEST_NAME = 40
@@ -89,7 +89,7 @@ def _worse(judged: Judged, more: str) -> Reading:
         f"The quality score fell to {judged.value:.2f}; normally {judged.baseline:.2f} "
         f"({wording.probability(judged.p_value)}).{more}"
     )
-    return reading_of("quality_drop", summary, judged, test=statistics.MANN_WHITNEY)
+    return reading_of("quality_drop", summary, judged, test=statistics.MANN_WHITNEY, looks_back_s=QUALITY_S)
 
 
 def _complaints(judged: Judged) -> Reading:
@@ -97,7 +97,8 @@ def _complaints(judged: Judged) -> Reading:
         f"Users complain about {wording.percent(judged.value)} of {wording.count(judged.n)} requests; normally "
         f"{wording.percent(judged.baseline)} ({wording.probability(judged.p_value)})."
     )
-    return reading_of("quality_drop", summary, judged, test=statistics.RATES)
+    looks_back_s = 2.0 * SLICE_S + REPORTS_LAG_S
+    return reading_of("quality_drop", summary, judged, test=statistics.RATES, looks_back_s=looks_back_s)
 
 
 def _shifted(apart: topics.Apart) -> Reading:

@@ -26,6 +26,13 @@ def route_of(context: ActionContext, name: str | None) -> str:
     return context.service.route
 
 
+def model_of(context: ActionContext, name: str) -> str:
+    """The service's model, or the one that it falls back to."""
+    if name != context.service.fallback_model:
+        _own("model", name, context.service.model, context.service.name)
+    return name
+
+
 def prompt_store_of(context: ActionContext, name: str | None) -> PromptStore:
     """The registry of the service's prompts."""
     service = context.service
@@ -125,6 +132,6 @@ def _own(kind: str, named: str | None, own: str | None, service: str) -> None:
 
 
 __all__ = [
-    "admin_document", "engine_of", "gateway_of", "guardrail_of", "index_of", "nearest", "prompt_of", "prompt_store_of",
-    "provider_of", "route_of", "segment",
+    "admin_document", "engine_of", "gateway_of", "guardrail_of", "index_of", "model_of", "nearest", "prompt_of",
+    "prompt_store_of", "provider_of", "route_of", "segment",
 ]  # fmt: skip
