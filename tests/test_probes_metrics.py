@@ -180,6 +180,7 @@ async def test_a_falling_score_is_a_quality_drop() -> None:
 
     assert reading.outcome == "quality_drop"
     assert reading.summary.startswith("The quality score fell to 0.84; normally 0.92")
+    assert reading.looks_back_s == 600
 
 
 async def test_a_score_that_sank_for_hours_is_compared_with_what_was_recorded() -> None:
@@ -200,6 +201,7 @@ async def test_complaints_are_a_quality_drop() -> None:
     reading = await look(UserSignal(), world)
 
     assert reading.outcome == "quality_drop"
+    assert reading.looks_back_s == 1500, "ten minutes, and as people complain late, a quarter of an hour more"
     assert reading.summary.startswith("Users complain about 3.6 %")
 
 
