@@ -379,3 +379,23 @@ async def test_after_one_of_two_causes_is_dealt_with_the_other_is_looked_into_th
     await rig.tick(3)
     assert rig.target.effects == ["apply shift_traffic", "apply clamp_retries"]
     assert rig.triage.asked == [1, 2], "nothing is left to look into"
+
+
+async def test_the_second_cause_s_step_may_be_rejected_and_what_the_first_one_did_stands(rig: Rig) -> None:
+    other = step(1, "clamp_retries", key="retry-storm/1", reference="retry-storm#clamp", runbook="retry-storm")
+    rig.triage.steps, rig.triage.causes = [step(), other], ("provider-outage", "retry-storm")
+    incident_id = await helped(rig)
+
+    waiting = (await latest(rig, incident_id)).proposal
+    await rig.desk.vote(waiting.id, waiting.plan_hash, "reject", LOCAL, NOWHERE)
+    await rig.jobs.idle()
+    await rig.tick(10)
+
+    shown = await view(rig, incident_id)
+    assert [(p.proposal.plan.action, p.proposal.state) for p in shown.proposals] == [
+        ("shift_traffic", ProposalState.DONE), ("clamp_retries", ProposalState.REJECTED)
+    ]  # fmt: skip
+    assert rig.target.effects == ["apply shift_traffic"]
+    assert shown.incident.status is Status.MITIGATED
+    assert rig.triage.asked == [1, 2], "a rejection alone is no reason to ask again"
+    assert next_step(shown).startswith("It was rejected and what helped before stays as it is (Shift traffic")

@@ -113,18 +113,25 @@ def _without_proposal(view: IncidentView, last: ProposalView | None) -> str:
     if diagnosis is None:
         return f"Wait for the probes, or {tell}."
     if diagnosis.conclusion == "no_fault":
-        return f"Nothing was found and nothing was done. If users still suffer, {tell}."
+        return f"Nothing was found and {_done(view)}. If users still suffer, {tell}."
     if diagnosis.conclusion == "inconclusive":
         probe = diagnosis.next_probes[0].probe if diagnosis.next_probes else ""
         would = f"; {line(probe, 40)} would tell most" if probe else ""
         return f"Escalate, or {tell}{would}."
     if last is not None and last.proposal.state is ProposalState.EXPIRED:
         why = plan_card.why(view, last.proposal, "proposal_expired")
-        what = f"The approval was withdrawn: {why}." if why else "Nobody decided in time and nothing was done."
+        what = f"The approval was withdrawn: {why}." if why else f"Nobody decided in time and {_done(view)}."
         return f"{what} It is looked at afresh; escalate if nobody answers."
     if last is not None and last.proposal.state is ProposalState.REJECTED:
-        return f"It was rejected and nothing was done. Escalate, or {tell}."
+        return f"It was rejected and {_done(view)}. Escalate, or {tell}."
     return f"No mitigation is proposed{_passed_over(view)}. Read the runbook, escalate, or {tell}."
+
+
+def _done(view: IncidentView) -> str:
+    """What was done before and still holds: a later step that nobody wanted leaves it as it is."""
+    held = [pv for pv in view.proposals if pv.apply is not None and pv.apply.verdict == "better" and pv.revert is None]
+    what = "; ".join(plan_card.title(pv.proposal.plan) for pv in held)
+    return f"what helped before stays as it is ({line(what)})" if held else "nothing was done"
 
 
 def _passed_over(view: IncidentView) -> str:
