@@ -3,7 +3,7 @@
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from knowledge.model import Chunk
@@ -31,6 +31,7 @@ _STOP = frozenset(
     were what when where which while who will with would you your""".split()  # noqa: SIM905 - a list of words, as one reads it
 )
 _OPEN, _CLOSE = "\x02", "\x03"
+_MARKED = re.compile(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}")
 
 
 class LexicalIndex:
@@ -66,11 +67,12 @@ class LexicalIndex:
             return []
         with self._lock:
             found = self._database.execute(
-                "SELECT id, -bm25(chunk, 0, 1.0, ?), highlight(chunk, 1, ?, ?) FROM chunk WHERE chunk MATCH ? "
-                "ORDER BY bm25(chunk, 0, 1.0, ?), id LIMIT ?",
-                (ENTITY_WEIGHT, _OPEN, _CLOSE, match, ENTITY_WEIGHT, k),
+                "SELECT id, -rank, highlight(chunk, 1, ?, ?) FROM chunk WHERE chunk MATCH ? AND rank MATCH ? "
+                "ORDER BY rank LIMIT ?",  # by ``rank``, so that only what is returned is marked
+                (_OPEN, _CLOSE, match, f"bm25(0, 1.0, {ENTITY_WEIGHT})", k),
             ).fetchall()
-        return [(str(row[0]), float(row[1]), _marked(str(row[2]))) for row in found]
+        ranked = sorted((-float(score), str(name), str(text)) for name, score, text in found)
+        return [(name, -score, _marked(text)) for score, name, text in ranked]
 
     def close(self) -> None:
         self._database.close()
@@ -107,7 +109,11 @@ def _clean(text: str) -> str:
 
 
 def _marked(highlighted: str) -> Sequence[str]:
-    pieces: Iterable[str] = re.findall(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}", highlighted)
-    return list(
-        dict.fromkeys(word.lower() for piece in pieces for word in _WORD.findall(piece) if word.lower() not in _STOP)
-    )
+    pieces = dict.fromkeys(_MARKED.findall(highlighted))
+    return list(dict.fromkeys(word for piece in pieces for word in _plain(piece)))
+
+
+@lru_cache(maxsize=16_384)
+def _plain(piece: str) -> tuple[str, ...]:
+    """The words of a matched piece, in lower case."""
+    return tuple(word for word in map(str.lower, _WORD.findall(piece)) if word not in _STOP)

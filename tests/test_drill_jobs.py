@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_a_drill_that_fails_is_named_with_its_reason() -> None:
         list(played(wrong, 2, words_only=True))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in its background ignores the signal, and hands that on to what it starts itself."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_stopping_the_command_ends_every_process() -> None:
     line = [sys.executable, "-m", "bot", "eval", "drills", "--only", "N33", "--seeds", "40", "--jobs", "2"]
     with subprocess.Popen(
