@@ -136,11 +136,11 @@ def _moved(
     from bot.cli.runbook_library import embedder, searcher  # noqa: PLC0415
     from knowledge.ingest import documents  # noqa: PLC0415
 
-    then, those = (documents(library.all()) for library in (before, now))
-    if then == those:
+    then, present = (documents(library.all()) for library in (before, now))
+    if then == present:
         return
     embed = embedder(where, words_only=words_only)
-    searches = [searcher(found, embed) for found in (then, those)]
+    searches = [searcher(found, embed) for found in (then, present)]
     for case in pages:
         firsts = [next((m.document for m in s.search(case.query, limit=1).matches), "") for s in searches]
         if firsts[0] != firsts[1]:
