@@ -52,6 +52,15 @@ def scipy_stats() -> Any:
 # --- Counts and shares -------------------------------------------------------------------------------------------
 
 
+def at_least(hits: int, n: int, share: float) -> float:
+    """Chance of so many hits or more among ``n``, each a hit with the chance ``share``. The same as SciPy's
+    ``binom.sf(hits - 1, ...)``, without its checks of arrays, which take 40 times as long; a look at a day's slices
+    asks this hundreds of times."""
+    from scipy.special import bdtrc  # noqa: PLC0415 - see the module's docstring
+
+    return float(bdtrc(hits - 1, n, share))
+
+
 def wilson(successes: float, n: float, *, z: float = 1.96) -> tuple[float, float]:
     """Wilson interval of a share; the whole range without observations."""
     if n == 0:
@@ -78,7 +87,7 @@ def mcnemar_drop(lost: int, won: int) -> float:
     """P-value of a drop on the same items: ``lost`` passed before and fail now, ``won`` the other way round."""
     if lost + won == 0:
         return 1.0
-    return float(scipy_stats().binom.sf(lost - 1, lost + won, 0.5))
+    return at_least(lost, lost + won, 0.5)
 
 
 def rate_rise(events: float, exposure: float, baseline_events: float, baseline_exposure: float) -> float:
@@ -91,14 +100,14 @@ def rate_rise(events: float, exposure: float, baseline_events: float, baseline_e
     hits, before = round(events), round(baseline_events)
     if hits == 0:
         return 1.0
-    return float(scipy_stats().binom.sf(hits - 1, hits + before, exposure / (exposure + baseline_exposure)))
+    return at_least(hits, hits + before, exposure / (exposure + baseline_exposure))
 
 
 def exceedances(beyond: int, n: int, *, share: float = 0.05) -> float:
     """P-value of seeing at least so many of ``n`` beyond a quantile that ``share`` of the baseline lies beyond."""
     if n == 0 or beyond == 0:
         return 1.0
-    return float(scipy_stats().binom.sf(beyond - 1, n, share))
+    return at_least(beyond, n, share)
 
 
 def zero_events(expected: float) -> float:

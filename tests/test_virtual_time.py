@@ -50,6 +50,15 @@ def test_work_in_a_thread_takes_no_virtual_time() -> None:
     assert run(work()) == 0
 
 
+def test_an_error_in_a_thread_belongs_to_whoever_awaits_it() -> None:
+    async def work() -> float:
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(lambda: 1 / 0)
+        return await asyncio.to_thread(lambda: 1.0)
+
+    assert run(work()) == 1
+
+
 def test_deadlines_are_virtual() -> None:
     async def work() -> float:
         ticking = clock()
