@@ -146,11 +146,18 @@ def _each_needed(belief: Belief, first: str, second: str, shown: Sequence[Findin
     pair = (belief.modes[first], belief.modes[second])
     asking = [f for f in shown if likelihood.needs_a_cause(f)]
     for mode, other in (pair, pair[::-1]):
-        own = [f for f in asking if _own(mode, f) and not likelihood.accounts_for(other, f)]
+        own = [f for f in asking if _needs(mode, other, f)]
         free = [f for f in belief.findings if not likelihood.explains(other, f)]
         if not own or _denied(mode, own, free):
             return False
     return True
+
+
+def _needs(mode: Mode, other: Mode, finding: Finding) -> bool:
+    """Whether it is usual for one and not shown by the other; or not usual, but does not belong to the other at all."""
+    if _own(mode, finding):
+        return not likelihood.accounts_for(other, finding)
+    return likelihood.accounts_for(mode, finding) and not likelihood.explains(other, finding)
 
 
 def _unexplained(read: Sequence[Finding]) -> str:

@@ -293,6 +293,30 @@ def test_what_a_cause_merely_does_not_contradict_may_have_another_cause() -> Non
     assert set(diagnosis.causes) == {"provider-outage", "storm"}
 
 
+@pytest.mark.parametrize(("listing", "prior", "said"), [
+    ({}, 0.4, "sure of both"), ({"error": Weight.NEUTRAL}, 0.85, "nothing informative left: not told apart"),
+])  # fmt: skip
+def test_what_belongs_to_one_only_makes_it_a_second_cause_even_where_it_is_not_usual(
+    listing: dict[str, Weight], prior: float, said: str
+) -> None:
+    storm = Mode(id="storm", title="storm", evidence={
+        "demand_profile": {"ok": Weight.WEAKLY_FOR, "retry_amplification": Weight.USUAL},
+        "provider_canary": {"overloaded": Weight.USUAL},
+        "model_listing": {"ok": Weight.USUAL, **listing},
+    })  # fmt: skip
+    outage = Mode(id="outage", title="outage", evidence={
+        "demand_profile": {"ok": Weight.USUAL, "retry_amplification": Weight.NEUTRAL},
+        "provider_canary": {"overloaded": Weight.USUAL},
+        "model_listing": {"ok": Weight.USUAL, "error": Weight.WEAKLY_FOR},
+    })  # fmt: skip
+    shown = healthy(demand_profile="retry_amplification", provider_canary="overloaded", model_listing="error")
+    found = [f for f in findings(shown) if f.verdict is Verdict.ABNORMAL]
+
+    diagnosis = diagnose(found, {"storm": 1 - prior, "outage": prior}, [storm, outage], SPECS, "chat")
+
+    assert diagnosis.reason.startswith(said)
+
+
 def test_a_judge_that_is_wrong_does_not_prove_the_answers_right() -> None:
     shown = healthy(user_signal="quality_drop", telemetry_check="judge_drift")
 
