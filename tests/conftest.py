@@ -1,6 +1,7 @@
 """What every test may use: the example catalogue, a real database, and a clock that tests move."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,3 +49,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.open()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in its background ignores the signal, and hands that on to what it starts itself."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

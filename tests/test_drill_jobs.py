@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,14 +69,6 @@ def test_a_drill_that_fails_is_named_with_its_reason() -> None:
 
     with pytest.raises(DrillFailed, match=r"(?s)X9[89] seed 1 failed:.*422"):
         list(played(wrong, 2, words_only=True))
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """What a shell starts in its background ignores the signal, and hands that on to what it starts itself."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,30 @@ def test_a_game_day_with_a_runbook_that_is_not_merged_ends_with_its_score(tmp_pa
     assert found["rehearsal"]["steps"][0]["runbook"] == "provider-outage#1-our-own-way-out"
     assert "# Score of the drill provider-outage, seed 1" in done.stdout
     assert (tmp_path / "out" / "score.md").read_text("utf-8") in done.stdout
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_ends_a_game_day_with_the_score_so_far_and_changes_nothing(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "bot", "drill", "run", "provider-outage", "--out", str(tmp_path / "out")]
+    environment = without_settings(os.environ) | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        line, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        told = ""
+        while "Waiting for an approver's decision" not in told:
+            further = process.stdout.readline()
+            assert further, told
+            told += further
+
+        process.send_signal(signal.SIGINT)
+        told += process.stdout.read()
+
+    assert process.returncode == 0, told
+    assert "You ended the drill." in told
+    found = json.loads((tmp_path / "out" / "score.json").read_text("utf-8"))
+    assert found["ended"] == "You ended the drill."
+    yours = found["yours"]
+    assert (yours["right_cause"], yours["mitigated"], yours["approvals"]) == (True, False, [])
+    assert found["rehearsal"]["mitigated"] is True
